@@ -1,0 +1,570 @@
+"""Pictures with labels, split into train, valid and test: from a folder, a named set, the garden.
+
+A class is known by its name. An index is only a position in `class_names`, which travels with the
+splits and is saved in the classifier's file.
+
+Shown in: notebooks/03_flowers
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from flowerlib import garden as _garden
+from flowerlib import images
+from flowerlib.errors import InputError
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+    from flowerlib.transforms import Augmentation, Preprocessing
+
+SPLIT_FOLDERS = {
+    "train": ("train", "training", "learn"),
+    "valid": ("valid", "val", "validation"),
+    "test": ("test", "testing"),
+}
+FLOWERS_FOLDERS = ("flowers", "flowers-102")  # the Udacity arrangement; torchvision's download
+FLOWERS_TOTAL = 8189
+
+
+class Photos:
+    """Pictures and their labels: files that are opened when asked for, or an array in memory.
+
+    Attributes:
+        source: list of paths, or a uint8 array (N, H, W, 3).
+        labels: int64 array (N,), positions in `class_names`.
+        class_names: the names, in the order of the labels.
+    """
+
+    def __init__(
+        self,
+        source: Sequence[Path] | np.ndarray,
+        labels: Sequence[int] | np.ndarray,
+        class_names: Sequence[str],
+    ) -> None:
+        self.source = source if isinstance(source, np.ndarray) else [Path(path) for path in source]
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.class_names = tuple(class_names)
+        self._digests: list[bytes | None] = [None] * len(self.source)
+        if len(self.labels) != len(self.source):
+            raise ValueError(f"{len(self.source)} pictures but {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} photos of {len(self.class_names)} classes>"
+
+    def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
+        """Opens picture `index` as a PIL RGB image (see `images.open_photo` for `shrink_to`)."""
+        picture = self.source[index]
+        if isinstance(picture, np.ndarray):
+            return Image.fromarray(picture)
+        return images.open_photo(picture, shrink_to=shrink_to)
+
+    def name(self, index: int) -> str:
+        """The file's path, or "picture 7" for a drawn one."""
+        picture = self.source[index]
+        return f"picture {index}" if isinstance(picture, np.ndarray) else str(picture)
+
+    def class_name(self, index: int) -> str:
+        """The name of the class of picture `index`."""
+        return self.class_names[self.labels[index]]
+
+    def digest(self, index: int) -> bytes:
+        """16 bytes that stand for the picture's content."""
+        if (known := self._digests[index]) is None:
+            picture = self.source[index]
+            if isinstance(picture, np.ndarray):
+                known = hashlib.blake2b(np.ascontiguousarray(picture), digest_size=16).digest()
+            else:
+                known = images.digest(picture)
+            self._digests[index] = known
+        return known
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> Photos:
+        """The pictures at `indices`, in that order."""
+        indices = np.asarray(indices, dtype=np.int64)
+        source = self.source
+        chosen = source[indices] if isinstance(source, np.ndarray) else [source[i] for i in indices]
+        return Photos(chosen, self.labels[indices], self.class_names)
+
+    def per_class(self, count: int, seed: int = 0) -> Photos:
+        """At most `count` pictures of each class, drawn with `seed`, in their old order."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        chosen = [order[self.labels[order] == label][:count] for label in np.unique(self.labels)]
+        return self.subset(np.sort(np.concatenate(chosen)))
+
+    def counts(self) -> np.ndarray:
+        """Number of pictures of each class, int64 (num_classes,)."""
+        return np.bincount(self.labels, minlength=len(self.class_names))
+
+
+class Views:
+    """A map-style torch dataset: item `i` is (transformed picture, label).
+
+    Random transforms draw from a generator seeded by (seed, epoch, i), so the same epoch gives the
+    same views for any number of worker processes, and a resumed run continues as if never stopped.
+    """
+
+    def __init__(
+        self, photos: Photos, transform: Preprocessing | Augmentation, seed: int = 0
+    ) -> None:
+        self.photos, self.transform, self.seed = photos, transform, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> tuple:
+        import torch
+
+        from flowerlib.transforms import Augmentation
+
+        image = self.photos.image(index)
+        label = int(self.photos.labels[index])
+        if not isinstance(self.transform, Augmentation):
+            return self.transform(image), label
+        mixed = np.random.SeedSequence([self.seed, self.epoch, index]).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
+        return self.transform(image, generator), label
+
+
+def loader(
+    photos: Photos,
+    transform: Preprocessing | Augmentation,
+    *,
+    batch_size: int = 64,
+    shuffle: bool = False,
+    seed: int = 0,
+    workers: int = 0,
+) -> DataLoader:
+    """A torch DataLoader of (images (N, 3, H, W) float, labels (N,) int64).
+
+    Args:
+        photos: the pictures.
+        transform: evaluation preprocessing or training augmentation.
+        batch_size: pictures in a batch; a last batch of one is kept.
+        shuffle: new order every epoch, decided by `seed`.
+        seed: of the order and of the random views.
+        workers: processes that open and transform pictures; 0 does it in this process.
+    """
+    import torch
+    from torch.utils.data import DataLoader
+
+    return DataLoader(
+        Views(photos, transform, seed),  # type: ignore[arg-type]
+        batch_size=batch_size,
+        shuffle=shuffle,
+        num_workers=workers,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set, with what is known about it.
+
+    Attributes:
+        train, valid: to learn from; to choose with.
+        test: to measure with, once; None if the set has none.
+        class_names: in the order of the labels.
+        name: of the set, such as "flowers" or the folder's name.
+        world: "garden" (drawn by this project) or "real".
+        origin: one phrase about where the pictures come from.
+    """
+
+    train: Photos
+    valid: Photos
+    test: Photos | None
+    class_names: tuple[str, ...]
+    name: str
+    world: str
+    origin: str
+
+    def describe(self) -> str:
+        """One line that says which world, which set, how many classes and pictures."""
+        test = f"{len(self.test):,} test" if self.test is not None else "no test set"
+        return (
+            f"{self.world} world · {self.name} ({self.origin}) · {len(self.class_names)} classes · "
+            f"{len(self.train):,} train, {len(self.valid):,} valid, {test}"
+        )
+
+    def sizes(self) -> dict[str, int]:
+        """Number of pictures in each split; 0 where there is no test set."""
+        test = 0 if self.test is None else len(self.test)
+        return {"train": len(self.train), "valid": len(self.valid), "test": test}
+
+
+def garden(
+    kind: str = "flowers",
+    *,
+    per_class: tuple[int, int, int] = (20, 5, 5),
+    size: int = 96,
+    seed: int = 0,
+    num_classes: int | None = None,
+) -> Splits:
+    """Draws a data set of the offline world; cached on disk after the first time.
+
+    Args:
+        kind: one of `garden.KINDS`.
+        per_class: pictures of each class in train, valid and test.
+        size: side of the square pictures, in pixels.
+        seed: other seeds give other pictures of the same classes.
+        num_classes: only the first so many classes; all if None.
+    """
+    class_names = _garden.class_names(kind)[:num_classes]
+    total = sum(per_class)
+    labels = np.repeat(np.arange(len(class_names)), total)
+    indices = np.tile(np.arange(total), len(class_names))
+    drawn = Photos(
+        _garden.pictures(kind, labels, indices, seed=seed, size=size), labels, class_names
+    )
+    edges = np.cumsum(per_class)
+    part = np.searchsorted(edges, indices, side="right")
+    train, valid, test = (drawn.subset(np.flatnonzero(part == number)) for number in range(3))
+    return Splits(
+        train, valid, test, class_names, kind, "garden", f"drawn at {size} px, seed {seed}"
+    )
+
+
+def flowers(
+    *,
+    world: str = "auto",
+    split: str = "udacity",
+    per_class: tuple[int, int, int] = (20, 5, 5),
+    size: int = 96,
+) -> Splits:
+    """The 102 flower classes: Oxford's photos where they are in place, else the garden's species.
+
+    Args:
+        world: "real" (refuse if the photos are missing), "garden", or "auto": real if
+            `FLOWERLIB_DATA` or ./data holds them, else garden. `Splits.world` says which it was.
+        split: of the real photos, "udacity" (6552 / 818 / 819) or "official" (1020 / 1020 / 6149).
+        per_class, size: of the garden's pictures.
+
+    Raises:
+        InputError: the photos are asked for and not there, or the set is incomplete.
+
+    Source: Nilsback and Zisserman, "Automated flower classification over a large number of
+    classes" (2008).
+    """
+    if world not in ("auto", "real", "garden"):
+        raise InputError(f'world must be "auto", "real" or "garden", not "{world}".')
+    if split not in ("udacity", "official"):
+        raise InputError(f'split must be "udacity" or "official", not "{split}".')
+    folder = None if world == "garden" else find("flowers")
+    if folder is not None:
+        return _oxford_flowers(folder, split)
+    if world == "real":
+        raise InputError(
+            f"The flower photos were not found in {_searched()}; run `flowerlib download flowers`, "
+            "or point FLOWERLIB_DATA at the folder that holds flowers/."
+        )
+    return garden("flowers", per_class=per_class, size=size)
+
+
+def find(name: str) -> Path | None:
+    """The folder that holds the named data set, or None.
+
+    Looked for in the folder named by `FLOWERLIB_DATA`, or else in ./data.
+
+    Raises:
+        InputError: `FLOWERLIB_DATA` names a folder that does not exist.
+    """
+    root = home()
+    if "FLOWERLIB_DATA" in os.environ and not root.is_dir():
+        raise InputError(f"FLOWERLIB_DATA names {root}, which is not a folder; mend or unset it.")
+    for folder in FLOWERS_FOLDERS if name == "flowers" else (name,):
+        if (root / folder).is_dir():
+            return root / folder
+    return None
+
+
+def home() -> Path:
+    """The folder that holds real data sets: `FLOWERLIB_DATA`, or else ./data."""
+    return Path(os.environ.get("FLOWERLIB_DATA", "data"))
+
+
+def _searched() -> str:
+    return f"{home()} (from FLOWERLIB_DATA)" if "FLOWERLIB_DATA" in os.environ else "./data"
+
+
+def flower_facts() -> dict:
+    """The 102 names, each photo's class and the Udacity split, as plain data."""
+    text = Path(__file__).with_name("flowers102.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def _oxford_flowers(folder: Path, split: str) -> Splits:
+    facts = flower_facts()
+    names = tuple(facts["names"])
+    label_of = {
+        number: label - 1
+        for first, last, label in facts["runs"]
+        for number in range(first, last + 1)
+    }
+    paths = {int(path.stem[6:]): path for path in folder.rglob("image_?????.jpg")}
+    if set(paths) != set(label_of):
+        raise InputError(
+            f"{folder} holds {len(paths):,} of the {FLOWERS_TOTAL:,} flower photos; remove it and "
+            "run `flowerlib download flowers` again."
+        )
+    valid, test = set(facts["udacity_valid"]), set(facts["udacity_test"])
+    train = set(label_of) - valid - test
+    if split == "official":
+        train, valid, test = _official_split(folder)
+    parts = [
+        Photos([paths[i] for i in sorted(ids)], [label_of[i] for i in sorted(ids)], names)
+        for ids in (train, valid, test)
+    ]
+    return Splits(*parts, names, "flowers", "real", f"Oxford 102, {split} split")
+
+
+def _official_split(folder: Path) -> tuple[set[int], set[int], set[int]]:
+    file = folder / "setid.mat"
+    if not file.is_file():
+        raise InputError(
+            f"The official split needs {file}, which comes with `flowerlib download flowers`; "
+            "use the udacity split, or put it there."
+        )
+    try:
+        from scipy.io import loadmat
+    except ImportError:
+        raise InputError(
+            "The official split is stored in a MATLAB file; install scipy to read it."
+        ) from None
+    ids = loadmat(file)
+    first, second, third = ({int(i) for i in ids[key].ravel()} for key in ("trnid", "valid", "tstid"))
+    return first, second, third
+
+
+def download(name: str) -> Path:
+    """Fetches a named data set into `home()`, checked against its published digests.
+
+    Raises:
+        InputError: the name is unknown, or the download failed or is incomplete.
+    """
+    if name != "flowers":
+        raise InputError(f'No data set "{name}" can be downloaded; known: flowers.')
+    from torchvision.datasets import Flowers102
+
+    root = home()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        Flowers102(str(root), download=True)
+    except Exception as problem:  # URLError, RuntimeError for a wrong digest, OSError, ...
+        raise InputError(
+            f"The flower photos could not be downloaded to {root}: {problem}."
+        ) from None
+    _oxford_flowers(root / "flowers-102", "official")  # complete, or it says what is missing
+    return root / "flowers-102"
+
+
+def image_folder(
+    path: Path | str, *, valid: float = 0.15, test: float = 0.15, split: str | None = None
+) -> Splits:
+    """Splits from any folder of photos.
+
+    Two layouts are understood. With `train/` (and `valid/`, `val/` or `validation/`, and `test/`)
+    inside, each holding one folder a class, these are used; a missing valid set is taken out of
+    train, a missing test set stays missing. With class folders only, each photo is put into train,
+    valid or test by a digest of its content: adding photos later moves none of the old ones, and
+    copies of one photo never end up on both sides.
+
+    A `cat_to_name.json` beside the folders gives the classes their readable names.
+
+    Args:
+        path: the folder.
+        valid, test: shares of each class that go into valid and test, where they must be made.
+        split: None, or "folders" to insist on the first layout.
+
+    Raises:
+        InputError: nothing is there, a class is empty, or the classes of two splits differ.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        kind = "not a folder" if root.exists() else "no such folder"
+        raise InputError(f"{root}: {kind}; give a folder of photos, one folder a class inside.")
+    if not (0 < valid < 1 and 0 <= test < 1 and valid + test < 1):
+        raise InputError(f"valid ({valid}) and test ({test}) must be shares that leave some train.")
+    folders = {
+        part: next((root / name for name in names if (root / name).is_dir()), None)
+        for part, names in SPLIT_FOLDERS.items()
+    }
+    if folders["train"] is None:
+        for part in ("valid", "test"):
+            if folders[part] is not None:
+                raise InputError(f"{root} has {folders[part].name}/ but no train/ folder.")  # type: ignore[union-attr]
+        if split == "folders":
+            raise InputError(f"{root} has no train/ folder.")
+        whole = _read_classes(root)
+        _refuse_small_classes(root, whole, 3 if test else 2)
+        parts = _divide(whole, {"test": test, "valid": valid})
+        return _splits(root, parts["train"], parts["valid"], parts.get("test"), "split by content")
+    found = {part: _read_classes(folder) for part, folder in folders.items() if folder is not None}
+    for part in ("valid", "test"):
+        if part in found and set(found[part]) != set(found["train"]):
+            missing = sorted(set(found["train"]) - set(found[part]))
+            extra = sorted(set(found[part]) - set(found["train"]))
+            what = (f"lacks {_some(missing)}" if missing else "") + (
+                f"{' and ' if missing else ''}has {_some(extra)}, which train lacks" if extra else ""
+            )
+            raise InputError(
+                f"{folders[part]} {what}: every split needs the same classes, or labels would shift."
+            )
+    how = "split by folders"
+    if "valid" not in found:
+        _refuse_small_classes(root, found["train"], 2)
+        found |= _divide(found["train"], {"valid": valid})
+        how = "valid taken out of train by content"
+    return _splits(root, found["train"], found["valid"], found.get("test"), how)
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    word = "class" if len(names) == 1 else "classes"
+    return f"{word} {', '.join(names[:most])}{more}"
+
+
+def _read_classes(folder: Path) -> dict[str, list[Path]]:
+    """Folder names to photo paths; refuses an empty class, by name."""
+    classes = {
+        child.name: list(images.photos_below(child))
+        for child in sorted(folder.iterdir())
+        if child.is_dir() and not child.name.startswith((".", "__"))
+    }
+    if not classes:
+        raise InputError(f"{folder} holds no class folders; put each class's photos in its own folder.")
+    if empty := sorted(name for name, paths in classes.items() if not paths):
+        raise InputError(f"{folder}: {_some(empty)} without a single photo; add some or remove it.")
+    if len(classes) < 2:
+        raise InputError(f"{folder} holds only the class {next(iter(classes))}; two are needed.")
+    return classes
+
+
+def _refuse_small_classes(root: Path, classes: dict[str, list[Path]], least: int) -> None:
+    if small := sorted(name for name, paths in classes.items() if len(paths) < least):
+        raise InputError(
+            f"{root}: {_some(small)} with fewer than {least} photos; each split needs at least one."
+        )
+
+
+def _divide(
+    classes: dict[str, list[Path]], shares: dict[str, float]
+) -> dict[str, dict[str, list[Path]]]:
+    """Divides each class by its photos' digests; what no share claims is train."""
+    parts: dict[str, dict[str, list[Path]]] = {part: {} for part in ("train", *shares)}
+    parts = {part: content for part, content in parts.items() if shares.get(part, 1) > 0}
+    for name, paths in classes.items():
+        place = {path: int.from_bytes(images.digest(path)[:8]) / 2**64 for path in paths}
+        order = sorted(paths, key=lambda path: (place[path], path))
+        low = 0.0
+        rest = order
+        needed = [part for part in parts if part != "train"]
+        for number, part in enumerate(needed):
+            high = low + shares[part]
+            chosen = [path for path in rest if place[path] < high]
+            # A small class must not leave a split empty, nor use up the train photos.
+            most = len(rest) - (len(needed) - number - 1) - 1
+            chosen = rest[: max(1, min(len(chosen), most))]
+            parts[part][name], rest = chosen, rest[len(chosen) :]
+            low = high
+        parts["train"][name] = rest
+    return parts
+
+
+def _splits(
+    root: Path,
+    train: dict[str, list[Path]],
+    valid: dict[str, list[Path]],
+    test: dict[str, list[Path]] | None,
+    how: str,
+) -> Splits:
+    folders = sorted(train, key=_natural)
+    readable = _readable_names(root, folders)
+    class_names = tuple(readable[name] for name in folders)
+
+    def photos(classes: dict[str, list[Path]]) -> Photos:
+        paths = [path for name in folders for path in classes[name]]
+        labels = [label for label, name in enumerate(folders) for _ in classes[name]]
+        return Photos(paths, labels, class_names)
+
+    return Splits(
+        photos(train),
+        photos(valid),
+        None if test is None else photos(test),
+        class_names,
+        root.resolve().name,
+        "real",
+        how,
+    )
+
+
+def _natural(name: str) -> tuple[int, int, str]:
+    """Sorts 2 before 10; only for looks, since labels go by name."""
+    return (0, int(name), "") if name.isascii() and name.isdigit() else (1, 0, name)
+
+
+def _readable_names(root: Path, folders: list[str]) -> dict[str, str]:
+    file = root / "cat_to_name.json"
+    if not file.is_file():
+        return {name: name for name in folders}
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+        readable = {name: str(names[name]) for name in folders}
+    except (ValueError, KeyError, TypeError) as problem:
+        raise InputError(f"{file} must map every class folder to a name ({problem}).") from None
+    if len(set(readable.values())) != len(readable):
+        raise InputError(f"{file} gives the same name to two classes.")
+    return readable
+
+
+def labelled_folder(path: Path | str, class_names: Sequence[str]) -> Photos:
+    """Photos of a folder of class folders, labelled by the names that a classifier knows.
+
+    Raises:
+        InputError: a folder's class is unknown to the classifier.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give a folder with one folder a class inside.")
+    classes = {
+        child.name: list(images.photos_below(child)) for child in sorted(root.iterdir()) if child.is_dir()
+    }
+    classes = {name: paths for name, paths in classes.items() if paths}
+    if not classes:
+        raise InputError(f"{root} holds no class folders with photos.")
+    parent = root if (root / "cat_to_name.json").is_file() else root.parent
+    readable = _readable_names(parent, sorted(classes))
+    position = {name: label for label, name in enumerate(class_names)}
+    if unknown := sorted(readable[name] for name in classes if readable[name] not in position):
+        raise InputError(f"{root}: the classifier does not know {_some(unknown)}.")
+    paths = [file for name in classes for file in classes[name]]
+    labels = [position[readable[name]] for name in classes for _ in classes[name]]
+    return Photos(paths, labels, class_names)
+
+
+def from_name(name: str, *, split: str = "udacity") -> Splits:
+    """Splits by one word, as on the command line: "garden", "flowers", or a folder."""
+    if name == "garden":
+        return garden("flowers")
+    if name == "flowers" and not Path(name).is_dir():
+        return flowers(world="real", split=split)
+    return image_folder(name)
+
+
+def relabel(splits: Splits, **changes: object) -> Splits:
+    """A copy of the splits with some fields replaced, such as a smaller train set."""
+    return dataclasses.replace(splits, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,254 @@
+"""The garden: an offline world of pictures that this project draws itself.
+
+Five kingdoms, one module each; every picture depends on (kind, label, index, seed, size) only. Many
+pictures are drawn on all cores by worker processes and kept in the cache. Only numpy and Pillow are
+needed, so a worker starts quickly.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import PIL
+
+from flowerlib import storage
+from flowerlib.errors import InputError
+
+KINDS = ("flowers", "pets", "furniture", "things", "patterns")
+SMALLEST, LARGEST = 32, 256  # pixels
+ALONE = 96  # as many pictures, at 96 px, take as long as starting a worker
+
+
+def class_names(kind: str) -> tuple[str, ...]:
+    """Names of the classes of a kingdom; a label is a position in this tuple.
+
+    Raises:
+        InputError: there is no such kingdom.
+    """
+    return _kingdom(kind).CLASS_NAMES
+
+
+def picture(kind: str, label: int, index: int, *, seed: int = 0, size: int = 96) -> np.ndarray:
+    """Draws one picture, uint8 (size, size, 3), RGB; the same arguments give the same pixels.
+
+    Args:
+        index: which picture of the class, 0 or more; there is no last one.
+        size: pixels a side, 32 to 256. The same picture at two sizes has the same composition.
+
+    Raises:
+        InputError: an argument is out of its range.
+    """
+    _check(kind, np.array([label]), np.array([index]), seed, size)
+    return _draw(kind, label, index, seed, size)
+
+
+def pictures(
+    kind: str, labels: Sequence[int], indices: Sequence[int], *, seed: int = 0, size: int = 96
+) -> np.ndarray:
+    """Draws many pictures on all cores, or reads them back from the cache.
+
+    Args:
+        labels, indices: whole numbers (N,), one pair a picture, as for `picture`.
+
+    Returns:
+        uint8 (N, size, size, 3), RGB; row i is `picture(kind, labels[i], indices[i])`.
+
+    Raises:
+        InputError: an argument is out of its range, or the cache folder cannot be written.
+    """
+    labels, indices = np.asarray(labels), np.asarray(indices)
+    _check(kind, labels, indices, seed, size)
+    labels, indices = labels.astype(np.int64), indices.astype(np.int64)
+    shape = (len(labels), size, size, 3)
+    request = (
+        f"{source_digest(kind)} {seed} {size} ".encode() + labels.tobytes() + indices.tobytes()
+    )
+    name = f"{kind}-{size}px-{hashlib.sha256(request).hexdigest()[:24]}.npy"
+    path = storage.cache_folder("garden") / name
+    if path.is_file():
+        try:
+            drawn = np.load(path)
+            if drawn.shape == shape and drawn.dtype == np.uint8:
+                return drawn
+        except (ValueError, EOFError):
+            pass  # damaged from outside: it is drawn and written again below
+    workers = min(_cores(), int(len(labels) * (size / 96) ** 2 / ALONE))
+    if workers < 2:
+        drawn = draw_many(kind, labels, indices, seed, size)
+    else:
+        drawn = _draw_with_workers(workers, kind, labels, indices, seed, size)
+    with storage.atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, drawn)
+    return drawn
+
+
+def sheet(
+    kind: str,
+    *,
+    columns: int | None = None,
+    size: int = 128,
+    seed: int = 0,
+    labels: bool = False,
+) -> np.ndarray:
+    """Composes a contact sheet, uint8 (H, W, 3): every class once, or more often if they are few.
+
+    Args:
+        columns: pictures in a row; by default chosen so that the sheet is wide and full.
+        size: pixels a picture, 32 to 256.
+        labels: write the class's name below each picture.
+
+    Raises:
+        InputError: an argument is out of its range.
+    """
+    from flowerlib.garden.sheets import compose, layout
+
+    count = len(class_names(kind))
+    if columns is not None and columns < 1:
+        raise InputError(f"A sheet has 1 column or more, not {columns}.")
+    classes, indices, columns = layout(count, columns)
+    names = class_names(kind) if labels else None
+    drawn = pictures(kind, classes, indices, seed=seed, size=size)
+    return compose(drawn, columns, [names[i] for i in classes] if names else None)
+
+
+def draw_many(
+    kind: str, labels: Sequence[int], indices: Sequence[int], seed: int, size: int
+) -> np.ndarray:
+    """Draws pictures one after the other in this process, without the cache: uint8 (N, s, s, 3)."""
+    out = np.empty((len(labels), size, size, 3), dtype=np.uint8)
+    for row, (label, index) in enumerate(zip(labels, indices, strict=True)):
+        out[row] = _draw(kind, int(label), int(index), seed, size)
+    return out
+
+
+@lru_cache(maxsize=len(KINDS))
+def source_digest(kind: str) -> str:
+    """Digest of the source of all garden files that draw `kind`, and of numpy's version.
+
+    A change to one of them changes the pictures, so it must change the cache's key.
+    """
+    _kingdom(kind)
+    folder, found, todo = Path(__file__).parent, {}, [kind]
+    while todo:
+        name = todo.pop()
+        found[name] = (folder / f"{name}.py").read_bytes()
+        imported = _garden_imports(ast.parse(found[name]))
+        todo += [other for other in imported if other not in found and other not in todo]
+    digest = hashlib.sha256(f"{np.__version__} {PIL.__version__}".encode())
+    for name in sorted(found):
+        digest.update(name.encode() + b"\0" + found[name])
+    return digest.hexdigest()
+
+
+def _garden_imports(tree: ast.AST) -> set[str]:
+    """Names of the garden's modules that a parsed module imports."""
+    package, names = "flowerlib.garden", set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package + "."):
+            names.add(node.module.split(".")[2])
+        elif isinstance(node, ast.Import):
+            parts = [alias.name.split(".") for alias in node.names]
+            names |= {p[2] for p in parts if p[:2] == package.split(".") and len(p) > 2}
+    return names
+
+
+def _kingdom(kind: str) -> ModuleType:
+    if kind not in KINDS:
+        raise InputError(f"The garden has no kind {kind!r}; choose one of {', '.join(KINDS)}.")
+    return importlib.import_module(f"flowerlib.garden.{kind}")
+
+
+def _check(kind: str, labels: np.ndarray, indices: np.ndarray, seed: int, size: int) -> None:
+    classes = len(class_names(kind))
+    if labels.ndim != 1 or labels.shape != indices.shape:
+        raise InputError(
+            "Labels and indices must be two lists of equal length, one pair a picture; "
+            f"they have shapes {labels.shape} and {indices.shape}."
+        )
+    for what, values, limit in (("label", labels, classes), ("index", indices, 2**32)):
+        if len(values) and not np.issubdtype(values.dtype, np.integer):
+            raise InputError(f"Each {what} of a garden picture must be a whole number.")
+        if len(values) and not 0 <= values.min() <= values.max() < limit:
+            raise InputError(
+                f"Each {what} of a picture of {kind} must be in 0..{limit - 1}; "
+                f"these go from {values.min()} to {values.max()}."
+            )
+    if not isinstance(size, (int, np.integer)) or not SMALLEST <= size <= LARGEST:
+        raise InputError(f"Garden pictures are {SMALLEST} to {LARGEST} pixels large, not {size}.")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"The garden's seed must be a whole number from 0 on, not {seed}.")
+
+
+def _draw(kind: str, label: int, index: int, seed: int, size: int) -> np.ndarray:
+    recipe = [zlib.crc32(kind.encode()), int(label), int(index), int(seed)]
+    return _kingdom(kind).draw(int(label), np.random.default_rng(recipe), int(size))
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # how many this process may use, where that can be asked
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _draw_with_workers(
+    workers: int, kind: str, labels: np.ndarray, indices: np.ndarray, seed: int, size: int
+) -> np.ndarray:
+    """Draws in `python -m flowerlib.garden draw` processes; every worker takes each n-th picture.
+
+    Plain processes and not multiprocessing: a script needs no `if __name__ == "__main__"`, and
+    nothing is forked from a process in which torch already runs threads.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    search = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(search),
+        "PYTHONSAFEPATH": "1",  # a user's random.py in the current folder must not be imported
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    drawn = np.empty((len(labels), size, size, 3), dtype=np.uint8)
+    started: list[subprocess.Popen] = []
+    try:
+        for part in range(workers):
+            order = {
+                "kind": kind,
+                "labels": labels[part::workers].tolist(),
+                "indices": indices[part::workers].tolist(),
+                "seed": int(seed),
+                "size": int(size),
+            }
+            with tempfile.TemporaryFile() as order_file:
+                order_file.write(json.dumps(order).encode())
+                order_file.seek(0)
+                command = [sys.executable, "-m", "flowerlib.garden", "draw"]
+                pipe = subprocess.PIPE
+                worker = subprocess.Popen(
+                    command, stdin=order_file, stdout=pipe, stderr=pipe, env=environment
+                )
+                started.append(worker)
+        for part, worker in enumerate(started):
+            pixels, complaint = worker.communicate()
+            if worker.returncode:
+                raise RuntimeError(f"A garden worker failed:\n{complaint.decode(errors='replace')}")
+            drawn[part::workers] = np.frombuffer(pixels, np.uint8).reshape(-1, size, size, 3)
+    finally:
+        for worker in started:  # after an interrupt none may draw on unseen
+            if worker.poll() is None:
+                worker.kill()
+                worker.communicate()
+    return drawn

@@ -1,0 +1,334 @@
+"""Networks in two parts: a backbone that turns images into features, and a head that decides.
+
+Any of torchvision's classification networks can be the backbone. Its last layer is cut off, whatever
+it is called there, so that every backbone answers with features (N, D); the head is always a small
+module of our own. "Replacing the head" is one call: `Network(backbone(name), linear_head(...))`.
+
+Shown in: notebooks/03_flowers
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from flowerlib.errors import InputError
+from flowerlib.transforms import Preprocessing
+
+# The small networks that this project trained itself (tools/pretrain_small.py): torchvision's own
+# classes, built narrow and shallow.
+SMALL: dict[str, dict[str, Any]] = {
+    "small_densenet": {"family": "DenseNet"},
+    "small_resnet": {"family": "ResNet"},
+}
+SMALL_WEIGHTS = Path(__file__).with_name("weights")
+
+# Networks whose torchvision weights were trained at another size than 224 pixels have it stored with
+# the weights; these are for networks with weights from elsewhere.
+INPUT_SIZES = {"inception_v3": (342, 299), "small_densenet": (96, 96), "small_resnet": (96, 96)}
+
+
+def names() -> list[str]:
+    """All backbones that can be asked for, the project's small ones first."""
+    return [*SMALL, *torchvision.models.list_models(module=torchvision.models)]
+
+
+class Backbone(nn.Module):
+    """A network without its last layer: images (N, 3, H, W) → features (N, num_features).
+
+    Attributes:
+        name: torchvision's name, or one of `SMALL`.
+        weights: where the weights came from: "imagenet", "small", "none" or a file's name.
+        num_features: D.
+        body: the torchvision module with an identity in place of its last layer.
+    """
+
+    def __init__(self, name: str, body: nn.Module, num_features: int, weights: str) -> None:
+        super().__init__()
+        self.name, self.weights, self.num_features = name, weights, num_features
+        self.body = body
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.body(images).flatten(1)
+
+    def digest(self) -> str:
+        """SHA-256 over the names, shapes and bytes of all parameters and buffers."""
+        total = hashlib.sha256()
+        for key, value in sorted(self.body.state_dict().items()):
+            array = value.detach().cpu().contiguous()
+            total.update(f"{key} {array.dtype} {tuple(array.shape)}".encode())
+            total.update(array.reshape(-1).view(torch.uint8).numpy().data)
+        return total.hexdigest()
+
+
+class Network(nn.Module):
+    """A backbone and a head: images (N, 3, H, W) → the head's output (N, num_classes)."""
+
+    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.backbone(images))
+
+
+class SmallCNN(nn.Module):
+    """The baseline: three convolutions, one hidden layer, trained from scratch.
+
+    Images (N, 3, size, size) → logits (N, num_classes). Each convolution is followed by ReLU and a
+    pooling that halves the size; dropout is a module, so that `eval()` switches it off.
+    """
+
+    def __init__(self, num_classes: int, size: int = 96, dropout: float = 0.5) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in ((3, 32), (32, 64), (64, 128)):
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        self.head = nn.Sequential(
+            nn.Linear(128 * (size // 8) ** 2, 128),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(128, num_classes),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images))
+
+
+def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> Backbone:
+    """Builds a network by name, loads weights, and cuts off its last layer.
+
+    Args:
+        name: one of `names()`.
+        weights: "imagenet" (torchvision downloads them once), "small" (the project's own, for the
+            backbones in `SMALL`), "none" (random, decided by `seed`), or the path of a file: a
+            safetensors file or a saved state dict, with or without the classifier's entries.
+        seed: of the random weights.
+
+    Returns:
+        A backbone in training mode; see `freeze`.
+
+    Raises:
+        InputError: unknown name, weights that are missing, cannot be had, or of another network.
+    """
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "see `flowerlib doctor --backbones`."
+        raise InputError(f'There is no backbone called "{name}"; {hint}')
+    if weights == "small" and name not in SMALL:
+        raise InputError(f'"small" weights exist for {" and ".join(SMALL)}, not for {name}.')
+    if weights == "imagenet" and name in SMALL:
+        raise InputError(f'{name} has no ImageNet weights; use weights "small" or "none".')
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        body = _imagenet(name) if weights == "imagenet" else _random(name)
+    head_keys, num_features = _cut(body, name)
+    if weights == "small":
+        load_weights(body, SMALL_WEIGHTS / f"{name}.safetensors", head_keys, name)
+    elif weights not in ("imagenet", "none"):
+        load_weights(body, Path(weights), head_keys, name)
+        weights = Path(weights).name
+    return Backbone(name, body, num_features, str(weights))
+
+
+def architecture(name: str) -> Backbone:
+    """An empty backbone of that name on torch's "meta" device: shapes, but no memory and no values."""
+    with torch.device("meta"):
+        body = _random(name)
+    _, num_features = _cut(body, name)
+    return Backbone(name, body, num_features, "none")
+
+
+def _random(name: str) -> nn.Module:
+    if name in SMALL:
+        options = dict(SMALL[name])
+        family = options.pop("family")
+        if family == "DenseNet":
+            return torchvision.models.DenseNet(num_classes=2, **options)
+        block = torchvision.models.resnet.BasicBlock
+        return torchvision.models.ResNet(block, num_classes=2, **options)
+    options = {}
+    if name in ("googlenet", "inception_v3"):
+        # Their ImageNet weights expect inputs rescaled inside the network, and heads halfway that
+        # only served training. init_weights=False: torchvision's own initialization takes minutes.
+        options = {"aux_logits": False, "transform_input": True, "init_weights": False}
+    return torchvision.models.get_model(name, weights=None, **options)
+
+
+def _imagenet(name: str) -> nn.Module:
+    try:
+        model = torchvision.models.get_model(name, weights=imagenet_entry(name))
+    except Exception as problem:  # URLError, OSError, RuntimeError for a wrong digest
+        raise InputError(
+            f"ImageNet weights of {name} could not be had ({problem}); give a weights file, or use "
+            '--backbone small_densenet --weights small, which needs no download.'
+        ) from None
+    if name in ("googlenet", "inception_v3"):
+        model.aux_logits = False
+        model.aux1 = model.aux2 = model.AuxLogits = None
+    return model
+
+
+def imagenet_entry(name: str) -> Any:
+    """torchvision's first ImageNet-1k weights of a network.
+
+    Where there are several, the first version: the newer ones, trained with label smoothing, are
+    reported to give worse frozen features (Kornblith et al., "Why do better loss functions lead to
+    less transferable features?", 2021).
+    """
+    return next(iter(torchvision.models.get_model_weights(name)))
+
+
+def default_preprocessing(backbone: Backbone) -> Preprocessing:
+    """The evaluation preprocessing that the backbone's weights were trained for."""
+    if backbone.name in INPUT_SIZES:
+        resize, crop = INPUT_SIZES[backbone.name]
+        return Preprocessing(resize=resize, crop=crop)
+    preset = imagenet_entry(backbone.name).transforms()
+    bicubic = preset.interpolation == torchvision.transforms.InterpolationMode.BICUBIC
+    return Preprocessing(
+        resize=max(preset.resize_size[0], preset.crop_size[0]),
+        crop=preset.crop_size[0],
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        filter="bicubic" if bicubic else "bilinear",
+    )
+
+
+def _cut(body: nn.Module, name: str) -> tuple[tuple[str, ...], int]:
+    """Puts an identity in place of the last layer, in place.
+
+    Returns:
+        The prefixes of the removed entries in the state dict, and the number of features.
+    """
+    if name.startswith("squeezenet"):
+        # Its head is a convolution whose output is averaged; features are averaged instead.
+        num_features = body.classifier[1].in_channels
+        body.classifier = nn.AdaptiveAvgPool2d(1)
+        return ("classifier.",), num_features
+    for attribute in ("fc", "classifier", "head", "heads"):
+        head = getattr(body, attribute, None)
+        if isinstance(head, nn.Linear):
+            setattr(body, attribute, nn.Identity())
+            return (f"{attribute}.",), head.in_features
+        if isinstance(head, nn.Sequential) and isinstance(head[-1], nn.Linear):
+            key, last = list(head.named_children())[-1]
+            setattr(head, key, nn.Identity())
+            return (f"{attribute}.{key}.",), last.in_features
+    raise InputError(f"{name} has no last linear layer that could be replaced.")
+
+
+def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: str) -> None:
+    """Fills a cut network from a file; every entry must fit, the classifier's may be missing.
+
+    Raises:
+        InputError: the file cannot be read, or belongs to another network; differences are named.
+    """
+    state = _read_state(file)
+    # Files without a classifier may have been saved from `features` alone.
+    wanted = body.state_dict()
+    given = {key: value for key, value in state.items() if not key.startswith(head_keys)}
+    given = {key: value for key, value in given.items() if not _is_spare(key, wanted)}
+    missing = [key for key in wanted if key not in given and not key.endswith("num_batches_tracked")]
+    unknown = [key for key in given if key not in wanted]
+    shapes = [
+        f"{key} is {tuple(given[key].shape)} instead of {tuple(wanted[key].shape)}"
+        for key in wanted
+        if key in given and given[key].shape != wanted[key].shape
+    ]
+    if missing or unknown or shapes:
+        told = [f"{len(missing)} entries missing (such as {missing[0]})"] if missing else []
+        told += [f"{len(unknown)} unknown (such as {unknown[0]})"] if unknown else []
+        told += [f"{len(shapes)} of another shape ({shapes[0]})"] if shapes else []
+        raise InputError(f"{file} does not hold weights of {name}: {', '.join(told)}.")
+    for key, value in given.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise InputError(f"{file}: {key} holds values that are not finite; get the file again.")
+    body.load_state_dict(given, strict=False)
+
+
+def _is_spare(key: str, wanted: dict[str, Tensor]) -> bool:
+    """Auxiliary heads of googlenet and inception, and the head before a shared prefix's last layer."""
+    return key.startswith(("aux1.", "aux2.", "AuxLogits.")) and key not in wanted
+
+
+def _read_state(file: Path) -> dict[str, Tensor]:
+    if not file.is_file():
+        raise InputError(f"{file}: there is no such weights file.")
+    with open(file, "rb") as stream:
+        start = stream.read(9)
+    try:
+        if start[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
+            from safetensors.torch import load_file
+
+            return load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as problem:  # SafetensorError, UnpicklingError, RuntimeError, EOFError, ...
+        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise InputError(f"{file} cannot be read as weights ({reason}).") from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise InputError(f"{file} holds no state dict (names with tensors).")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def linear_head(num_features: int, num_classes: int) -> nn.Sequential:
+    """One linear layer: features (N, D) → logits (N, C)."""
+    return nn.Sequential(nn.Linear(num_features, num_classes))
+
+
+def hidden_head(
+    num_features: int, num_classes: int, hidden: tuple[int, ...] = (512,), dropout: float = 0.2
+) -> nn.Sequential:
+    """The source's head: Linear, ReLU, Dropout for each hidden layer, then Linear and LogSoftmax.
+
+    Features (N, D) → log-probabilities (N, C), to be trained with `nn.NLLLoss`.
+    """
+    layers: list[nn.Module] = []
+    width = num_features
+    for size in hidden:
+        layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+        width = size
+    return nn.Sequential(*layers, nn.Linear(width, num_classes), nn.LogSoftmax(dim=1))
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Stops a module from changing, in place: neither its parameters nor its buffers.
+
+    `requires_grad = False` alone is not enough: in training mode BatchNorm keeps updating its
+    running statistics, which are buffers. So the module is put into `eval()` mode, and its `train`
+    is replaced by one that leaves it there when the network around it is set to train.
+
+    Returns:
+        The same module.
+    """
+    module.requires_grad_(False)
+    module.eval()
+    module.train = types.MethodType(_stay_frozen, module)  # type: ignore[method-assign]
+    return module
+
+
+def _stay_frozen(module: nn.Module, mode: bool = True) -> nn.Module:
+    return module
+
+
+def unfreeze(module: nn.Module) -> nn.Module:
+    """Undoes `freeze`, in place, and returns the same module."""
+    module.__dict__.pop("train", None)
+    module.requires_grad_(True)
+    return module.train()
+
+
+def trainable(module: nn.Module) -> Iterator[nn.Parameter]:
+    """The parameters that an optimizer should be given."""
+    return (parameter for parameter in module.parameters() if parameter.requires_grad)

@@ -1,0 +1,163 @@
+"""What happens to a photo before the network sees it, kept as plain data.
+
+Because a `Preprocessing` is data, it is saved inside the classifier's file, shown in a lesson,
+compared in a test, and undone for display. Training, evaluation and prediction use the same object.
+
+Shown in: notebooks/03_flowers
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from flowerlib.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+# Mean and standard deviation of ImageNet's training photos, per channel, for values in [0, 1].
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Evaluation preprocessing: resize the shorter side, cut the center, normalize.
+
+    Attributes:
+        resize: length of the shorter side after resizing, in pixels.
+        crop: side of the centered square that is cut out, in pixels; at most `resize`.
+        mean, std: per channel, for values in [0, 1].
+        filter: "bilinear" or "bicubic"; both with antialiasing, as Pillow does it.
+    """
+
+    resize: int = 256
+    crop: int = 224
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    filter: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        # JSON turns tuples into lists; turning them back keeps == honest.
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        if not (isinstance(self.resize, int) and isinstance(self.crop, int)):
+            raise InputError("Preprocessing: resize and crop must be whole numbers of pixels.")
+        if not 1 <= self.crop <= self.resize <= 4096:
+            raise InputError(
+                f"Preprocessing: crop ({self.crop}) must be at most resize ({self.resize}), "
+                "and both between 1 and 4096 pixels."
+            )
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise InputError("Preprocessing: mean and std need three numbers, std above zero.")
+        if self.filter not in FILTERS:
+            raise InputError(f"Preprocessing: filter must be one of {', '.join(FILTERS)}.")
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """Resizes and crops a PIL RGB image to a uint8 array of shape (crop, crop, 3)."""
+        width, height = image.size
+        scale = self.resize / min(width, height)
+        # Take the crop's own rectangle out of the photo: one resampling, no pixel drawn in vain.
+        side = self.crop / scale
+        left, top = (width - side) / 2, (height - side) / 2
+        if scale == 1.0 and left == int(left) and top == int(top):
+            box = (int(left), int(top), int(left) + self.crop, int(top) + self.crop)
+            return np.asarray(image.crop(box))
+        return np.asarray(
+            image.resize(
+                (self.crop, self.crop),
+                FILTERS[self.filter],
+                box=(left, top, left + side, top + side),
+            )
+        )
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Turns uint8 pixels (N, 3, H, W) in 0..255 into floats with the network's mean and std."""
+        import torch
+
+        mean = torch.tensor(self.mean, device=pixels.device).view(3, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1)
+        return (pixels.float() / 255 - mean) / std
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Turns a PIL RGB image into a float tensor (3, crop, crop), ready for the network."""
+        import torch
+
+        array = np.array(self.pixels(image))  # a copy that torch may own
+        return self.normalize(torch.from_numpy(array).permute(2, 0, 1)[None])[0]
+
+    def undo(self, image: Tensor) -> np.ndarray:
+        """Turns a normalized tensor (3, H, W) back into an array (H, W, 3) in [0, 1] for display."""
+        array = image.detach().float().cpu().permute(1, 2, 0).numpy()
+        return np.clip(array * np.array(self.std) + np.array(self.mean), 0, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `from_dict` turns it back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
+        """Rebuilds from `to_dict`.
+
+        Raises:
+            InputError: a field is unknown, missing or out of range.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(fields, dict) or set(fields) != known:
+            raise InputError(f"Preprocessing needs exactly the fields {', '.join(sorted(known))}.")
+        try:
+            return cls(**fields)
+        except (TypeError, ValueError) as problem:
+            raise InputError(f"Preprocessing: {problem}") from None
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Training-time variation: a new view of the photo at every visit.
+
+    Attributes:
+        preprocessing: the evaluation preprocessing whose size and normalization are kept.
+        rotation: largest turn in degrees, either way (the source used 10).
+        flip: probability of a mirror image, left to right.
+        crop_scale: range of the share of the photo's area that a random crop keeps;
+            (1, 1) crops nothing.
+    """
+
+    preprocessing: Preprocessing
+    rotation: float = 10.0
+    flip: float = 0.5
+    crop_scale: tuple[float, float] = (0.6, 1.0)
+
+    def __call__(self, image: Image.Image, generator: torch.Generator | None = None) -> Tensor:
+        """Turns a PIL RGB image into a random normalized view (3, crop, crop).
+
+        Args:
+            image: PIL RGB image.
+            generator: source of the randomness; torch's global one if None.
+        """
+        import torch
+
+        turn, mirror, area, across, down = torch.rand(5, generator=generator).tolist()
+        if self.rotation:
+            image = image.rotate((2 * turn - 1) * self.rotation, Image.Resampling.BILINEAR)
+        if mirror < self.flip:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        low, high = self.crop_scale
+        side = min(image.size) * (low + (high - low) * area) ** 0.5
+        left, top = across * (image.width - side), down * (image.height - side)
+        if low == high == 1.0:
+            left, top = (image.width - side) / 2, (image.height - side) / 2
+        size = self.preprocessing.crop
+        view = image.resize(
+            (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+        )
+        pixels = torch.from_numpy(np.array(view)).permute(2, 0, 1)
+        return self.preprocessing.normalize(pixels[None])[0]

@@ -1,0 +1,78 @@
+"""What holds for every test: no settings of the user's, caches in build/, the garden world.
+
+Tests marked `shared` want the real photos; they are skipped, with the reason, where there are none.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tools.notebooks import FIXED_ENVIRONMENT, why_figures_may_differ
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Set at import, not in a fixture: nbval's kernels inherit the environment of this process.
+for _name in [name for name in os.environ if name.startswith("FLOWERLIB_")]:
+    if _name != "FLOWERLIB_SHARED":
+        del os.environ[_name]
+os.environ["FLOWERLIB_CACHE"] = str(REPOSITORY / "build" / "cache")
+os.environ["IPYTHONDIR"] = str(REPOSITORY / "build" / "ipython")
+(REPOSITORY / "build").mkdir(exist_ok=True)
+os.environ.update(FIXED_ENVIRONMENT)
+
+
+def shared_folder() -> Path:
+    """Where real photos and weights are on this machine; the folder may not exist."""
+    if named := os.environ.get("FLOWERLIB_SHARED"):
+        return Path(named).expanduser()
+    return REPOSITORY.parent / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Chooses how strictly nbval compares numbers; without --nbval does nothing."""
+    if config.getoption("nbval", False) and why_figures_may_differ():
+        elsewhere = REPOSITORY / "tests" / "nbval_sanitize_elsewhere.cfg"
+        config.option.nbval_sanitize_with = str(elsewhere)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Says how the notebooks' outputs are compared."""
+    if not config.getoption("nbval", False):
+        return None
+    if reason := why_figures_may_differ():
+        return f"notebooks: words are compared, numbers guarded by claims only ({reason})"
+    return "notebooks: words and numbers are compared"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skips what this machine cannot run, saying why."""
+    folder = shared_folder()
+    have_gpu: bool | None = None
+    for item in items:
+        if item.get_closest_marker("shared") and not folder.is_dir():
+            item.add_marker(pytest.mark.skip(reason="no real photos here: set FLOWERLIB_SHARED"))
+        if item.get_closest_marker("gpu"):
+            if have_gpu is None:
+                import torch
+
+                have_gpu = torch.cuda.is_available()
+            if not have_gpu:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of this checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real photos and weights; skips the test where there is none."""
+    folder = shared_folder()
+    if not folder.is_dir():
+        pytest.skip("no real photos here: set FLOWERLIB_SHARED")
+    return folder

@@ -1,0 +1,242 @@
+"""What lessons show: the same text on every run, in a notebook and in a terminal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import matplotlib
+import nbformat
+import numpy as np
+import pytest
+
+from flowerlib import lesson
+from flowerlib.errors import InputError
+from tools import notebooks
+
+SPLITS = SimpleNamespace(world="garden", describe=lambda: "garden world · flowers · 102 classes")
+
+
+def test_a_true_claim_is_printed(capsys):
+    lesson.claim(np.float64(0.9) > 0.8, "0.9 is above 0.8")
+    assert capsys.readouterr().out == "✓ 0.9 is above 0.8\n"
+
+
+@pytest.mark.parametrize("condition", [False, 0, None, np.bool_(False)])
+def test_a_false_claim_fails_with_its_sentence(condition, capsys):
+    with pytest.raises(lesson.FalseClaim, match="snow is black"):
+        lesson.claim(condition, "snow is black")
+    assert capsys.readouterr().out == ""
+    assert issubclass(lesson.FalseClaim, AssertionError)
+
+
+def test_a_false_claim_fails_under_optimization_too():
+    code = "from flowerlib import lesson; lesson.claim(False, 'snow is black')"
+    result = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "FalseClaim: This does not hold: snow is black" in result.stderr
+
+
+def test_banner_tells_world_data_and_backbone_but_no_path(capsys):
+    backbone = SimpleNamespace(name="densenet121", weights="/data/w/dense.pth", num_features=1024)
+    lesson.banner(SPLITS, backbone)
+    assert capsys.readouterr().out.splitlines() == [
+        "garden world · flowers · 102 classes",
+        "backbone densenet121 · dense.pth weights · 1,024 features a picture",
+    ]
+
+
+def test_table_aligns_rounds_and_leaves_volatile_columns_out(capsys):
+    rows = [
+        {"name": "scratch", "accuracy": 0.51249, "photos": 819, "seconds": 12.5},
+        {"name": "frozen", "accuracy": np.float32(0.914), "photos": None, "seconds": 1.0},
+    ]
+    lesson.table(rows, caption="Test", digits={"accuracy": 2}, volatile=["seconds"])
+    assert capsys.readouterr().out.splitlines() == [
+        "Test",
+        "name     accuracy  photos",
+        "-------  --------  ------",
+        "scratch      0.51     819",
+        "frozen       0.91       –",
+    ]
+
+
+def test_a_volatile_column_must_exist():
+    with pytest.raises(InputError, match="volatile 'b' is not among"):
+        lesson.table([{"a": 1}], volatile=["b"])
+
+
+def test_source_is_shown_as_it_is(capsys):
+    lesson.show_source(lesson.claim)
+    shown = capsys.readouterr().out
+    assert shown.startswith("def claim(condition: Any, sentence: str) -> None:\n")
+    assert shown.rstrip().endswith('_print(f"✓ {sentence}")')
+    with pytest.raises(InputError, match="no Python source"):
+        lesson.show_source(len)
+
+
+def test_figures_need_alt_text_and_are_closed(capsys):
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2)
+    with pytest.raises(InputError, match="alt text"):
+        lesson.show(figure, alt=" ")
+    lesson.show(axes, alt="Two empty frames.")  # an array of axes
+    assert capsys.readouterr().out == "Two empty frames.\n"
+    assert not plt.fignum_exists(figure.number)
+    with pytest.raises(InputError, match="no axes"):
+        lesson.show(3, alt="Three.")
+
+
+def test_pictures_of_photos_are_stored_as_jpeg():
+    from matplotlib.figure import Figure
+
+    noise = np.random.default_rng(0).random((300, 300, 3))
+    figure = Figure()
+    figure.subplots().imshow(noise)
+    data, metadata = lesson._picture(figure, "Noise.", dpi=110)
+    assert list(data) == ["image/jpeg", "text/plain"]
+    assert metadata == {"image/jpeg": {"alt": "Noise."}}
+
+
+def test_machine_names_no_person_and_no_host():
+    import getpass
+    import platform
+
+    words = lesson.machine().replace(",", " ").split()
+    assert platform.system() in words
+    assert platform.node() not in words
+    assert getpass.getuser() not in words
+
+
+def test_live_does_nothing_in_a_terminal(capsys):
+    report = lesson.live()
+    report(SimpleNamespace(rows=[{"epoch": 1}], epochs=1))
+    assert capsys.readouterr().out == ""
+
+
+def test_it_works_without_ipython_and_matplotlib():
+    code = (
+        "import sys; from flowerlib import lesson; lesson.claim(True, 'yes'); lesson.headline('h');"
+        "lesson.table([{'a': 1}]); lesson.live();"
+        "print({'IPython', 'matplotlib', 'torch'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", code], capture_output=True, encoding="utf-8"
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "set()"
+
+
+# --- in a notebook -------------------------------------------------------------------------------
+
+CELLS = {
+    "setup": """
+import sys, types
+from matplotlib.figure import Figure
+import flowerlib
+from flowerlib import lesson
+
+def curves(history):
+    axes = Figure(figsize=(2, 1)).subplots()
+    axes.plot([row["loss"] for row in history.rows])
+    return axes
+
+flowerlib.plots = sys.modules["flowerlib.plots"] = types.SimpleNamespace(curves=curves)
+
+def train(report, epochs, stop):
+    history = types.SimpleNamespace(rows=[], epochs=epochs)
+    for epoch in range(stop):
+        history.rows.append({"epoch": epoch + 1, "loss": 1 / (epoch + 1), "seconds": 0.1 * epoch})
+        report(history)
+""",
+    "live": "train(lesson.live(), epochs=3, stop=3)\nprint('trained')",
+    "stopped": "train(lesson.live(), epochs=30, stop=2)\nprint('trained')",
+    "after": "x = 1",
+    "claim": "lesson.claim(1 < 2, '1 < 2')",
+    "headline": "lesson.headline('91 % right')",
+    "source": "lesson.show_source(lesson.claim)",
+    "table": "lesson.table([{'a': '<b>', 'seconds': 0.123}], volatile=['seconds'])",
+    "show": "lesson.show(curves(types.SimpleNamespace(rows=[{'loss': 1}])), alt='A dot.')",
+    "footer": "lesson.footer()",
+}
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """What every cell of CELLS left in an executed notebook."""
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in CELLS.values()]
+    notebooks.execute(notebook, tmp_path_factory.mktemp("notebook"))
+    return dict(zip(CELLS, (cell.outputs for cell in notebook.cells), strict=True))
+
+
+def kinds(shown):
+    """For every output what it is: its mime types, or its text."""
+    return [list(out.data) if "data" in out else out.text for out in shown]
+
+
+def test_live_leaves_one_picture_and_one_table(outputs):
+    assert kinds(outputs["live"]) == [
+        ["image/png", "text/plain"],
+        ["text/plain", "text/html"],
+        "trained\n",
+    ]
+    picture, table, _ = outputs["live"]
+    assert picture.metadata["image/png"]["alt"] == picture.data["text/plain"]
+    assert table.data["text/plain"].splitlines() == [
+        "epoch   loss",
+        "-----  -----",
+        "    1  1.000",
+        "    2  0.500",
+        "    3  0.333",
+    ]
+    assert 'class="volatile">0.200</td>' in table.data["text/html"]
+
+
+def test_live_ends_with_the_cell_when_training_stops_early(outputs):
+    assert kinds(outputs["stopped"]) == [
+        ["image/png", "text/plain"],
+        "trained\n",
+        ["text/plain", "text/html"],
+    ]
+    assert len(outputs["stopped"][2].data["text/plain"].splitlines()) == 4
+    assert outputs["after"] == []
+
+
+def test_what_the_others_leave(outputs):
+    assert kinds(outputs["claim"]) == ["✓ 1 < 2\n"]
+    (said,) = outputs["headline"]
+    assert said.metadata["flowerlib"]["headline"] == "91 % right"
+    assert said.data["text/plain"] == "Headline: 91 % right"
+    (source,) = outputs["source"]
+    assert source.data["text/markdown"].startswith("````python\ndef claim(")
+    (table,) = outputs["table"]
+    assert table.data["text/plain"].split() == ["a", "---", "<b>"]
+    assert "&lt;b&gt;" in table.data["text/html"]
+    assert kinds(outputs["show"]) == [["image/png", "text/plain"]]
+    (footer,) = outputs["footer"]
+    assert "world not told · " in footer.text
+    assert " · torch " in footer.text
+
+
+def test_nbval_compares_all_but_volatile_columns(repository):
+    """The pattern for volatile columns fits what lesson.table writes."""
+    import re
+
+    config = (repository / "tests" / "nbval_sanitize.cfg").read_text(encoding="utf-8")
+    patterns = re.findall(r"^regex: (.*)$\n^replace: (.*)$", config, re.MULTILINE)
+    assert len(patterns) == 4
+
+    def compared(text):
+        for pattern, replacement in patterns:
+            text = re.sub(pattern, replacement, text)
+        return text
+
+    cell = '<td align="right" class="volatile">{}</td><td align="right">{}</td>'
+    assert compared(cell.format("0.123", 7)) == compared(cell.format("9.876", 7))
+    assert compared(cell.format("0.123", 7)) != compared(cell.format("0.123", 8))
+    assert compared("took 1.5 s at 203 img/s") == compared("took 12 s at 35.1 img/s")
+    assert compared("0.914 of 819") != compared("0.915 of 819")

@@ -1,0 +1,262 @@
+"""Run, render and check the lessons.
+
+    python tools/notebooks.py run           execute every lesson, write pages to build/
+    python tools/notebooks.py render [NAME] write notebooks/*.ipynb from the .py, with outputs
+    python tools/notebooks.py check         find what is wrong with the stored notebooks
+
+A lesson is a pair: people edit the `.py` (percent format), readers see the `.ipynb`.
+Text goes one way, from `.py` to `.ipynb`; the `.ipynb` holds the outputs of one clean run, and a
+stamp in its metadata says which code, world, torch and machine they came from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+if str(REPOSITORY) not in sys.path:  # so that it runs as a script as well as with -m
+    sys.path.insert(0, str(REPOSITORY))
+
+from flowerlib import lesson, storage  # noqa: E402
+
+NOTEBOOKS = REPOSITORY / "notebooks"
+BUILD = REPOSITORY / "build"
+
+# Sums over threads depend on how many there are, so stored outputs and their comparison use a fixed
+# number. Threads that wait by spinning make two kernels on two cores many times slower.
+FIXED_ENVIRONMENT = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
+
+# What a kernel says about itself includes the Python version; this is all that viewers need.
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {"file_extension": ".py", "name": "python", "pygments_lexer": "ipython3"}
+
+
+class LessonFailed(Exception):
+    """A cell raised; says which one and how."""
+
+
+def lessons() -> list[Path]:
+    """The `.py` of every lesson, in the order of the course."""
+    return sorted(NOTEBOOKS.glob("[0-9]*.py"))
+
+
+def solutions() -> list[Path]:
+    """The `.py` of every notebook of solutions."""
+    return sorted((NOTEBOOKS / "solutions").glob("[0-9]*.py"))
+
+
+def read_text(path: Path) -> Any:
+    """A `.py` in percent format as a notebook without outputs, with ids that follow the content."""
+    import jupytext
+
+    notebook = jupytext.read(path, fmt="py:percent")
+    notebook.metadata.clear()
+    notebook.metadata.update(kernelspec=KERNELSPEC, language_info=LANGUAGE)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        # Not by position: then a new cell would change the ids of all cells below it.
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
+        seen[digest] = seen.get(digest, 0) + 1
+        cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        tags = cell.metadata.get("tags")
+        cell.metadata.clear()
+        if tags:
+            cell.metadata["tags"] = tags
+    return notebook
+
+
+def code_hash(notebook: Any) -> str:
+    """Digest of the code cells: changes when code does, not when prose or outputs do."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
+
+
+def outputs_hash(notebook: Any) -> str:
+    """Digest of everything that the outputs say in text, pictures left out."""
+    digest = hashlib.sha256()
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            shown = [output.get("name", ""), output.get("text", "")]
+            data = output.get("data", {})
+            shown += [f"{mime} {data[mime]}" for mime in sorted(data) if "image" not in mime]
+            digest.update("\0".join(shown).encode() + b"\0")
+        digest.update(b"\1")
+    return digest.hexdigest()[:16]
+
+
+def where() -> dict[str, str]:
+    """What stored figures may depend on: the kind of machine and the release of torch."""
+    return {"machine": lesson.machine(), "torch": version("torch").split("+")[0]}
+
+
+def why_figures_may_differ() -> str | None:
+    """Why a fresh run here need not meet the stored numbers to the last digit; None if it must.
+
+    A trained network's figures depend on the processor and on the release of torch. Where either
+    is not that of the stored outputs, tests compare the words, and the claims guard the numbers.
+    """
+    here = where()
+    for path in [source.with_suffix(".ipynb") for source in lessons() + solutions()]:
+        if not path.is_file():
+            continue
+        stamp = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("flowerlib", {})
+        for name, value in here.items():
+            if stamp.get(name) != value:
+                return f"{path.name} was rendered with {name} {stamp.get(name)}, here is {value}"
+    return "here is a GPU" if shutil.which("nvidia-smi") else None
+
+
+def execute(notebook: Any, folder: Path) -> float:
+    """Runs all cells in a fresh kernel with `folder` as working directory; returns seconds.
+
+    Raises:
+        LessonFailed: a cell raised or the kernel died. The outputs up to there are in `notebook`.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+    client = NotebookClient(
+        notebook,
+        timeout=1800,
+        kernel_name=KERNELSPEC["name"],
+        record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=40"],  # errors; a kernel warns of each start
+        resources={"metadata": {"path": str(folder)}},
+    )
+    start = time.perf_counter()
+    try:
+        client.execute()
+    except CellExecutionError:
+        raise LessonFailed(_failure(notebook)) from None
+    except DeadKernelError:
+        raise LessonFailed("The kernel died; memory may have run out.") from None
+    finally:
+        notebook.metadata["language_info"] = dict(LANGUAGE)
+    return time.perf_counter() - start
+
+
+def _failure(notebook: Any) -> str:
+    """The cell that failed and the end of its traceback, as plain text."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, start=1):
+        for output in cell.outputs:
+            if output.output_type == "error":
+                trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback))
+                tail = "\n".join(trace.splitlines()[-15:])
+                return f"code cell {number}:\n\n{_indent(cell.source)}\n\n{_indent(tail)}"
+    return "no cell holds the error"
+
+
+def _indent(text: str) -> str:
+    return "\n".join("    " + line for line in text.splitlines())
+
+
+def render(sources: list[Path]) -> int:
+    """Writes the `.ipynb` beside each `.py`, run in the garden world; returns the exit code."""
+    import nbformat
+
+    os.environ.pop("FLOWERLIB_DATA", None)
+    os.environ.update(FIXED_ENVIRONMENT)
+    failures = 0
+    for source in sources:
+        print(f"{source.stem} …", end=" ", flush=True)
+        notebook = read_text(source)
+        try:
+            seconds = execute(notebook, source.parent)
+        except LessonFailed as failure:
+            print(f"failed in {failure}", flush=True)
+            failures += 1
+            continue
+        notebook.metadata["flowerlib"] = {
+            "code": code_hash(notebook),
+            "outputs": outputs_hash(notebook),
+            "world": "garden",
+            "seconds": round(seconds, 1),
+            **where(),
+        }
+        with storage.atomic_path(source.with_suffix(".ipynb")) as path:
+            path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+        print(f"{seconds:.1f} s", flush=True)
+    return 1 if failures else 0
+
+
+def run(sources: list[Path]) -> int:
+    """Executes lessons, writes them as pages with an index, prints a table; returns the exit code.
+
+    The committed notebooks are not touched. The world is the environment's: `FLOWERLIB_DATA`.
+    """
+    from tools import notebook_pages as pages
+
+    rows = []
+    for source in sources:
+        print(f"{source.stem} …", end=" ", flush=True)
+        notebook = read_text(source)
+        start = time.perf_counter()
+        failure = None
+        try:
+            execute(notebook, source.parent)
+        except LessonFailed as problem:
+            failure = str(problem)
+        row = pages.Row(source.stem, notebook, time.perf_counter() - start, failed=bool(failure))
+        rows.append(row)
+        pages.write_page(row, BUILD)
+        print(f"failed in {failure}" if failure else f"{row.seconds:.1f} s", flush=True)
+    index = pages.write_index(rows, BUILD)
+    print("\n" + pages.text_table(rows))
+    print(f"\nOpen {os.path.relpath(index)} in a browser to read them.")
+    return 1 if any(row.failed for row in rows) else 0
+
+
+def check(sources: list[Path]) -> int:
+    """Prints what is wrong with the stored notebooks; returns the exit code."""
+    from tools import notebook_checks
+
+    found = [problem for source in sources for problem in notebook_checks.problems(source)]
+    for problem in found:
+        print(problem)
+    print(f"{len(sources)} notebooks, {len(found)} problems")
+    return 1 if found else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Run, render and check the lessons.")
+    parser.add_argument("action", choices=["run", "render", "check"])
+    parser.add_argument("names", nargs="*", help="lessons by name, such as 03_flowers; else all")
+    given = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a Windows console may not know every letter we print
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    os.environ.setdefault("FLOWERLIB_CACHE", str(BUILD / "cache"))
+    for name in ("FLOWERLIB_CACHE", "FLOWERLIB_DATA"):  # kernels work in the notebook's folder
+        if folder := os.environ.get(name):
+            os.environ[name] = str(Path(folder).expanduser().resolve())
+    os.environ.setdefault("OMP_WAIT_POLICY", FIXED_ENVIRONMENT["OMP_WAIT_POLICY"])
+    BUILD.mkdir(exist_ok=True)
+    os.environ["IPYTHONDIR"] = str(BUILD / "ipython")  # no profile or start-up file of the user's
+
+    chosen = lessons() if given.action == "run" else lessons() + solutions()
+    names = [Path(name).stem for name in given.names]
+    if unknown := set(names) - {source.stem for source in lessons() + solutions()}:
+        print(f"There is no lesson named {sorted(unknown)[0]} in notebooks/.", file=sys.stderr)
+        return 2
+    if names:
+        chosen = [source for source in lessons() + solutions() if source.stem in names]
+    if not chosen:
+        print("There are no lessons in notebooks/.", file=sys.stderr)
+        return 2
+    return {"run": run, "render": render, "check": check}[given.action](chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
