@@ -9,7 +9,6 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import json
@@ -29,14 +28,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from flowerlib import storage
-from flowerlib.data import Photos
 from flowerlib.errors import InputError
 from flowerlib.images import PhotoError
 from flowerlib.models import Backbone
+from flowerlib.photos import Photos
 from flowerlib.transforms import Preprocessing
 
 FORMAT = 1  # raise it when the same inputs would give other features
-BATCH_SIZE = {"cpu": 32, "cuda": 256, "mps": 64}
+BATCH_SIZE = {"cpu": 16, "cuda": 256, "mps": 64}
 DECODERS = 2  # threads that open photos while the network computes
 NAMED_PROBLEMS = 5
 
@@ -151,7 +150,9 @@ def _gather(pool: ThreadPoolExecutor, ask: Callable, count: int) -> list:
 
 def _refuse_unreadable(answers: list) -> None:
     if problems := [answer for answer in answers if isinstance(answer, PhotoError)]:
-        shown = "; ".join(f"{problem.path}: {problem.reason}" for problem in problems[:NAMED_PROBLEMS])
+        shown = "; ".join(
+            f"{problem.path}: {problem.reason}" for problem in problems[:NAMED_PROBLEMS]
+        )
         more = len(problems) - NAMED_PROBLEMS
         raise InputError(
             f"{len(problems)} unreadable photo{'s' if len(problems) > 1 else ''}: {shown}"
@@ -220,11 +221,13 @@ class Engine:
         images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
         images = self.preprocessing.normalize(images)
         if not self.checked:
-            self._check_precision(images[:8])
+            self._check_precision(images[:4])
         return self._run(images, self.precision).float().cpu()
 
     def _run(self, images: Tensor, precision: str) -> Tensor:
-        with _autocast(self.device, precision):
+        if precision == "fp32":
+            return self.network(images)
+        with torch.autocast(self.device, dtype=torch.bfloat16):
             return self.network(images)
 
     def _check_precision(self, images: Tensor) -> None:
@@ -246,12 +249,11 @@ class Engine:
                 stacklevel=2,
             )
             self.precision = "fp32"
-
-
-def _autocast(device: str, precision: str) -> contextlib.AbstractContextManager:
-    if precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(device, dtype=torch.bfloat16, cache_enabled=False)
+            return
+        # Rounded once here; autocast would round the weights again for every batch.
+        for module in self.network.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                module.to(torch.bfloat16)
 
 
 def fold(backbone: Backbone) -> nn.Module:

@@ -69,7 +69,7 @@ def open_photo(path: Path | str, shrink_to: int | None = None) -> Image.Image:
                 if shrink_to and image.format == "JPEG":
                     image.draft(None, _draft_size(width, height, 2 * shrink_to))
                 image.load()
-                return _to_rgb(ImageOps.exif_transpose(image))
+                return to_rgb(ImageOps.exif_transpose(image))
     except PhotoError:
         raise
     except FileNotFoundError:
@@ -83,7 +83,9 @@ def open_photo(path: Path | str, shrink_to: int | None = None) -> Image.Image:
     except PermissionError:
         raise PhotoError(path, "the file may not be read by this user") from None
     except Exception as problem:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ...
-        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        reason = (
+            str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        )
         raise PhotoError(path, f"the picture is damaged ({reason})") from None
 
 
@@ -93,7 +95,8 @@ def _draft_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Applies the policy on depth, transparency and color to an opened picture."""
     if image.mode == "RGB":
         return image
     if image.mode.startswith(("I", "F")):

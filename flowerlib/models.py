@@ -26,14 +26,25 @@ from flowerlib.transforms import Preprocessing
 # The small networks that this project trained itself (tools/pretrain_small.py): torchvision's own
 # classes, built narrow and shallow.
 SMALL: dict[str, dict[str, Any]] = {
-    "small_densenet": {"family": "DenseNet"},
-    "small_resnet": {"family": "ResNet"},
+    "small_densenet": {
+        "growth_rate": 64,
+        "block_config": (1, 2, 6, 6),
+        "num_init_features": 32,
+        "bn_size": 1,
+    },
+    "small_resnet": {"layers": [1, 2, 2, 2], "width_per_group": 24},
 }
 SMALL_WEIGHTS = Path(__file__).with_name("weights")
 
 # Networks whose torchvision weights were trained at another size than 224 pixels have it stored with
 # the weights; these are for networks with weights from elsewhere.
 INPUT_SIZES = {"inception_v3": (342, 299), "small_densenet": (96, 96), "small_resnet": (96, 96)}
+
+
+class _NarrowBottleneck(torchvision.models.resnet.Bottleneck):
+    """torchvision's block without its fourfold widening at the end: narrower layers, same code."""
+
+    expansion = 1
 
 
 def names() -> list[str]:
@@ -122,7 +133,7 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
     """
     if name not in names():
         close = difflib.get_close_matches(name, names(), n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "see `flowerlib doctor --backbones`."
+        hint = f"did you mean {' or '.join(close)}?" if close else "see `flowerlib.models.names()`."
         raise InputError(f'There is no backbone called "{name}"; {hint}')
     if weights == "small" and name not in SMALL:
         raise InputError(f'"small" weights exist for {" and ".join(SMALL)}, not for {name}.')
@@ -150,12 +161,9 @@ def architecture(name: str) -> Backbone:
 
 def _random(name: str) -> nn.Module:
     if name in SMALL:
-        options = dict(SMALL[name])
-        family = options.pop("family")
-        if family == "DenseNet":
-            return torchvision.models.DenseNet(num_classes=2, **options)
-        block = torchvision.models.resnet.BasicBlock
-        return torchvision.models.ResNet(block, num_classes=2, **options)
+        if name == "small_densenet":
+            return torchvision.models.DenseNet(num_classes=2, **SMALL[name])
+        return torchvision.models.ResNet(_NarrowBottleneck, num_classes=2, **SMALL[name])
     options = {}
     if name in ("googlenet", "inception_v3"):
         # Their ImageNet weights expect inputs rescaled inside the network, and heads halfway that
@@ -170,7 +178,7 @@ def _imagenet(name: str) -> nn.Module:
     except Exception as problem:  # URLError, OSError, RuntimeError for a wrong digest
         raise InputError(
             f"ImageNet weights of {name} could not be had ({problem}); give a weights file, or use "
-            '--backbone small_densenet --weights small, which needs no download.'
+            "--backbone small_densenet --weights small, which needs no download."
         ) from None
     if name in ("googlenet", "inception_v3"):
         model.aux_logits = False
@@ -238,7 +246,9 @@ def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: 
     wanted = body.state_dict()
     given = {key: value for key, value in state.items() if not key.startswith(head_keys)}
     given = {key: value for key, value in given.items() if not _is_spare(key, wanted)}
-    missing = [key for key in wanted if key not in given and not key.endswith("num_batches_tracked")]
+    missing = [
+        key for key in wanted if key not in given and not key.endswith("num_batches_tracked")
+    ]
     unknown = [key for key in given if key not in wanted]
     shapes = [
         f"{key} is {tuple(given[key].shape)} instead of {tuple(wanted[key].shape)}"

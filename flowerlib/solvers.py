@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from flowerlib import metrics
 
 # From strong to weak: each solution is the starting point of the next.
-PENALTIES = (1e-3, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 3e-7)
+PENALTIES = (1e-4, 1e-5, 3e-6, 1e-6, 3e-7, 1e-7, 3e-8)
 
 
 @dataclass
@@ -29,11 +29,13 @@ class LinearSolution:
         head: a `models.linear_head` with the solved weights, on the CPU.
         penalty: the chosen one.
         rows: one dict a penalty: penalty, train_loss, valid_loss, valid_accuracy.
+        best: the row of the chosen one.
     """
 
     head: nn.Sequential
     penalty: float
     rows: list[dict[str, float]]
+    best: int
 
 
 def logistic(
@@ -44,7 +46,8 @@ def logistic(
     num_classes: int,
     *,
     penalties: Sequence[float] = PENALTIES,
-    max_steps: int = 60,
+    max_steps: int = 12,
+    choose: str = "valid",
 ) -> LinearSolution:
     """Finds the L2-regularized softmax regression, with the penalty that is best on valid.
 
@@ -63,6 +66,7 @@ def logistic(
         num_classes: C.
         penalties: candidates.
         max_steps: L-BFGS steps for each of them.
+        choose: "valid" by the validation set; "last" takes the weakest penalty.
     """
     mean = features.mean(0)
     centered = features - mean
@@ -78,30 +82,33 @@ def logistic(
     weight = torch.zeros(rounded.shape[1], num_classes)
     bias = torch.zeros(num_classes)
     valid_rounded = (valid_features - mean) / scale @ to_round
-    rows, best = [], None
+    rows, solutions = [], []
     for penalty in sorted(penalties, reverse=True):
         weight, bias, loss = _minimize(
             rounded, labels, penalty * stretch, weight, bias, max_steps=max_steps
         )
         logits = valid_rounded @ weight + bias
-        row = {
-            "penalty": penalty,
-            "train_loss": loss,
-            "valid_loss": float(F.cross_entropy(logits, valid_labels)),
-            "valid_accuracy": metrics.accuracy(logits, valid_labels),
-        }
-        rows.append(row)
-        rank = (row["valid_accuracy"], -row["valid_loss"])
-        if best is None or rank > best[0]:
-            best = (rank, penalty, weight, bias)
-    assert best is not None, "penalties must not be empty"
-    _, penalty, weight, bias = best
+        solutions.append((weight, bias))
+        rows.append(
+            {
+                "penalty": penalty,
+                "train_loss": loss,
+                "valid_loss": float(F.cross_entropy(logits, valid_labels)),
+                "valid_accuracy": metrics.accuracy(logits, valid_labels),
+            }
+        )
+    best = len(rows) - 1
+    if choose == "valid":
+        best = max(
+            range(len(rows)), key=lambda i: (rows[i]["valid_accuracy"], -rows[i]["valid_loss"])
+        )
+    weight, bias = solutions[best]
     head = nn.Sequential(nn.Linear(features.shape[1], num_classes))
     with torch.no_grad():
         original = to_round @ weight / scale  # (D, C)
         head[0].weight.copy_(original.T)
         head[0].bias.copy_(bias - mean @ original)
-    return LinearSolution(head.eval(), penalty, rows)
+    return LinearSolution(head.eval(), rows[best]["penalty"], rows, best)
 
 
 def _minimize(

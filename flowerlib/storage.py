@@ -54,7 +54,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as problem:
-        raise InputError(f"Cannot write {path}: {problem.strerror}; choose another folder.") from None
+        raise InputError(
+            f"Cannot write {path}: {problem.strerror}; choose another folder."
+        ) from None
     os.close(handle)
     temporary = Path(name)
     try:

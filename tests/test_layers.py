@@ -14,12 +14,12 @@ ORDER = (
     ("errors", "storage"),
     ("images", "transforms", "metrics", "tables"),
     ("garden",),
-    ("data", "models"),
+    ("photos", "data", "models"),
     ("features",),
     ("classifier", "legacy"),
-    ("train",),
+    ("solvers", "train"),
     ("explain", "plots"),
-    ("lesson", "cli"),
+    ("runs", "doctor", "lesson", "cli"),
 )
 PLACE = {room: place for place, room in enumerate(room for layer in ORDER for room in layer)}
 ONLY_IN = {"matplotlib": {"plots"}, "IPython": {"lesson"}}

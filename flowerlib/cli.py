@@ -1,0 +1,308 @@
+"""The command line: thin, and quick to answer, since torch is loaded only by commands that need it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import flowerlib
+from flowerlib import tables
+from flowerlib.errors import InputError
+
+GARDEN_KINDS = ("flowers", "pets", "furniture", "things", "patterns")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Returns:
+        The exit code: 0, or 2 after one sentence on stderr about what was wrong with the input.
+    """
+    options = parser().parse_args(arguments)
+    # Threads that wait by spinning take the cores from the threads that open photos.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        return options.run(options)
+    except InputError as problem:
+        print(f"flowerlib: {problem}", file=sys.stderr)
+        return 2
+    except (ImportError, RuntimeError) as problem:
+        from flowerlib import doctor
+
+        if isinstance(problem, RuntimeError) and "torchvision::nms" not in str(problem):
+            raise
+
+        print(f"flowerlib: {doctor.import_problem(problem)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("flowerlib: stopped; features computed so far are kept.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    top = argparse.ArgumentParser(
+        prog="flowerlib", description="Transfer learning on your own photos, on a laptop."
+    )
+    top.add_argument("--version", action="version", version=f"flowerlib {flowerlib.__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command.set_defaults(run=run)
+        return command
+
+    train = add("train", _train, "train a classifier on a folder of photos")
+    train.add_argument("data", metavar="DIR|flowers|garden", help="photos, one folder a class")
+    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
+    train.add_argument("--backbone", metavar="NAME", help="default: densenet121, or small_densenet")
+    train.add_argument("--weights", metavar="imagenet|small|none|FILE", help="of the backbone")
+    train.add_argument("--head", choices=("linear", "hidden"), default="linear")
+    train.add_argument("--hidden", type=_positive, nargs="+", default=[512], metavar="N")
+    train.add_argument("--dropout", type=_share, default=0.2, metavar="P")
+    train.add_argument("--epochs", type=_positive, default=10, metavar="N")
+    train.add_argument("--lr", type=_rate, default=0.003, metavar="F")
+    train.add_argument("--batch-size", type=_positive, default=64, metavar="N")
+    train.add_argument("--split", choices=("udacity", "official"), default="udacity")
+    train.add_argument("--seed", type=int, default=0, metavar="N")
+    train.add_argument("--force", action="store_true", help="overwrite a finished run")
+    train.add_argument("--no-cache", action="store_true", help="neither read nor write features")
+
+    predict = add("predict", _predict, "say what is on photos")
+    predict.add_argument("photos", nargs="+", type=Path, metavar="IMAGE|DIR")
+    predict.add_argument("--top-k", type=_positive, metavar="K", help="default: 5")
+
+    evaluate = add("evaluate", _evaluate, "measure a classifier on labelled photos")
+    evaluate.add_argument("data", metavar="DIR", help="photos, one folder a class")
+    evaluate.add_argument("--table", action="store_true", help="one line a photo, pass or FAIL")
+
+    for command in (predict, evaluate):
+        command.add_argument("--model", type=Path, required=True, metavar="FILE")
+    forms = predict.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true")
+    forms.add_argument("--csv", action="store_true")
+    evaluate.add_argument("--json", action="store_true")
+    for command in (train, predict, evaluate):
+        command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+        command.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+
+    download = add("download", _download, "fetch a named data set, checked against its digest")
+    download.add_argument("name", choices=("flowers",))
+    garden = add("garden", _garden, "draw a contact sheet of the offline world")
+    garden.add_argument("--kind", choices=GARDEN_KINDS, default="flowers")
+    garden.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    garden.add_argument("--columns", type=_positive, default=12, metavar="N")
+    garden.add_argument("--size", type=_positive, default=128, metavar="PIXELS")
+    garden.add_argument("--seed", type=int, default=0, metavar="N")
+    add("doctor", _doctor, "say what is installed, which device, which data sets")
+    return top
+
+
+def _number(kind: Callable, low: float, high: float, told: str) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value < high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {told}")
+        return value
+
+    return read
+
+
+_positive = _number(int, 1, float("inf"), "a whole number from 1 up")
+_share = _number(float, 0, 1, "a share from 0 up to, but not including, 1")
+_rate = _number(float, 1e-12, float("inf"), "a number above 0")
+
+
+def _train(options: argparse.Namespace) -> int:
+    from flowerlib import runs
+
+    start = time.perf_counter()
+    runs.prepare(options.out, force=options.force)
+    from flowerlib import data, train
+
+    splits = data.from_name(options.data, split=options.split)
+    backbone = options.backbone or ("small_densenet" if options.data == "garden" else "densenet121")
+    with _Progress() as progress:
+        found = runs.train(
+            splits,
+            options.out,
+            force=options.force,
+            say=progress.say,
+            backbone=backbone,
+            weights=options.weights,
+            head=options.head,
+            hidden=tuple(options.hidden),
+            dropout=options.dropout,
+            epochs=options.epochs,
+            lr=options.lr,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            device=options.device,
+            precision=options.precision,
+            cache=not options.no_cache,
+            report=train.Bar() if sys.stderr.isatty() else None,
+            progress=progress,
+        )
+    print(f"{found['seconds']['total']:.1f} s, {time.perf_counter() - start:.1f} s with start-up")
+    print(
+        f"written to {options.out}: try  flowerlib predict PHOTO --model "
+        f"{options.out / 'classifier.safetensors'}"
+    )
+    return 0
+
+
+class _Progress:
+    """Tells how far the feature pass is: a bar in a terminal, nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(
+                total=total, desc="features", unit="photo", leave=False, disable=None, miniters=1
+            )
+        self.bar.update(done - self.bar.n)
+
+    def say(self, line: str) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        print(line, flush=True)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from flowerlib import images
+
+    photos = [
+        file
+        for given in options.photos
+        for file in (images.photos_below(given) if given.is_dir() else [given])
+    ]
+    if not photos:
+        raise InputError(f"There is no photo below {', '.join(map(str, options.photos))}.")
+    if missing := [path for path in photos if not path.exists()]:
+        raise images.PhotoError(missing[0], "there is no such file")
+    from flowerlib.classifier import Classifier
+
+    classifier = Classifier.load(options.model)
+    top_k = options.top_k or min(5, len(classifier.class_names))
+    answers = classifier.predict(photos, top_k, device=options.device, precision=options.precision)
+    if options.json:
+        print(json.dumps([_as_data(answer) for answer in answers], indent=2))
+    elif options.csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(["photo", "rank", "class", "probability"])
+        for answer in answers:
+            for rank, (name, share) in enumerate(
+                zip(answer.names, answer.probabilities, strict=True), 1
+            ):
+                writer.writerow([answer.photo, rank, name, f"{share:.6f}"])
+    else:
+        for answer in answers:
+            print(answer.photo)
+            rows = zip(answer.names, answer.probabilities, strict=True)
+            for name, share in rows:
+                print(f"  {share:6.1%}  {name}")
+    return 0
+
+
+def _as_data(answer: Any) -> dict[str, Any]:
+    top = zip(answer.names, answer.probabilities, strict=True)
+    return {
+        "photo": answer.photo,
+        "top": [{"class": name, "probability": round(share, 6)} for name, share in top],
+    }
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from flowerlib import data, metrics
+    from flowerlib.classifier import Classifier
+
+    classifier = Classifier.load(options.model)
+    photos = data.labelled_folder(options.data, classifier.class_names)
+    found = classifier.evaluate(photos, device=options.device, precision=options.precision)
+    probabilities, answers = found.logits.softmax(1).max(1)
+    rows = [
+        {
+            "photo": photos.name(index),
+            "truth": photos.class_name(index),
+            "answer": classifier.class_names[int(answers[index])],
+            "probability": float(probabilities[index]),
+            "verdict": "pass" if answers[index] == found.labels[index] else "FAIL",
+        }
+        for index in range(len(photos))
+    ]
+    if options.json:
+        summary: dict[str, Any] = {
+            "data": options.data,
+            "num_images": len(photos),
+            "accuracy": found.accuracy,
+            "interval": list(found.interval),
+            "calibration_error": metrics.calibration_error(found.logits.softmax(1), found.labels),
+            "seconds": round(found.seconds, 3),
+        }
+        if options.table:
+            summary["photos"] = rows
+        print(json.dumps(summary, indent=2))
+        return 0
+    if options.table:
+        print(tables.table(rows).text())
+        print()
+    print(found)
+    return 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    from flowerlib import data
+
+    print(f"{options.name} is complete in {data.download(options.name)}")
+    return 0
+
+
+def _garden(options: argparse.Namespace) -> int:
+    from PIL import Image
+
+    from flowerlib import garden, storage
+
+    sheet = garden.sheet(
+        options.kind, columns=options.columns, size=options.size, seed=options.seed
+    )
+    with storage.atomic_path(options.out) as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG")
+    print(f"{options.out}: {sheet.shape[1]} x {sheet.shape[0]} pixels")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from flowerlib import doctor
+
+    rows, healthy = doctor.examine()
+    print(tables.table(rows, columns=["what", "state"]).text())
+    return 0 if healthy else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Says what is installed, what the machine can do and which data are in place, and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from flowerlib import runs, storage
+from flowerlib.errors import InputError
+
+PAIR = (
+    "torch and torchvision do not belong together; install both anew, as a pair: "
+    "pip install --upgrade --force-reinstall torch torchvision"
+)
+
+
+def import_problem(problem: Exception) -> str:
+    """One sentence about a package that cannot be imported, with the cure."""
+    text = str(problem)
+    if "torchvision" in text or "nms" in text or "undefined symbol" in text:
+        return f"{PAIR} (the error was: {text.splitlines()[0]})."
+    name = getattr(problem, "name", None) or text
+    return f"the package {name} cannot be imported ({text}); install it: pip install {name}."
+
+
+def examine() -> tuple[list[tuple[str, str]], bool]:
+    """Looks at packages, devices, precision, data sets and the cache.
+
+    Returns:
+        Rows (what, state), and whether everything needed is there.
+    """
+    rows = [("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores")]
+    rows += list(runs.versions().items())
+    healthy = True
+    try:
+        import torch
+        import torchvision
+
+        torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+    except (ImportError, RuntimeError, AttributeError) as problem:
+        if "nms" in str(problem) or isinstance(problem, AttributeError):
+            rows.append(("pair", f"BROKEN: {PAIR}"))
+        else:
+            rows.append(("pair", f"BROKEN: {import_problem(problem)}"))
+        return rows, False
+    rows.append(("pair", "torch and torchvision belong together"))
+    from flowerlib import data, features
+
+    device = features.choose_device("auto")
+    rows.append(("device", device + (f", {torch.get_num_threads()} threads" * (device == "cpu"))))
+    rows.append(("precision", features.choose_precision("auto", device)))
+    try:
+        rows.append(("cache", str(storage.cache_folder())))
+        place = data.find("flowers")
+        rows.append(
+            ("flowers", str(place) if place else "not in place: flowerlib download flowers")
+        )
+    except InputError as problem:
+        rows.append(("problem", str(problem)))
+        healthy = False
+    rows.append(("garden", "in place (drawn by flowerlib itself)"))
+    return rows, healthy

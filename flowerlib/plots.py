@@ -1,0 +1,200 @@
+"""Every figure of the project: takes data, returns matplotlib Axes, shows and saves nothing.
+
+Titles say what is seen, axes are labelled with units, and the colors can be told apart by
+color-blind readers (Okabe and Ito, "Color universal design", 2008).
+
+Shown in: notebooks/03_flowers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from flowerlib import storage
+
+if TYPE_CHECKING:
+    from flowerlib.classifier import Prediction
+    from flowerlib.train import History
+
+BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
+
+
+def figure(width: float = 7.0, height: float = 4.0) -> Figure:
+    """An empty figure of that many inches, unknown to pyplot, so that nothing has to be closed."""
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def save(axes: Axes | np.ndarray, path: Path | str, dpi: int = 120) -> None:
+    """Writes the figure that the axes belong to as PNG, whole or not at all."""
+    first = axes if isinstance(axes, Axes) else np.asarray(axes).flat[0]
+    with storage.atomic_path(path) as temporary:
+        first.figure.savefig(temporary, format="png", dpi=dpi)
+
+
+def _tidy(axes: Axes, title: str, x: str = "", y: str = "") -> Axes:
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def curves(history: History) -> np.ndarray:
+    """Loss and accuracy after every epoch, side by side; for a solved head, over its penalties.
+
+    Returns:
+        Two Axes: losses, accuracy. A dotted line marks what was kept.
+    """
+    rows = history.rows
+    solved = bool(rows) and "penalty" in rows[0]
+    x = [row["penalty" if solved else "epoch"] for row in rows]
+    left, right = axes = figure(9.0, 3.4).subplots(1, 2)
+    left.plot(x, [row["train_loss"] for row in rows], "o-", color=BLUE, ms=4, label="training")
+    left.plot(x, [row["valid_loss"] for row in rows], "s-", color=ORANGE, ms=4, label="validation")
+    right.plot(x, [row["valid_accuracy"] for row in rows], "s-", color=ORANGE, ms=4)
+    below = "penalty, strong to weak" if solved else "epoch"
+    kept = rows[history.best_epoch - 1] if rows and history.best_epoch else None
+    best = f": {kept['valid_accuracy']:.1%} kept" if kept else ""
+    _tidy(left, "Loss", below, "mean loss (nats)").legend(frameon=False)
+    _tidy(right, f"Validation accuracy{best}", below, "share right")
+    for axis in axes:
+        if solved:
+            axis.set_xscale("log")
+            axis.invert_xaxis()
+        else:
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        if kept:
+            axis.axvline(x[history.best_epoch - 1], color=GRAY, lw=1, ls=":")
+    return axes
+
+
+def photo_and_bars(photo: Any, prediction: Prediction, truth: str | None = None) -> np.ndarray:
+    """A photo beside the bars of its most probable classes.
+
+    Args:
+        photo: PIL image or array (H, W, 3).
+        prediction: the classifier's answer.
+        truth: the right class, if known; its bar is green, and the title says right or wrong.
+
+    Returns:
+        Two Axes: photo, bars.
+    """
+    left, right = axes = figure(8.2, 3.4).subplots(1, 2, width_ratios=(1, 1.3))
+    left.imshow(photo)
+    left.set_axis_off()
+    shares, names = prediction.probabilities, prediction.names
+    colors = [GREEN if name == truth else (GRAY if truth else BLUE) for name in names]
+    places = np.arange(len(names))[::-1]
+    right.barh(places, shares, color=colors, height=0.66)
+    for place, share in zip(places, shares, strict=True):
+        inside = share > 0.85
+        right.text(
+            share - 0.015 if inside else share + 0.015,
+            place,
+            f"{share:.1%}",
+            ha="right" if inside else "left",
+            va="center",
+            color="white" if inside else "black",
+            fontsize=9,
+        )
+    right.set_yticks(places, names)
+    right.set_xlim(0, 1)
+    title = f"{names[0]}, {shares[0]:.0%} sure"
+    if truth is not None:
+        title += " — right" if names[0] == truth else f" — wrong, it is {truth}"
+    _tidy(right, title, "probability")
+    right.tick_params(axis="y", length=0)
+    return axes
+
+
+def photo_grid(
+    photos: Sequence[Any], titles: Sequence[str] | None = None, columns: int = 6, title: str = ""
+) -> np.ndarray:
+    """Photos in rows, each with a short title.
+
+    Args:
+        photos: PIL images or arrays (H, W, 3) in [0, 1] or uint8.
+        titles: one for each photo.
+        columns: photos in a row.
+        title: of the whole figure.
+    """
+    rows = -(-len(photos) // columns)
+    made = figure(1.45 * columns, (1.72 if titles else 1.5) * rows + (0.35 if title else 0))
+    axes = np.atleast_1d(made.subplots(rows, columns, squeeze=False)).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for index, photo in enumerate(photos):
+        axes[index].imshow(photo)
+        if titles:
+            axes[index].set_title(titles[index], fontsize=8)
+    if title:
+        made.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return axes
+
+
+def confusion(matrix: Any, class_names: Sequence[str], most: int = 12) -> Axes:
+    """A confusion matrix; with many classes, the pairs that are confused most often, as bars.
+
+    Args:
+        matrix: counts (C, C), row = truth, column = answer.
+        class_names: C names.
+        most: how many pairs are shown when C is above 20.
+    """
+    counts = np.asarray(matrix)
+    right, total = int(np.trace(counts)), int(counts.sum())
+    if len(class_names) > 20:
+        return _confused_pairs(counts, class_names, most, f"{right:,} of {total:,} right")
+    side = 2.2 + 0.42 * len(class_names)
+    axes = figure(side + 0.6, side).subplots()
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*counts.shape):
+        if counts[row, column]:
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, counts[row, column], ha="center", va="center", color=color)
+    places = range(len(class_names))
+    axes.set_xticks(places, class_names, rotation=45, ha="right")
+    axes.set_yticks(places, class_names)
+    return _tidy(axes, f"{right:,} of {total:,} right", "answer", "truth")
+
+
+def _confused_pairs(counts: np.ndarray, class_names: Sequence[str], most: int, told: str) -> Axes:
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = [
+        (row, column) for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
+    ]
+    pairs = [pair for pair in pairs if wrong[pair] > 0]
+    axes = figure(7.6, 1.2 + 0.32 * max(len(pairs), 2)).subplots()
+    places = np.arange(len(pairs))[::-1]
+    axes.barh(places, [wrong[pair] for pair in pairs], color=RED, height=0.66)
+    axes.set_yticks(
+        places, [f"{class_names[row]} → {class_names[column]}" for row, column in pairs]
+    )
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    title = f"{told}; the most frequent mistakes" if pairs else f"{told}; no mistakes"
+    return _tidy(axes, title, "test photos (truth → answer)")
+
+
+def accuracies(names: Sequence[str], values: Sequence[float], intervals: Sequence[Any]) -> Axes:
+    """Accuracies as points with their 95 % intervals, one row each, best on top as given."""
+    axes = figure(7.0, 1.1 + 0.42 * len(names)).subplots()
+    places = np.arange(len(names))[::-1]
+    for place, value, (low, high) in zip(places, values, intervals, strict=True):
+        axes.plot([low, high], [place, place], color=BLUE, lw=3, alpha=0.45, solid_capstyle="round")
+        axes.plot(value, place, "o", color=BLUE)
+        axes.text(high + 0.012, place, f"{value:.1%}", va="center", fontsize=9)
+    axes.set_yticks(places, names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.set_xlim(0, 1.1)
+    return _tidy(axes, "", "accuracy on the test set, with 95 % interval")

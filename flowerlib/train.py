@@ -1,0 +1,336 @@
+"""Training: the readable loop, and transfer learning in one call.
+
+Shown in: notebooks/03_flowers
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flowerlib import features, metrics, models, solvers, storage
+from flowerlib.classifier import Classifier
+from flowerlib.data import Splits
+from flowerlib.errors import InputError
+from flowerlib.photos import join
+from flowerlib.transforms import Preprocessing
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass
+class History:
+    """What was measured after every epoch.
+
+    Attributes:
+        epochs: how many were asked for.
+        rows: one dict an epoch: epoch (from 1), train_loss, valid_loss, valid_accuracy, seconds.
+            For a solved head, one dict a penalty instead (see `solvers.logistic`).
+        best_epoch: the one whose weights were kept, by validation loss; 0 before the first.
+    """
+
+    epochs: int
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+
+    def save(self, path: Path | str) -> None:
+        """Writes the rows as CSV."""
+        with storage.atomic_path(path) as temporary:
+            with open(temporary, "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
+                writer.writeheader()
+                writer.writerows(self.rows)
+
+
+def fit(
+    model: nn.Module,
+    train_batches: Batches,
+    valid_batches: Batches,
+    *,
+    epochs: int = 10,
+    lr: float = 0.003,
+    loss: nn.Module | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    patience: int | None = None,
+    report: Callable[[History], None] | None = None,
+) -> History:
+    """Trains a model in place, and leaves it with the weights of its best epoch, in `eval()`.
+
+    Args:
+        model: inputs (N, ...) → outputs (N, C).
+        train_batches: gives (inputs, labels) and can be gone through once an epoch.
+        valid_batches: likewise; measured after every epoch, in `eval()`.
+        epochs: passes over the training batches.
+        lr: learning rate of Adam over the parameters that require a gradient.
+        loss: `nn.NLLLoss()` by default, for outputs that are log-probabilities;
+            `nn.CrossEntropyLoss()` for logits.
+        optimizer: instead of Adam with `lr`.
+        patience: stop when validation loss has not improved for so many epochs; never if None.
+        report: called with the history after every epoch, such as `lesson.live()` or `Bar()`.
+
+    Returns:
+        The history; `best_epoch` is the one with the lowest validation loss.
+
+    Raises:
+        InputError: outputs and loss do not fit together, or the loss is not finite.
+    """
+    loss = loss or nn.NLLLoss()
+    optimizer = optimizer or torch.optim.Adam(models.trainable(model), lr=lr)
+    device = next(model.parameters()).device
+    history = History(epochs)
+    best_loss, best_state = float("inf"), model.state_dict()
+    for epoch in range(1, epochs + 1):
+        start = time.perf_counter()
+        views = getattr(train_batches, "dataset", None)
+        if hasattr(views, "epoch"):
+            views.epoch = epoch  # other random views in every epoch, the same in every run
+        model.train()
+        total, count = 0.0, 0
+        for inputs, labels in train_batches:
+            inputs, labels = inputs.to(device), labels.to(device)
+            outputs = model(inputs)
+            if count == 0 and epoch == 1:
+                _check_outputs(outputs, loss)
+            value = loss(outputs, labels)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            total += value.item() * len(labels)
+            count += len(labels)
+        valid_loss, valid_accuracy = measure(model, valid_batches, loss)
+        history.rows.append(
+            {
+                "epoch": epoch,
+                "train_loss": total / count,
+                "valid_loss": valid_loss,
+                "valid_accuracy": valid_accuracy,
+                "seconds": time.perf_counter() - start,
+            }
+        )
+        if not total / count < float("inf"):
+            raise InputError(
+                f"The loss is {total / count} in epoch {epoch}; lower the learning rate."
+            )
+        if valid_loss < best_loss:
+            best_loss, history.best_epoch = valid_loss, epoch
+            best_state = copy.deepcopy(model.state_dict())
+        if report:
+            report(history)
+        if patience is not None and epoch - history.best_epoch >= patience:
+            break
+    model.load_state_dict(best_state)
+    model.eval()
+    return history
+
+
+@torch.inference_mode()
+def measure(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float, float]:
+    """Mean loss and accuracy over all samples of the batches, with the model in `eval()`."""
+    device = next(model.parameters()).device
+    model.eval()
+    outputs, labels = [], []
+    for inputs, batch_labels in batches:
+        outputs.append(model(inputs.to(device)).float().cpu())
+        labels.append(batch_labels)
+    all_outputs, all_labels = torch.cat(outputs), torch.cat(labels)
+    return float(loss(all_outputs, all_labels)), metrics.accuracy(all_outputs, all_labels)
+
+
+def _check_outputs(outputs: Tensor, loss: nn.Module) -> None:
+    """Catches the two mistakes that train without an error message, but badly."""
+    sums = outputs.detach().float().exp().sum(1)
+    if isinstance(loss, nn.NLLLoss) and not torch.allclose(sums, torch.ones_like(sums), atol=1e-2):
+        raise InputError(
+            "NLLLoss needs log-probabilities: end the model with LogSoftmax, or use CrossEntropyLoss."
+        )
+    rows = outputs.detach().float().sum(1)
+    if (
+        isinstance(loss, nn.CrossEntropyLoss)
+        and bool((outputs >= 0).all())
+        and torch.allclose(rows, torch.ones_like(rows), atol=1e-3)
+    ):
+        raise InputError(
+            "CrossEntropyLoss needs logits, and these are probabilities: remove the Softmax."
+        )
+
+
+class FeatureBatches:
+    """Batches of cached features: gives (values (n, D), labels (n,)), in a new order every pass."""
+
+    def __init__(
+        self, values: Tensor, labels: Tensor, batch_size: int = 64, *, shuffle: bool, seed: int = 0
+    ) -> None:
+        self.values, self.labels = values, labels
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return -(-len(self.values) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.arange(len(self.values))
+        if self.shuffle:
+            order = torch.randperm(len(self.values), generator=self.generator)
+        for batch in order.split(self.batch_size):
+            yield self.values[batch], self.labels[batch]
+
+
+class Bar:
+    """A report for `fit` that shows one progress bar in the terminal."""
+
+    def __init__(self, title: str = "training") -> None:
+        self.title = title
+        self.bar: Any = None
+
+    def __call__(self, history: History) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(total=history.epochs, desc=self.title, unit="epoch", leave=False)
+        row = history.rows[-1]
+        self.bar.set_postfix_str(
+            f"valid loss {row['valid_loss']:.3f}, accuracy {row['valid_accuracy']:.3f}"
+        )
+        self.bar.update(1)
+        if len(history.rows) == history.epochs:
+            self.bar.close()
+
+
+def transfer(
+    splits: Splits,
+    backbone: str | models.Backbone = "densenet121",
+    *,
+    weights: str | Path | None = None,
+    head: str = "linear",
+    hidden: int | tuple[int, ...] = 512,
+    dropout: float = 0.2,
+    epochs: int = 10,
+    lr: float = 0.003,
+    batch_size: int = 64,
+    seed: int = 0,
+    preprocessing: Preprocessing | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    cache: bool = True,
+    report: Callable[[History], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Classifier:
+    """Trains a head on the features of a frozen backbone. The test set is not touched.
+
+    Args:
+        splits: from `data`.
+        backbone: a name (see `models.names`), or one that was built already.
+        weights: as in `models.backbone`; by default ImageNet's, or the project's own for its small
+            backbones.
+        head: "linear", solved directly with the penalty chosen on valid, then solved once more with
+            that penalty on train and valid together; or "hidden", the source's: Linear, ReLU,
+            Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch kept on valid.
+        hidden, dropout, epochs, lr, batch_size: of the hidden head.
+        seed: of random weights, of the hidden head's start and of its batches.
+        preprocessing: by default what the backbone's weights were trained for.
+        device, precision, cache, progress: as in `features.extract`.
+        report: called after every epoch of the hidden head.
+
+    Returns:
+        A classifier; `results` holds valid accuracy, seconds by phase, device and precision, and
+        `history` what was measured on the way.
+
+    Raises:
+        InputError: something given cannot be used; the message says what and how to mend it.
+    """
+    if head not in ("linear", "hidden"):
+        raise InputError(f'head must be "linear" or "hidden", not "{head}".')
+    start = time.perf_counter()
+    if isinstance(backbone, str):
+        default = "small" if backbone in models.SMALL else "imagenet"
+        backbone = models.backbone(backbone, weights or default, seed=seed)
+    preprocessing = preprocessing or models.default_preprocessing(backbone)
+    built = time.perf_counter()
+    both = features.extract(  # one pass for train and valid
+        backbone,
+        join(splits.train, splits.valid),
+        preprocessing,
+        device=device,
+        precision=precision,
+        cache=cache,
+        progress=progress,
+    )
+    extracted = time.perf_counter()
+    size, num_classes = len(splits.train), len(splits.class_names)
+    values, labels = both.values, both.labels
+    if head == "linear":
+        solution = solvers.logistic(
+            values[:size], labels[:size], values[size:], labels[size:], num_classes
+        )
+        module, history = solution.head, History(len(solution.rows), solution.rows)
+        history.best_epoch = solution.best + 1
+        refit = solvers.logistic(
+            values,
+            labels,
+            values[size:],
+            labels[size:],
+            num_classes,
+            penalties=[penalty for penalty in solvers.PENALTIES if penalty >= solution.penalty],
+            choose="last",
+        )
+        settings: dict[str, Any] = {"kind": "linear", "penalty": solution.penalty}
+        valid_accuracy, module = solution.rows[solution.best]["valid_accuracy"], refit.head
+    else:
+        sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+        _check_settings(sizes, dropout, epochs, lr, batch_size)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = models.hidden_head(backbone.num_features, num_classes, sizes, dropout)
+            history = fit(
+                module,
+                FeatureBatches(values[:size], labels[:size], batch_size, shuffle=True, seed=seed),
+                FeatureBatches(values[size:], labels[size:], 1024, shuffle=False),
+                epochs=epochs,
+                lr=lr,
+                report=report,
+            )
+        settings = {"kind": "hidden", "hidden": list(sizes), "dropout": dropout, "epochs": epochs}
+        settings |= {"lr": lr, "batch_size": batch_size}
+        valid_accuracy = history.rows[history.best_epoch - 1]["valid_accuracy"]
+    correct = round(valid_accuracy * len(splits.valid))
+    results = {
+        "head": settings,
+        "seed": seed,
+        "valid": {
+            "accuracy": valid_accuracy,
+            "interval": list(metrics.interval(correct, len(splits.valid))),
+        },
+        "device": both.device,
+        "precision": both.precision,
+        "features_computed": both.computed,
+        "seconds": {
+            "backbone": built - start,
+            "features": extracted - built,
+            "head": time.perf_counter() - extracted,
+        },
+    }
+    classifier = Classifier(backbone, module, splits.class_names, preprocessing, results)
+    classifier.history = history
+    return classifier
+
+
+def _check_settings(
+    hidden: tuple[int, ...], dropout: float, epochs: int, lr: float, batch_size: int
+) -> None:
+    faults = {
+        "hidden must be 1 or more": any(size < 1 for size in hidden) or not hidden,
+        "dropout must be in [0, 1)": not 0 <= dropout < 1,
+        "epochs must be 1 or more": epochs < 1,
+        "lr must be above 0": not lr > 0,
+        "batch_size must be 1 or more": batch_size < 1,
+    }
+    if found := [fault for fault, holds in faults.items() if holds]:
+        raise InputError(f"{'; '.join(found)}.")
