@@ -1,7 +1,8 @@
-"""The artifact: a backbone, a head, class names and preprocessing in one file that runs no code.
+"""The artifact: a backbone, a head, class names and preprocessing in one file.
 
-The file is safetensors with JSON metadata. `Classifier.load(path).predict("rose.jpg")` needs nothing
-else, and every entry is checked before it is used.
+The file is safetensors with JSON metadata; reading it runs none of its content as code.
+`Classifier.load(path).predict("rose.jpg")` needs nothing else, and every entry is checked before
+it is used.
 
 Shown in: notebooks/03_flowers
 """
@@ -106,7 +107,8 @@ class Classifier:
         preprocessing: Preprocessing,
         results: dict[str, Any] | None = None,
     ) -> None:
-        self.backbone, self.head = models.freeze(backbone), head.eval().requires_grad_(False)
+        self.backbone: Backbone = models.freeze(backbone)
+        self.head: nn.Sequential = head.eval().requires_grad_(False)
         self.class_names = tuple(class_names)
         self.preprocessing = preprocessing
         self.results = dict(results or {})

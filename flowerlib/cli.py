@@ -1,4 +1,4 @@
-"""The command line: thin, and quick to answer, since torch is loaded only by commands that need it."""
+"""The command line: thin, and quick to answer; torch is loaded only by commands that need it."""
 
 from __future__ import annotations
 

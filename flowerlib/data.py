@@ -187,7 +187,9 @@ def _oxford_flowers(folder: Path, split: str) -> Splits:
         Photos([paths[i] for i in sorted(ids)], [label_of[i] for i in sorted(ids)], names)
         for ids in (train, valid, test)
     ]
-    return Splits(*parts, names, "flowers", "real", f"Oxford 102, {split} split")
+    return Splits(
+        parts[0], parts[1], parts[2], names, "flowers", "real", f"Oxford 102, {split} split"
+    )
 
 
 def _official_split(folder: Path) -> tuple[set[int], set[int], set[int]]:
@@ -284,7 +286,8 @@ def image_folder(
                 else ""
             )
             raise InputError(
-                f"{folders[part]} {what}: every split needs the same classes, or labels would shift."
+                f"{folders[part]} {what}: every split needs the same classes, "
+                "or labels would shift."
             )
     how = "split by folders"
     if "valid" not in found:

@@ -1,4 +1,4 @@
-"""Says what is installed, what the machine can do and which data are in place, and how to mend it."""
+"""Says what is installed, what the machine can do, which data are there, and how to mend it."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ class Engine:
         self.precision = choose_precision(precision, self.device)
         self.automatic = precision == "auto"
         self.checked = self.precision == "fp32"
-        self.network = fold(backbone).to(self.device, memory_format=torch.channels_last)
+        self.network = fold(backbone).to(self.device).to(memory_format=torch.channels_last)
 
     def stream(
         self, photos: Photos, problems: list[PhotoError]
@@ -245,7 +245,7 @@ class Engine:
                     f"bf16 features differ from fp32 by {error:.0%} on this machine; use fp32."
                 )
             warnings.warn(
-                f"bf16 features differ from fp32 by {error:.0%} on this machine; computing in fp32.",
+                f"bf16 features differ from fp32 by {error:.0%} on this machine; using fp32.",
                 stacklevel=2,
             )
             self.precision = "fp32"
@@ -257,7 +257,7 @@ class Engine:
 
 
 def fold(backbone: Backbone) -> nn.Module:
-    """A copy in `eval()` with each BatchNorm folded into the convolution before it, where there is one.
+    """A copy in `eval()` with each BatchNorm folded into the convolution right before it.
 
     In `eval()` BatchNorm is a fixed scale and shift of each channel, which a convolution can do
     itself: w' = w * gamma / sqrt(variance + eps), and the bias likewise.

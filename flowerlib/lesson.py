@@ -16,7 +16,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flowerlib import tables
 from flowerlib.errors import InputError
@@ -212,7 +212,7 @@ class _Live:
     def draw(self) -> None:
         from flowerlib import plots
 
-        figure = _figure_of(plots.curves(self.history))
+        figure = _figure_of(plots.curves(cast("History", self.history)))
         data, metadata = _picture(figure, self.alt, dpi=110)
         _close(figure)
         self.handle.update(data, metadata=metadata, raw=True)

@@ -1,8 +1,8 @@
-"""Networks in two parts: a backbone that turns images into features, and a head that decides.
+"""Networks in two parts: a backbone that turns images into features, a head that decides.
 
-Any of torchvision's classification networks can be the backbone. Its last layer is cut off, whatever
-it is called there, so that every backbone answers with features (N, D); the head is always a small
-module of our own. "Replacing the head" is one call: `Network(backbone(name), linear_head(...))`.
+Any of torchvision's classification networks can be the backbone. Its last layer is cut off,
+whatever it is called there, so that every backbone answers with features (N, D); the head is always
+a small module of our own. Replacing it is one call: `Network(backbone(name), linear_head(...))`.
 
 Shown in: notebooks/03_flowers
 """
@@ -14,7 +14,7 @@ import hashlib
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import torchvision
@@ -36,9 +36,8 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 SMALL_WEIGHTS = Path(__file__).with_name("weights")
 
-# Networks whose torchvision weights were trained at another size than 224 pixels have it stored with
-# the weights; these are for networks with weights from elsewhere.
-INPUT_SIZES = {"inception_v3": (342, 299), "small_densenet": (96, 96), "small_resnet": (96, 96)}
+# (resize, crop) of the networks that have no entry with torchvision's weights.
+INPUT_SIZES = {"small_densenet": (96, 96), "small_resnet": (96, 96)}
 
 
 class _NarrowBottleneck(torchvision.models.resnet.Bottleneck):
@@ -50,6 +49,9 @@ class _NarrowBottleneck(torchvision.models.resnet.Bottleneck):
 def names() -> list[str]:
     """All backbones that can be asked for, the project's small ones first."""
     return [*SMALL, *torchvision.models.list_models(module=torchvision.models)]
+
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Backbone(nn.Module):
@@ -152,7 +154,7 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
 
 
 def architecture(name: str) -> Backbone:
-    """An empty backbone of that name on torch's "meta" device: shapes, but no memory and no values."""
+    """An empty backbone of that name on torch's "meta" device: shapes, but no values."""
     with torch.device("meta"):
         body = _random(name)
     _, num_features = _cut(body, name)
@@ -220,7 +222,7 @@ def _cut(body: nn.Module, name: str) -> tuple[tuple[str, ...], int]:
     """
     if name.startswith("squeezenet"):
         # Its head is a convolution whose output is averaged; features are averaged instead.
-        num_features = body.classifier[1].in_channels
+        num_features = cast(Any, body).classifier[1].in_channels
         body.classifier = nn.AdaptiveAvgPool2d(1)
         return ("classifier.",), num_features
     for attribute in ("fc", "classifier", "head", "heads"):
@@ -231,7 +233,7 @@ def _cut(body: nn.Module, name: str) -> tuple[tuple[str, ...], int]:
         if isinstance(head, nn.Sequential) and isinstance(head[-1], nn.Linear):
             key, last = list(head.named_children())[-1]
             setattr(head, key, nn.Identity())
-            return (f"{attribute}.{key}.",), last.in_features
+            return (f"{attribute}.{key}.",), cast(nn.Linear, last).in_features
     raise InputError(f"{name} has no last linear layer that could be replaced.")
 
 
@@ -267,7 +269,7 @@ def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: 
 
 
 def _is_spare(key: str, wanted: dict[str, Tensor]) -> bool:
-    """Auxiliary heads of googlenet and inception, and the head before a shared prefix's last layer."""
+    """Auxiliary heads of googlenet and inception, which only served their training."""
     return key.startswith(("aux1.", "aux2.", "AuxLogits.")) and key not in wanted
 
 
@@ -312,7 +314,7 @@ def hidden_head(
     return nn.Sequential(*layers, nn.Linear(width, num_classes), nn.LogSoftmax(dim=1))
 
 
-def freeze(module: nn.Module) -> nn.Module:
+def freeze(module: M) -> M:
     """Stops a module from changing, in place: neither its parameters nor its buffers.
 
     `requires_grad = False` alone is not enough: in training mode BatchNorm keeps updating its
@@ -332,7 +334,7 @@ def _stay_frozen(module: nn.Module, mode: bool = True) -> nn.Module:
     return module
 
 
-def unfreeze(module: nn.Module) -> nn.Module:
+def unfreeze(module: M) -> M:
     """Undoes `freeze`, in place, and returns the same module."""
     module.__dict__.pop("train", None)
     module.requires_grad_(True)

@@ -70,7 +70,7 @@ class Photos:
         if (known := self._digests[index]) is None:
             picture = self.source[index]
             if isinstance(picture, np.ndarray):
-                known = hashlib.blake2b(np.ascontiguousarray(picture), digest_size=16).digest()
+                known = hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
             else:
                 known = images.digest(picture)
             self._digests[index] = known
@@ -96,7 +96,7 @@ class Photos:
 
 def join(*parts: Photos) -> Photos:
     """The photos of several parts, one after the other; all must have the same classes."""
-    source = [picture for part in parts for picture in part.source]
+    source: Sequence[Path] | np.ndarray = [picture for part in parts for picture in part.source]
     if all(isinstance(part.source, np.ndarray) for part in parts):
         source = np.concatenate([part.source for part in parts])
     labels = np.concatenate([part.labels for part in parts])

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from flowerlib import storage
 
@@ -37,7 +38,7 @@ def save(axes: Axes | np.ndarray, path: Path | str, dpi: int = 120) -> None:
     """Writes the figure that the axes belong to as PNG, whole or not at all."""
     first = axes if isinstance(axes, Axes) else np.asarray(axes).flat[0]
     with storage.atomic_path(path) as temporary:
-        first.figure.savefig(temporary, format="png", dpi=dpi)
+        cast(Figure, first.figure).savefig(temporary, format="png", dpi=dpi)
 
 
 def _tidy(axes: Axes, title: str, x: str = "", y: str = "") -> Axes:
@@ -71,7 +72,7 @@ def curves(history: History) -> np.ndarray:
             axis.set_xscale("log")
             axis.invert_xaxis()
         else:
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if kept:
             axis.axvline(x[history.best_epoch - 1], color=GRAY, lw=1, ls=":")
     return axes
@@ -160,7 +161,7 @@ def confusion(matrix: Any, class_names: Sequence[str], most: int = 12) -> Axes:
     for row, column in np.ndindex(*counts.shape):
         if counts[row, column]:
             color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, counts[row, column], ha="center", va="center", color=color)
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color)
     places = range(len(class_names))
     axes.set_xticks(places, class_names, rotation=45, ha="right")
     axes.set_yticks(places, class_names)
@@ -181,7 +182,7 @@ def _confused_pairs(counts: np.ndarray, class_names: Sequence[str], most: int, t
     axes.set_yticks(
         places, [f"{class_names[row]} → {class_names[column]}" for row, column in pairs]
     )
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     title = f"{told}; the most frequent mistakes" if pairs else f"{told}; no mistakes"
     return _tidy(axes, title, "test photos (truth → answer)")
 

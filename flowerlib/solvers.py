@@ -103,12 +103,12 @@ def logistic(
             range(len(rows)), key=lambda i: (rows[i]["valid_accuracy"], -rows[i]["valid_loss"])
         )
     weight, bias = solutions[best]
-    head = nn.Sequential(nn.Linear(features.shape[1], num_classes))
+    layer = nn.Linear(features.shape[1], num_classes)
     with torch.no_grad():
         original = to_round @ weight / scale  # (D, C)
-        head[0].weight.copy_(original.T)
-        head[0].bias.copy_(bias - mean @ original)
-    return LinearSolution(head.eval(), rows[best]["penalty"], rows, best)
+        layer.weight.copy_(original.T)
+        layer.bias.copy_(bias - mean @ original)
+    return LinearSolution(nn.Sequential(layer).eval(), rows[best]["penalty"], rows, best)
 
 
 def _minimize(

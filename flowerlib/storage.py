@@ -42,10 +42,10 @@ def cache_folder(*parts: str) -> Path:
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Gives a temporary path beside `path` to write to, and puts it in place only when all went well.
+    """Gives a temporary path beside `path` to write to; it takes the place of `path` at the end.
 
-    The file is flushed to disk before it gets its name (temp file, fsync, `os.replace`, fsync of the
-    folder), so after a crash or a kill `path` holds the old content or the new, never half of it.
+    The file is flushed to disk before it gets its name (temp file, fsync, `os.replace`, fsync of
+    the folder), so after a crash or a kill `path` holds the old content or the new, never half.
 
     Raises:
         InputError: the folder is missing, not writable, or full.

@@ -90,7 +90,7 @@ def fit(
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
         views = getattr(train_batches, "dataset", None)
-        if hasattr(views, "epoch"):
+        if views is not None and hasattr(views, "epoch"):
             views.epoch = epoch  # other random views in every epoch, the same in every run
         model.train()
         total, count = 0.0, 0
@@ -149,7 +149,8 @@ def _check_outputs(outputs: Tensor, loss: nn.Module) -> None:
     sums = outputs.detach().float().exp().sum(1)
     if isinstance(loss, nn.NLLLoss) and not torch.allclose(sums, torch.ones_like(sums), atol=1e-2):
         raise InputError(
-            "NLLLoss needs log-probabilities: end the model with LogSoftmax, or use CrossEntropyLoss."
+            "NLLLoss needs log-probabilities: end the model with LogSoftmax, "
+            "or use CrossEntropyLoss."
         )
     rows = outputs.detach().float().sum(1)
     if (

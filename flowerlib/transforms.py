@@ -95,7 +95,7 @@ class Preprocessing:
         return self.normalize(torch.from_numpy(array).permute(2, 0, 1)[None])[0]
 
     def undo(self, image: Tensor) -> np.ndarray:
-        """Turns a normalized tensor (3, H, W) back into an array (H, W, 3) in [0, 1] for display."""
+        """Turns a normalized tensor (3, H, W) back into an array (H, W, 3) in [0, 1], to show."""
         array = image.detach().float().cpu().permute(1, 2, 0).numpy()
         return np.clip(array * np.array(self.std) + np.array(self.mean), 0, 1)
 

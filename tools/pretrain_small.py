@@ -23,11 +23,11 @@ small_densenet, 38,400 crops of 64 px each, seed 0, all else equal:
     + the last map, place by place                   0.704 / 0.695 / 0.346 / 0.559
     + hints: maps at 1/8 and 1/16 as well            0.718 / 0.815 / 0.396 / 0.627
 
-The runs that made the committed files, and the teacher:
+The runs that made the committed files, and the teacher (tools/measure_small.py, all in results/):
 
-    small_densenet, 560,000 crops, 33 minutes        0.840 / 0.865 / 0.653 / 0.814
-    small_resnet, @crops crops, 20 minutes        @res
-    mobilenet_v2, the teacher                        0.960 / 0.945 / 0.781 / 0.854
+    small_densenet, 560,000 crops, 33 minutes        0.850 / 0.865 / 0.663 / 0.814
+    small_resnet, 428,000 crops, 20 minutes          0.790 / 0.855 / 0.553 / 0.754
+    mobilenet_v2, the teacher                        0.960 / 0.940 / 0.811 / 0.853
 
 Pretext labels (without mixing pictures, which has no label) were learned hardly at all in so few
 crops: loss 5.4 of 5.5. One run each, so differences below about 0.04 say nothing. For speed on

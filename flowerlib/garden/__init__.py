@@ -56,7 +56,12 @@ def picture(kind: str, label: int, index: int, *, seed: int = 0, size: int = 96)
 
 
 def pictures(
-    kind: str, labels: Sequence[int], indices: Sequence[int], *, seed: int = 0, size: int = 96
+    kind: str,
+    labels: Sequence[int] | np.ndarray,
+    indices: Sequence[int] | np.ndarray,
+    *,
+    seed: int = 0,
+    size: int = 96,
 ) -> np.ndarray:
     """Draws many pictures on all cores, or reads them back from the cache.
 
@@ -125,7 +130,11 @@ def sheet(
 
 
 def draw_many(
-    kind: str, labels: Sequence[int], indices: Sequence[int], seed: int, size: int
+    kind: str,
+    labels: Sequence[int] | np.ndarray,
+    indices: Sequence[int] | np.ndarray,
+    seed: int,
+    size: int,
 ) -> np.ndarray:
     """Draws pictures one after the other in this process, without the cache: uint8 (N, s, s, 3)."""
     out = np.empty((len(labels), size, size, 3), dtype=np.uint8)
@@ -160,7 +169,7 @@ def _garden_imports(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.module == package:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package + "."):
-            names.add(node.module.split(".")[2])
+            names.add(str(node.module).split(".")[2])
         elif isinstance(node, ast.Import):
             parts = [alias.name.split(".") for alias in node.names]
             names |= {p[2] for p in parts if p[:2] == package.split(".") and len(p) > 2}

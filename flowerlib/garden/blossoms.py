@@ -67,7 +67,8 @@ def head(
     if species.form == "lily":  # six petals in two rings of three
         per_ring = species.petals // layers
     step = 2 * np.pi / per_ring
-    behind, before = [], []
+    behind: list = []
+    before: list = []
     for k in range(layers):
         shrink = {"double": 0.20, "daisy": 0.16, "cup": 0.05}.get(species.form, 0.06) * k
         angles = np.arange(per_ring) * step + k * step / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -58,7 +59,7 @@ def compose(pictures: np.ndarray, columns: int, names: Sequence[str] | None = No
     return np.asarray(page)
 
 
-def _fitted(text: str, pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, width: int) -> str:
+def _fitted(text: str, pen: ImageDraw.ImageDraw, font: Any, width: int) -> str:
     """`text`, or as much of it as fits into `width` pixels, with an ellipsis."""
     if pen.textlength(text, font=font) <= width:
         return text

@@ -101,7 +101,7 @@ FORMS = {
     "globe": Form(4, 0, "globeflower moonball starcluster", "pointed round heart", (5, 6),
                   (0.45, 0.75)),
 }  # fmt: skip
-MARKINGS = {
+MARKINGS: dict[str, dict[str, Any]] = {
     "none": {}, "veins": {"veins": 8}, "stripe": {"stripe": 0.85}, "spots": {"spots": 9},
     "eye": {"eye": 0.44}, "rim": {"rim": 0.10},
 }  # fmt: skip
@@ -151,7 +151,9 @@ CENTERS: tuple[tuple[Lch, Lch], ...] = (
 def table() -> tuple[Species, ...]:
     """All species, in a fixed mixed order that keeps twins apart."""
     rng = np.random.default_rng(1753)  # Linnaeus, Species Plantarum
-    hues, designs, twins = list(HUES), [], []
+    hues = list(HUES)
+    designs: list[Species] = []
+    twins: list[Species] = []
     for name, form in FORMS.items():
         for number in range(form.designs):
             i = len(designs)
@@ -199,7 +201,7 @@ def _design(rng: np.random.Generator, name: str, hue: str, number: int) -> Speci
     surface = Surface(
         shapes[number % len(shapes)],
         round(float(np.clip(width, 0.16, 1.05)), 3),
-        **_colors(rng, hue),
+        **_colors(rng, hue),  # type: ignore[arg-type]
         fade=float(rng.uniform(0.45, 0.95)),
     )
     markings = _pick(rng, ("none", "none", "veins", "stripe", "spots", "eye", "eye", "rim"))
@@ -222,7 +224,7 @@ def _design(rng: np.random.Generator, name: str, hue: str, number: int) -> Speci
 
 
 def _marked(surface: Surface, markings: str) -> Surface:
-    plain = {"veins": 0, "stripe": 0.0, "spots": 0, "eye": 0.0, "rim": 0.0}
+    plain: dict[str, Any] = {"veins": 0, "stripe": 0.0, "spots": 0, "eye": 0.0, "rim": 0.0}
     return replace(surface, **(plain | MARKINGS[markings]))
 
 
