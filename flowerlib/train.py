@@ -269,21 +269,17 @@ def transfer(
     values, labels = both.values, both.labels
     if head == "linear":
         solution = solvers.logistic(
-            values[:size], labels[:size], values[size:], labels[size:], num_classes
-        )
-        module, history = solution.head, History(len(solution.rows), solution.rows)
-        history.best_epoch = solution.best + 1
-        refit = solvers.logistic(
-            values,
-            labels,
+            values[:size],
+            labels[:size],
             values[size:],
             labels[size:],
             num_classes,
-            penalties=[penalty for penalty in solvers.PENALTIES if penalty >= solution.penalty],
-            choose="last",
+            refit=True,
         )
+        module, history = solution.head, History(len(solution.rows), solution.rows)
+        history.best_epoch = solution.best + 1
         settings: dict[str, Any] = {"kind": "linear", "penalty": solution.penalty}
-        valid_accuracy, module = solution.rows[solution.best]["valid_accuracy"], refit.head
+        valid_accuracy = solution.rows[solution.best]["valid_accuracy"]
     else:
         sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
         _check_settings(sizes, dropout, epochs, lr, batch_size)

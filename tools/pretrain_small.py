@@ -29,6 +29,9 @@ The runs that made the committed files, and the teacher (tools/measure_small.py,
     small_resnet, 428,000 crops, 20 minutes          0.790 / 0.855 / 0.553 / 0.754
     mobilenet_v2, the teacher                        0.960 / 0.940 / 0.811 / 0.853
 
+(Crops are counted each time they are used; about half are kept ones, used again. The first table
+took another draw of the training photos than the second.)
+
 Pretext labels (without mixing pictures, which has no label) were learned hardly at all in so few
 crops: loss 5.4 of 5.5. One run each, so differences below about 0.04 say nothing. For speed on
 two cores: crops of 64 px in the first third of the run, half of all steps on kept crops whose
