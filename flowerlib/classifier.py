@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -274,7 +274,9 @@ class Classifier:
             ) from None
         try:
             return cls._assemble(path, metadata, tensors)
-        except (KeyError, TypeError, AttributeError) as problem:
+        except InputError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as problem:
             raise InputError(
                 f"{path} is damaged: its description lacks or garbles {problem}."
             ) from None
@@ -289,6 +291,8 @@ class Classifier:
         class_names = metadata["class_names"]
         if not all(isinstance(item, str) for item in class_names):
             raise InputError(f"{path} is damaged: a class name is not a text.")
+        if len(set(class_names)) != len(class_names):
+            raise InputError(f"{path} is damaged: two classes have the same name.")
         # Built without memory, then given the file's tensors: nothing is initialized in vain.
         backbone = models.architecture(name)
         backbone.weights = str(metadata["backbone"]["weights"])
@@ -304,8 +308,9 @@ class Classifier:
         if spare:
             raise InputError(f"{path} is damaged: it holds the unknown tensor {spare[0]}.")
         linear = [layer for layer in head if isinstance(layer, nn.Linear)]
-        if linear[0].in_features != backbone.num_features:
-            raise InputError(f"{path} is damaged: its head does not fit its backbone.")
+        widths = [backbone.num_features, *(layer.out_features for layer in linear)]
+        if any(layer.in_features != width for layer, width in zip(linear, widths, strict=False)):
+            raise InputError(f"{path} is damaged: its head does not fit its backbone or itself.")
         if linear[-1].out_features != len(class_names):
             raise InputError(
                 f"{path} is damaged: {len(class_names)} class names for "
@@ -327,7 +332,7 @@ class _Given(Photos):
     def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
         picture = self.given[index]
         if isinstance(picture, Image.Image):
-            return images.to_rgb(picture)
+            return images.to_rgb(ImageOps.exif_transpose(picture))
         return images.open_photo(picture, shrink_to=shrink_to)
 
 

@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--lr", type=_rate, default=0.003, metavar="F")
     train.add_argument("--batch-size", type=_positive, default=64, metavar="N")
     train.add_argument("--split", choices=("udacity", "official"), default="udacity")
-    train.add_argument("--seed", type=int, default=0, metavar="N")
+    train.add_argument("--seed", type=_seed, default=0, metavar="N")
     train.add_argument("--force", action="store_true", help="overwrite a finished run")
     train.add_argument("--no-cache", action="store_true", help="neither read nor write features")
 
@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     garden.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     garden.add_argument("--columns", type=_positive, default=12, metavar="N")
     garden.add_argument("--size", type=_positive, default=128, metavar="PIXELS")
-    garden.add_argument("--seed", type=int, default=0, metavar="N")
+    garden.add_argument("--seed", type=_seed, default=0, metavar="N")
     add("doctor", _doctor, "say what is installed, which device, which data sets")
     return top
 
@@ -121,17 +121,45 @@ def _number(kind: Callable, low: float, high: float, told: str) -> Callable[[str
     return read
 
 
+_seed = _number(int, 0, 2**32, "a whole number from 0 to 4294967295")
 _positive = _number(int, 1, float("inf"), "a whole number from 1 up")
 _share = _number(float, 0, 1, "a share from 0 up to, but not including, 1")
 _rate = _number(float, 1e-12, float("inf"), "a number above 0")
 
 
+def _reuse_freed_memory() -> None:
+    """Tells glibc to keep freed memory in one heap instead of returning it to the system.
+
+    The same large arrays are wanted again for every batch: this saves the system most of the page
+    faults, and keeps the peak from creeping up. Elsewhere than on Linux nothing is done.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # the numbers are M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+        for option, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1), (-2, 2**26)):
+            mallopt(option, value)
+
+
 def _train(options: argparse.Namespace) -> int:
     from flowerlib import runs
 
+    _reuse_freed_memory()
     start = time.perf_counter()
+    new = not options.out.exists()
     runs.prepare(options.out, force=options.force)
-    from flowerlib import data, train
+    try:
+        return _train_into(options, start)
+    except InputError:
+        if new and not any(options.out.iterdir()):
+            options.out.rmdir()
+        raise
+
+
+def _train_into(options: argparse.Namespace, start: float) -> int:
+    from flowerlib import data, runs, train
 
     splits = data.from_name(options.data, split=options.split)
     backbone = options.backbone or ("small_densenet" if options.data == "garden" else "densenet121")

@@ -242,8 +242,9 @@ def image_folder(
     Two layouts are understood. With `train/` (and `valid/`, `val/` or `validation/`, and `test/`)
     inside, each holding one folder a class, these are used; a missing valid set is taken out of
     train, a missing test set stays missing. With class folders only, each photo is put into train,
-    valid or test by a digest of its content: adding photos later moves none of the old ones, and
-    copies of one photo never end up on both sides.
+    valid or test by a digest of its content: adding photos later moves none of the old ones
+    (save in a class so small that its split would stay empty), and copies of one photo in a class
+    never end up on both sides.
 
     A `cat_to_name.json` beside the folders gives the classes their readable names.
 
@@ -272,8 +273,7 @@ def image_folder(
         if split == "folders":
             raise InputError(f"{root} has no train/ folder.")
         whole = _read_classes(root)
-        _refuse_small_classes(root, whole, 3 if test else 2)
-        parts = _divide(whole, {"test": test, "valid": valid})
+        parts = _divide(root, whole, {"test": test, "valid": valid})
         return _splits(root, parts["train"], parts["valid"], parts.get("test"), "split by content")
     found = {part: _read_classes(folder) for part, folder in folders.items() if folder is not None}
     for part in ("valid", "test"):
@@ -291,8 +291,7 @@ def image_folder(
             )
     how = "split by folders"
     if "valid" not in found:
-        _refuse_small_classes(root, found["train"], 2)
-        found |= _divide(found["train"], {"valid": valid})
+        found |= _divide(root, found["train"], {"valid": valid})
         how = "valid taken out of train by content"
     return _splits(root, found["train"], found["valid"], found.get("test"), how)
 
@@ -321,34 +320,36 @@ def _read_classes(folder: Path) -> dict[str, list[Path]]:
     return classes
 
 
-def _refuse_small_classes(root: Path, classes: dict[str, list[Path]], least: int) -> None:
-    if small := sorted(name for name, paths in classes.items() if len(paths) < least):
-        raise InputError(
-            f"{root}: {_some(small)} with fewer than {least} photos; each split needs at least one."
-        )
-
-
 def _divide(
-    classes: dict[str, list[Path]], shares: dict[str, float]
+    root: Path, classes: dict[str, list[Path]], shares: dict[str, float]
 ) -> dict[str, dict[str, list[Path]]]:
     """Divides each class by its photos' digests; what no share claims is train."""
+    shares = {part: share for part, share in shares.items() if share > 0}
     parts: dict[str, dict[str, list[Path]]] = {part: {} for part in ("train", *shares)}
-    parts = {part: content for part, content in parts.items() if shares.get(part, 1) > 0}
+    small = []
     for name, paths in classes.items():
-        place = {path: int.from_bytes(images.digest(path)[:8]) / 2**64 for path in paths}
-        order = sorted(paths, key=lambda path: (place[path], path))
-        low = 0.0
-        rest = order
-        needed = [part for part in parts if part != "train"]
-        for number, part in enumerate(needed):
-            high = low + shares[part]
-            chosen = [path for path in rest if place[path] < high]
+        copies: dict[bytes, list[Path]] = {}  # a content → the files that have it
+        for path in paths:
+            copies.setdefault(images.digest(path), []).append(path)
+        if len(copies) < len(parts):
+            small.append(name)
+            continue
+        rest = sorted(copies)  # a digest is as good as a random number in [0, 1)
+        high = 0.0
+        for number, (part, share) in enumerate(shares.items(), 1):
+            high += share
+            chosen = sum(int.from_bytes(content[:8], "big") / 2**64 < high for content in rest)
             # A small class must not leave a split empty, nor use up the train photos.
-            most = len(rest) - (len(needed) - number - 1) - 1
-            chosen = rest[: max(1, min(len(chosen), most))]
-            parts[part][name], rest = chosen, rest[len(chosen) :]
-            low = high
-        parts["train"][name] = rest
+            most = len(rest) - (len(shares) - number) - 1
+            chosen = max(1, min(chosen, most))
+            parts[part][name] = [path for content in rest[:chosen] for path in copies[content]]
+            rest = rest[chosen:]
+        parts["train"][name] = [path for content in rest for path in copies[content]]
+    if small:
+        raise InputError(
+            f"{root}: {_some(small)} with fewer than {len(parts)} different photos; "
+            "each split needs at least one."
+        )
     return parts
 
 

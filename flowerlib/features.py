@@ -103,7 +103,7 @@ def extract(
     """
     start = time.perf_counter()
     device = choose_device(device)
-    precision = choose_precision(precision, device)
+    asked, precision = precision, choose_precision(precision, device)
     with ThreadPoolExecutor(DECODERS) as pool:
         digests = _gather(pool, photos.digest, len(photos))
     _refuse_unreadable(digests)
@@ -114,7 +114,7 @@ def extract(
         if digest not in known:
             wanted.setdefault(digest, index)
     if wanted:
-        engine = Engine(backbone, preprocessing, device=device, precision=precision)
+        engine = Engine(backbone, preprocessing, device=device, precision=asked)
         todo = photos.subset(list(wanted.values()))
         problems: list[PhotoError] = []
         done, rows = [], []
@@ -156,7 +156,7 @@ def _refuse_unreadable(answers: list) -> None:
         more = len(problems) - NAMED_PROBLEMS
         raise InputError(
             f"{len(problems)} unreadable photo{'s' if len(problems) > 1 else ''}: {shown}"
-            f"{f'; and {more} more' if more > 0 else ''}. Replace or remove them."
+            f"{f'; and {more} more' if more > 0 else ''}; replace or remove them."
         )
 
 

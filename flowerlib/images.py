@@ -24,7 +24,11 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from flowerlib.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
-MAX_PIXELS = 200_000_000  # 200 megapixels, about 600 MB decoded
+MAX_PIXELS = 175_000_000  # about 500 MB decoded; Pillow itself refuses 179 million
+
+# Pillow warns about large pictures, whose size is checked here. Said once and not around each call:
+# `warnings.catch_warnings` in several threads can leave all warnings switched off.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 # Pillow can be told to accept truncated files; that setting would be a silent gray photo.
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -58,18 +62,16 @@ def open_photo(path: Path | str, shrink_to: int | None = None) -> Image.Image:
     """
     path = Path(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns about sizes that we check ourselves
-            with Image.open(path) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise PhotoError(
-                        path, f"{width} x {height} pixels is over the limit of {MAX_PIXELS:,}"
-                    )
-                if shrink_to and image.format == "JPEG":
-                    image.draft(None, _draft_size(width, height, 2 * shrink_to))
-                image.load()
-                return to_rgb(ImageOps.exif_transpose(image))
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise PhotoError(
+                    path, f"{width} x {height} pixels is over the limit of {MAX_PIXELS:,}"
+                )
+            if shrink_to and image.format == "JPEG":
+                image.draft(None, _draft_size(width, height, 2 * shrink_to))
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image))
     except PhotoError:
         raise
     except FileNotFoundError:
@@ -97,7 +99,7 @@ def _draft_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Applies the policy on depth, transparency and color to an opened picture."""
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith(("I", "F")):
         image = _to_8_bit(image)

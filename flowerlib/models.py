@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,9 @@ SMALL_WEIGHTS = Path(__file__).with_name("weights")
 
 # (resize, crop) of the networks that have no entry with torchvision's weights.
 INPUT_SIZES = {"small_densenet": (96, 96), "small_resnet": (96, 96)}
+
+# torchvision's own densenet files still carry the names of torch 0.3: norm.1 for today's norm1.
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
 class _NarrowBottleneck(torchvision.models.resnet.Bottleneck):
@@ -155,8 +159,11 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
 
 def architecture(name: str) -> Backbone:
     """An empty backbone of that name on torch's "meta" device: shapes, but no values."""
-    with torch.device("meta"):
-        body = _random(name)
+    try:
+        with torch.device("meta"):
+            body = _random(name)
+    except NotImplementedError:  # regnets compute their widths with tensors, which need values
+        body = _random(name).to("meta")
     _, num_features = _cut(body, name)
     return Backbone(name, body, num_features, "none")
 
@@ -189,13 +196,15 @@ def _imagenet(name: str) -> nn.Module:
 
 
 def imagenet_entry(name: str) -> Any:
-    """torchvision's first ImageNet-1k weights of a network.
+    """The ImageNet-1k weights of a network that are used here, of those that torchvision has.
 
-    Where there are several, the first version: the newer ones, trained with label smoothing, are
-    reported to give worse frozen features (Kornblith et al., "Why do better loss functions lead to
-    less transferable features?", 2021).
+    Where there are several: those for the smallest input (vit_h_14 at 518 pixels would be another
+    network), and of these the first version, since the newer ones, trained with label smoothing,
+    are reported to give worse frozen features (Kornblith et al., "Why do better loss functions lead
+    to less transferable features?", 2021).
     """
-    return next(iter(torchvision.models.get_model_weights(name)))
+    entries = torchvision.models.get_model_weights(name)
+    return min(entries, key=lambda entry: entry.transforms().crop_size[0])
 
 
 def default_preprocessing(backbone: Backbone) -> Preprocessing:
@@ -244,7 +253,6 @@ def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: 
         InputError: the file cannot be read, or belongs to another network; differences are named.
     """
     state = _read_state(file)
-    # Files without a classifier may have been saved from `features` alone.
     wanted = body.state_dict()
     given = {key: value for key, value in state.items() if not key.startswith(head_keys)}
     given = {key: value for key, value in given.items() if not _is_spare(key, wanted)}
@@ -282,8 +290,9 @@ def _read_state(file: Path) -> dict[str, Tensor]:
         if start[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
             from safetensors.torch import load_file
 
-            return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
+            state: Any = load_file(file)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as problem:  # SafetensorError, UnpicklingError, RuntimeError, EOFError, ...
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         raise InputError(f"{file} cannot be read as weights ({reason}).") from None
@@ -291,7 +300,10 @@ def _read_state(file: Path) -> dict[str, Tensor]:
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise InputError(f"{file} holds no state dict (names with tensors).")
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    return {
+        _OLD_DENSENET.sub(r"\1\2", key.removeprefix("module.")): value
+        for key, value in state.items()
+    }
 
 
 def linear_head(num_features: int, num_classes: int) -> nn.Sequential:

@@ -70,7 +70,8 @@ class Photos:
         if (known := self._digests[index]) is None:
             picture = self.source[index]
             if isinstance(picture, np.ndarray):
-                known = hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
+                content = str(picture.shape).encode() + picture.tobytes()
+                known = hashlib.blake2b(content, digest_size=16).digest()
             else:
                 known = images.digest(picture)
             self._digests[index] = known

@@ -84,6 +84,7 @@ def train(splits: Any, out: Path, *, force: bool = False, say: Any = print, **op
     seconds["test"] = evaluation.seconds
     drawing = time.perf_counter()
     classifier.results = {**results, "test": test}
+    (out / RESULTS).unlink(missing_ok=True)  # from here on, not the old run any more
     classifier.save(out / "classifier.safetensors")
     classifier.history.save(out / "history.csv")
     plots.save(plots.curves(classifier.history), out / "curves.png")

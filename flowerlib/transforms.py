@@ -67,7 +67,9 @@ class Preprocessing:
         scale = self.resize / min(width, height)
         # Take the crop's own rectangle out of the photo: one resampling, no pixel drawn in vain.
         side = self.crop / scale
-        left, top = (width - side) / 2, (height - side) / 2
+        # Rounding can leave the rectangle a hair outside the photo, which Pillow refuses.
+        left, top = max(0.0, (width - side) / 2), max(0.0, (height - side) / 2)
+        right, bottom = min(left + side, width), min(top + side, height)
         if scale == 1.0 and left == int(left) and top == int(top):
             box = (int(left), int(top), int(left) + self.crop, int(top) + self.crop)
             return np.asarray(image.crop(box))
@@ -75,7 +77,7 @@ class Preprocessing:
             image.resize(
                 (self.crop, self.crop),
                 FILTERS[self.filter],
-                box=(left, top, left + side, top + side),
+                box=(left, top, right, bottom),
             )
         )
 

@@ -76,3 +76,34 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no real photos here: set FLOWERLIB_SHARED")
     return folder
+
+
+FLOWERS = ("daisy", "iris", "lily", "rose")  # four garden species under short names
+
+
+@pytest.fixture(scope="session")
+def flower_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Garden flowers as JPEG files: {train,valid,test}/{daisy,iris,lily,rose}; not to be changed."""
+    from PIL import Image
+
+    from flowerlib import garden
+
+    root = tmp_path_factory.mktemp("flowers") / "photos"
+    for label, name in enumerate(FLOWERS):
+        at = 0
+        for part, count in {"train": 8, "valid": 3, "test": 3}.items():
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for index in range(at, at + count):
+                picture = Image.fromarray(garden.picture("flowers", 3 * label, index, size=64))
+                picture.save(folder / f"{name}_{index:02}.jpg", quality=92)
+            at += count
+    return root
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder for one test."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("FLOWERLIB_CACHE", str(folder))
+    return folder

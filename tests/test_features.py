@@ -1,0 +1,253 @@
+"""The cache answers what a fresh pass would, is keyed by all that matters, and mends itself."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from flowerlib import data, features, models
+from flowerlib.errors import InputError
+from flowerlib.photos import Photos
+from flowerlib.transforms import Preprocessing
+
+SMALL = Preprocessing(48, 48)
+
+
+@pytest.fixture(scope="module")
+def backbone() -> models.Backbone:
+    return models.backbone("small_densenet", "small")
+
+
+@pytest.fixture
+def photos(flower_folder: Path) -> Photos:
+    return data.image_folder(flower_folder).valid
+
+
+def extract(backbone: models.Backbone, photos: Photos, **options) -> features.Features:
+    options = {"precision": "fp32", "device": "cpu", "preprocessing": SMALL} | options
+    return features.extract(backbone, photos, **options)
+
+
+def stored(cache: Path) -> list[Path]:
+    return sorted(cache.rglob("*.safetensors"))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_the_cache_answers_like_a_fresh_pass(backbone: models.Backbone, photos: Photos) -> None:
+    fresh = extract(backbone, photos, cache=False)
+    first, second = extract(backbone, photos), extract(backbone, photos)
+    assert fresh.values.shape == (12, backbone.num_features)
+    assert fresh.values.dtype == torch.float32 and fresh.values.std() > 0
+    assert (fresh.computed, first.computed, second.computed) == (12, 12, 0)
+    assert torch.equal(fresh.values, first.values) and torch.equal(first.values, second.values)
+    assert fresh.labels.tolist() == photos.labels.tolist() == second.labels.tolist()
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_the_order_and_company_of_photos_do_not_matter(
+    backbone: models.Backbone, photos: Photos
+) -> None:
+    order = np.random.default_rng(0).permutation(len(photos))
+    straight = extract(backbone, photos, cache=False).values
+    shuffled = extract(backbone, photos.subset(order), cache=False).values
+    assert torch.allclose(straight[torch.from_numpy(order)], shuffled, atol=1e-5)
+    extract(backbone, photos.subset([3, 7]))
+    mixed = extract(backbone, photos.subset(order))
+    assert mixed.computed == 10  # two were known
+    assert torch.allclose(straight[torch.from_numpy(order)], mixed.values, atol=1e-5)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_copies_are_computed_once(backbone: models.Backbone, photos: Photos) -> None:
+    found = extract(backbone, photos.subset([0, 1, 0, 0]))
+    assert found.computed == 2 and torch.equal(found.values[0], found.values[3])
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_everything_that_changes_a_feature_is_in_the_key(
+    backbone: models.Backbone, photos: Photos
+) -> None:
+    few = photos.subset([0, 5])
+    first = extract(backbone, few)
+    assert extract(backbone, few).computed == 0
+    other = models.backbone("small_densenet", "none", seed=1)
+    shifted = Preprocessing(48, 48, mean=(0.5, 0.5, 0.5))
+    for answer in (
+        extract(other, few),
+        extract(backbone, few, preprocessing=shifted),
+        extract(backbone, few, precision="bf16"),
+    ):
+        assert answer.computed == 2
+        assert not torch.equal(answer.values, first.values)
+    assert torch.equal(extract(backbone, few).values, first.values)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_one_changed_weight_or_statistic_is_noticed(photos: Photos) -> None:
+    backbone = models.backbone("small_densenet", "small")
+    few = photos.subset([0])
+    extract(backbone, few)
+    norm = next(m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d))
+    with torch.no_grad():
+        norm.running_mean[0] += 1
+    assert extract(backbone, few).computed == 1
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_changed_file_is_noticed(tmp_path: Path, backbone: models.Backbone) -> None:
+    file = tmp_path / "a.png"
+    values = []
+    for color in ("red", "blue"):
+        Image.new("RGB", (48, 48), color).save(file)
+        answer = extract(backbone, Photos([file], [0], ["a"]))
+        assert answer.computed == 1
+        values.append(answer.values)
+    assert not torch.equal(*values)
+
+
+def test_all_unreadable_photos_are_named(
+    tmp_path: Path, backbone: models.Backbone, photos: Photos, own_cache: Path
+) -> None:
+    bad = []
+    for number in range(7):
+        bad.append(tmp_path / f"bad{number}.jpg")
+        bad[-1].write_text(f"letter {number}")
+    paths = [*bad, *photos.source]
+    mixed = Photos(paths, [0] * len(paths), photos.class_names)
+    with pytest.raises(InputError) as problem:
+        extract(backbone, mixed)
+    text = str(problem.value)
+    assert text.startswith("7 unreadable photos: ") and text.endswith("; replace or remove them.")
+    assert all(f"bad{number}.jpg: this is a text file" in text for number in range(5))
+    assert "and 2 more" in text
+    assert extract(backbone, photos).computed == 0  # the readable ones were kept
+    with pytest.raises(InputError, match=r"^1 unreadable photo: .*none\.jpg: the file cannot be"):
+        extract(backbone, Photos([tmp_path / "none.jpg"], [0], ["a"]))
+
+
+@pytest.mark.parametrize("damage", ["cut", "noise", "empty", "shape"])
+def test_a_damaged_cache_file_is_replaced(
+    backbone: models.Backbone, photos: Photos, own_cache: Path, damage: str
+) -> None:
+    few = photos.subset([0, 4])
+    before = extract(backbone, few).values
+    (file,) = stored(own_cache)
+    if damage == "shape":
+        from safetensors.torch import save_file
+
+        save_file({"digests": torch.zeros(2, 16).byte(), "values": torch.zeros(2, 3)}, file)
+    else:
+        content = file.read_bytes()
+        file.write_bytes({"cut": content[:-9], "noise": b"\xff" * 400, "empty": b""}[damage])
+    with pytest.warns(UserWarning, match="Damaged cache file .* removed"):
+        answer = extract(backbone, few)
+    assert answer.computed == 2 and torch.equal(answer.values, before)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert extract(backbone, few).computed == 0
+
+
+def test_nothing_is_stored_without_the_cache(
+    backbone: models.Backbone, photos: Photos, own_cache: Path
+) -> None:
+    extract(backbone, photos.subset([0]), cache=False)
+    assert not stored(own_cache)
+
+
+def test_the_backbone_is_not_changed(photos: Photos) -> None:
+    backbone = models.backbone("small_densenet", "small")
+    before = backbone.digest(), backbone.training
+    extract(backbone, photos.subset([0]), cache=False)
+    extract(backbone, photos.subset([0]), cache=False, precision="bf16")
+    assert (backbone.digest(), backbone.training) == before
+    assert all(p.dtype == torch.float32 and p.requires_grad for p in backbone.parameters())
+
+
+def with_statistics(name: str) -> models.Backbone:
+    """A random network whose BatchNorm layers hold numbers as after some training."""
+    backbone = models.backbone(name, "none")
+    generator = torch.Generator().manual_seed(1)
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            shape = module.running_mean.shape
+            module.running_mean.copy_(0.3 * torch.randn(shape, generator=generator))
+            module.running_var.copy_(0.5 + torch.rand(shape, generator=generator))
+            with torch.no_grad():
+                module.weight.copy_(0.5 + torch.rand(shape, generator=generator))
+                module.bias.copy_(0.3 * torch.randn(shape, generator=generator))
+    return backbone
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["densenet121", "mobilenet_v2", "resnet50", "small_resnet", "googlenet", "shufflenet_v2_x0_5"],
+)
+def test_folding_changes_nothing_but_the_time(name: str) -> None:
+    backbone = with_statistics(name)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    folded = features.fold(backbone)
+
+    def count(module: nn.Module) -> int:
+        return sum(isinstance(m, nn.BatchNorm2d) for m in module.modules())
+
+    with torch.inference_mode():
+        expected, found = backbone.eval()(images), folded(images)
+    assert count(folded) < count(backbone)
+    assert float((found - expected).norm() / expected.norm()) < 1e-4
+
+
+def test_bf16_is_checked_against_fp32(
+    photos: Photos, backbone: models.Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = features.Engine._run
+
+    def wrong_kernel(self, images, precision):
+        return honest(self, images, "fp32") * (1 if precision == "fp32" else 2)
+
+    monkeypatch.setattr(features, "choose_precision", lambda *_: "bf16")
+    monkeypatch.setattr(features.Engine, "_run", wrong_kernel)
+    few = photos.subset([0, 4])
+    with pytest.warns(UserWarning, match="bf16 features differ from fp32 by 100%"):
+        found = extract(backbone, few, precision="auto", cache=False)
+    assert found.precision == "fp32"
+    with pytest.raises(InputError, match="bf16 features differ .* use fp32"):
+        extract(backbone, few, precision="bf16", cache=False)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_features_in_fp32_are_not_stored_as_bf16(
+    photos: Photos, backbone: models.Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a fall-back the features are right and their precision is said, also the second time."""
+    honest = features.Engine._run
+    monkeypatch.setattr(
+        features, "choose_precision", lambda asked, _: {"auto": "bf16"}.get(asked, asked)
+    )
+    monkeypatch.setattr(
+        features.Engine,
+        "_run",
+        lambda self, images, precision: honest(self, images, "fp32") * (1 + (precision != "fp32")),
+    )
+    few = photos.subset([0, 4])
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="bf16 features differ"):
+            assert extract(backbone, few, precision="auto").precision == "fp32"
+
+
+def test_wrong_words_are_refused(photos: Photos, backbone: models.Backbone) -> None:
+    with pytest.raises(InputError, match="Device must be auto, cpu, cuda or mps"):
+        extract(backbone, photos, device="tpu")
+    with pytest.raises(InputError, match="Precision must be auto, fp32 or bf16"):
+        extract(backbone, photos, precision="fp8")
+
+
+def test_progress_is_told(photos: Photos, backbone: models.Backbone) -> None:
+    told: list[tuple[int, int]] = []
+    extract(backbone, photos, cache=False, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (12, 12) and all(total == 12 for _, total in told)

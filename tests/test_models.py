@@ -1,0 +1,353 @@
+"""Every backbone: its last layer is found, the rest computes what torchvision's does, frozen is frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from flowerlib import models
+from flowerlib.errors import InputError
+
+# One network of each family of torchvision's.
+ONE_PER_FAMILY = (
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "googlenet",
+    "inception_v3",
+    "maxvit_t",
+    "mnasnet0_5",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnet50",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+    "swin_t",
+    "vgg11_bn",
+    "vit_b_16",
+)
+LARGEST = 100_000_000  # parameters; larger ones take gigabytes, and have a smaller sister here
+FIXED_SIZE = ("vit_", "maxvit_")  # networks that take their own input size only
+
+
+def size_of(name: str) -> int:
+    if name == "inception_v3":
+        return 75
+    return 224 if name.startswith(FIXED_SIZE) else 64
+
+
+def parameters_of(name: str) -> int:
+    return torchvision.models.get_model_weights(name).DEFAULT.meta["num_params"]
+
+
+OTHERS = [
+    name for name in models.names() if name not in models.SMALL and name not in ONE_PER_FAMILY
+]
+AFFORDABLE = [name for name in OTHERS if parameters_of(name) < LARGEST]
+
+
+def pictures(name: str, count: int = 2) -> Tensor:
+    size = size_of(name)
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def complete(name: str) -> nn.Module:
+    """torchvision's own network, with the classifier, from the same random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return models._random(name)
+
+
+def compare_with_torchvision(name: str) -> models.Backbone:
+    """Features through the layer that was cut off are torchvision's own answer."""
+    backbone, whole = models.backbone(name, "none").eval(), complete(name).eval()
+    state = whole.state_dict()
+    kept = backbone.body.state_dict()
+    assert set(kept) <= set(state)
+    assert all(torch.equal(kept[key], state[key]) for key in kept)  # the same weights
+    images = pictures(name)
+    with torch.inference_mode():
+        features, expected = backbone(images), whole(images)
+        assert features.shape == (2, backbone.num_features)
+        if name.startswith("squeezenet"):  # a convolution, ReLU and average over the unpooled map
+            maps = whole.features(images)
+            assert torch.allclose(features, maps.mean((2, 3)), atol=1e-6)
+        else:
+            # Dropout beside the last layer does nothing in eval().
+            weight, bias = (state[key] for key in last_layer(name, state, set(kept)))
+            found = features @ weight.T + (0 if bias is None else bias)
+            assert torch.allclose(found, expected, atol=1e-4, rtol=1e-3)
+    return backbone.train()
+
+
+def last_layer(name: str, state: dict[str, Tensor], kept: set[str]) -> tuple[str, str]:
+    weight, bias = (
+        next(key for key in state if key not in kept and key.endswith(end))
+        for end in (".weight", ".bias" if name != "maxvit_t" else ".weight")
+    )
+    if name == "maxvit_t":  # its last layer has no bias
+        state["no bias"] = torch.zeros(1)
+        return weight, "no bias"
+    return weight, bias
+
+
+def changes_when_trained(network: nn.Module, name: str) -> set[str]:
+    """Names of the state entries of `network.backbone` that training steps change."""
+    before = {key: value.clone() for key, value in network.backbone.state_dict().items()}
+    optimizer = torch.optim.SGD(models.trainable(network), lr=0.1)
+    labels = torch.tensor([0, 1])
+    head = {key: value.clone() for key, value in network.head.state_dict().items()}
+    network.train()
+    for _ in range(2):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(pictures(name)), labels).backward()
+        optimizer.step()
+    assert any(
+        not torch.equal(head[key], value) for key, value in network.head.state_dict().items()
+    )
+    after = network.backbone.state_dict()
+    return {key for key in before if not torch.equal(before[key], after[key])}
+
+
+def replace_head_and_freeze(backbone: models.Backbone) -> None:
+    name = backbone.name
+    models.freeze(backbone)
+    network = models.Network(backbone, models.linear_head(backbone.num_features, 3))
+    assert changes_when_trained(network, name) == set()
+    assert not any(module.training for module in backbone.modules())
+    assert network(pictures(name)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in AFFORDABLE else name
+        for name in [*ONE_PER_FAMILY, *AFFORDABLE]
+    ],
+)
+def test_its_features_are_torchvisions_own_and_frozen_it_stays(name: str) -> None:
+    """The head is replaced, features are as before, and training changes no parameter or buffer."""
+    replace_head_and_freeze(compare_with_torchvision(name))
+
+
+@pytest.mark.parametrize("name", models.SMALL)
+def test_small_networks_stay_frozen(name: str) -> None:
+    replace_head_and_freeze(models.backbone(name, "none"))
+
+
+HUGE = ("regnet_y_128gf", "regnet_y_32gf", "regnet_x_32gf", "regnet_y_16gf", "regnet_x_16gf")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Regnets cannot be built without memory; the largest take seconds.
+        pytest.param(name, marks=pytest.mark.slow) if name in HUGE else name
+        for name in models.names()
+    ],
+)
+def test_every_architecture_fits_its_preprocessing(name: str) -> None:
+    backbone = models.architecture(name)
+    # What a classifier's file restores is the state dict: nothing may live beside it.
+    assert {key for key, _ in backbone.body.named_buffers()} <= set(backbone.body.state_dict())
+    if name in ONE_PER_FAMILY or name in models.SMALL or "vit_h" in name:
+        crop = models.default_preprocessing(backbone).crop
+        images = torch.empty(2, 3, crop, crop, device="meta")
+        network = models.Network(
+            backbone.eval(), models.linear_head(backbone.num_features, 7).to("meta")
+        )
+        assert network(images).shape == (2, 7)
+    assert all(value.is_meta for value in backbone.state_dict().values())
+
+
+def test_without_freeze_batchnorm_statistics_change() -> None:
+    """The control: parameters that need no gradient are not enough."""
+    backbone = models.backbone("densenet121", "none").requires_grad_(False)
+    network = models.Network(backbone, models.linear_head(backbone.num_features, 2))
+    changed = changes_when_trained(network, "densenet121")
+    assert len(changed) == 363  # of 727: three buffers of each of the 121 BatchNorms
+    assert all(
+        key.split(".")[-1] in ("running_mean", "running_var", "num_batches_tracked")
+        for key in changed
+    )
+
+
+def test_unfreeze_undoes_freeze() -> None:
+    backbone = models.unfreeze(models.freeze(models.backbone("small_resnet", "none")))
+    assert backbone.training and all(p.requires_grad for p in backbone.parameters())
+    assert not backbone.eval().training and backbone.train().training
+
+
+@pytest.mark.parametrize("name", models.SMALL)
+def test_small_weights_load(name: str) -> None:
+    backbone = models.backbone(name, "small")
+    assert backbone.weights == "small"
+    assert backbone.digest() != models.backbone(name, "none").digest()
+    assert (models.SMALL_WEIGHTS / f"{name}.safetensors").stat().st_size < 4 * 2**20
+
+
+def test_random_weights_are_decided_by_the_seed() -> None:
+    random_state = torch.get_rng_state()
+    first, again, other = (
+        models.backbone("small_resnet", "none", seed=s).digest() for s in (1, 1, 2)
+    )
+    assert first == again != other
+    assert torch.equal(random_state, torch.get_rng_state())  # the caller's are left alone
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("densnet121", "none", 'no backbone called "densnet121"; did you mean densenet121'),
+        ("qqq", "none", "see `flowerlib.models.names"),
+        ("resnet50", "small", '"small" weights exist for small_densenet and small_resnet'),
+        ("small_resnet", "imagenet", "has no ImageNet weights"),
+        ("small_resnet", "none.pt", "none.pt: there is no such weights file"),
+    ],
+)
+def test_wrong_names_are_refused(name: str, weights: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        models.backbone(name, weights)
+
+
+# ------------------------------------------------------------------------------------ weights files
+
+NAME = "mobilenet_v3_small"
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    torch.manual_seed(5)
+    return torchvision.models.get_model(NAME).state_dict()
+
+
+def body_only(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value for key, value in state.items() if not key.startswith("classifier.3")}
+
+
+def loaded(file: Path) -> dict[str, Tensor]:
+    backbone = models.backbone(NAME, file)
+    assert backbone.weights == file.name
+    return backbone.body.state_dict()
+
+
+@pytest.mark.parametrize(
+    "form", ["safetensors", "torch", "no classifier", "module.", "nested", "half precision"]
+)
+def test_weights_files(tmp_path: Path, state: dict[str, Tensor], form: str) -> None:
+    file = tmp_path / ("w.safetensors" if form in ("safetensors", "half precision") else "w.pth")
+    if form == "safetensors":
+        save_file(state, file)
+    elif form == "half precision":
+        save_file({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, file)
+    elif form == "no classifier":
+        torch.save(body_only(state), file)
+    elif form == "module.":
+        torch.save({f"module.{key}": value for key, value in state.items()}, file)
+    elif form == "nested":
+        torch.save({"epoch": 3, "state_dict": state}, file)
+    else:
+        torch.save(state, file)
+    tolerance = 1e-3 if form == "half precision" else 0
+    for key, value in loaded(file).items():
+        assert torch.allclose(value, state[key].to(value.dtype), rtol=tolerance, atol=tolerance)
+
+
+def test_a_prefix_is_removed_from_safetensors_too(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    save_file({f"module.{key}": value for key, value in state.items()}, tmp_path / "w.safetensors")
+    assert torch.equal(
+        loaded(tmp_path / "w.safetensors")["features.0.0.weight"], state["features.0.0.weight"]
+    )
+
+
+def test_torchvisions_own_densenet_file_has_old_names(tmp_path: Path) -> None:
+    state = complete("densenet121").state_dict()
+    old = {
+        key.replace("norm1.", "norm.1.").replace("norm2.", "norm.2.")
+        .replace("conv1.", "conv.1.").replace("conv2.", "conv.2.")
+        if "denselayer" in key
+        else key: value
+        for key, value in state.items()
+        if not key.endswith("num_batches_tracked")
+    }  # fmt: skip
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, tmp_path / "densenet121-a639ec97.pth")
+    backbone = models.backbone("densenet121", tmp_path / "densenet121-a639ec97.pth", seed=9)
+    assert backbone.digest() == models.backbone("densenet121", "none", seed=0).digest()
+
+
+def test_weights_of_another_network_are_named(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(
+        InputError, match=r"w\.safetensors does not hold weights of small_resnet: .* missing"
+    ) as problem:
+        models.backbone("small_resnet", tmp_path / "w.safetensors")
+    assert "conv1.weight" in str(problem.value) and "unknown (such as" in str(problem.value)
+
+
+def test_a_wrong_shape_is_named(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    wrong = state | {"features.0.0.weight": torch.zeros(16, 1, 3, 3)}
+    save_file(wrong, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match=r"features.0.0.weight is \(16, 1, 3, 3\) instead of"):
+        models.backbone(NAME, tmp_path / "w.safetensors")
+
+
+def test_values_that_are_not_finite_are_named(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    bad = state["features.0.0.weight"].clone()
+    bad[0, 0, 0, 0] = float("nan")
+    save_file(state | {"features.0.0.weight": bad}, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="features.0.0.weight holds values that are not finite"):
+        models.backbone(NAME, tmp_path / "w.safetensors")
+
+
+class Evil:
+    def __reduce__(self) -> tuple:
+        return print, ("code in a weights file ran",)
+
+
+@pytest.mark.parametrize(
+    "content", ["cut safetensors", "cut torch", "text", "empty", "list", "code"]
+)
+def test_a_damaged_file_is_refused(
+    tmp_path: Path, state: dict[str, Tensor], content: str, capsys: pytest.CaptureFixture
+) -> None:
+    file = tmp_path / "w.bin"
+    if content == "cut safetensors":
+        save_file(state, file)
+    elif content == "text":
+        file.write_text("Dear reader, these are no weights")
+    elif content == "empty":
+        file.touch()
+    else:
+        torch.save({"list": [1, 2], "code": {"a": Evil()}}.get(content, state), file)
+    if content.startswith("cut"):
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(
+        InputError, match=r"w\.bin (cannot be read as weights|holds no state dict)"
+    ) as problem:
+        models.backbone(NAME, file)
+    assert "\n" not in str(problem.value)
+    assert "code in a weights file ran" not in capsys.readouterr().out
+
+
+def test_heads() -> None:
+    assert models.linear_head(8, 3)(torch.randn(2, 8)).shape == (2, 3)
+    head = models.hidden_head(8, 3, (16, 4), 0.5)
+    assert [type(layer).__name__ for layer in head] == [
+        *("Linear", "ReLU", "Dropout") * 2,
+        "Linear",
+        "LogSoftmax",
+    ]
+    assert torch.allclose(head(torch.randn(2, 8)).exp().sum(1), torch.ones(2))
+
+
+def test_the_baseline() -> None:
+    network = models.SmallCNN(5, size=32)
+    assert network(torch.randn(2, 3, 32, 32)).shape == (2, 5)

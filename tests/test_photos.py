@@ -1,0 +1,107 @@
+"""Pictures with labels, and batches that do not depend on the number of worker processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flowerlib import data
+from flowerlib.images import PhotoError
+from flowerlib.photos import Photos, Views, join, loader
+from flowerlib.transforms import Augmentation, Preprocessing
+
+PREPROCESSING = Preprocessing(32, 32)
+
+
+def drawn(count: int = 9) -> Photos:
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
+    return Photos(pictures, np.arange(count) % 3, ("a", "b", "c"))
+
+
+def test_files_and_arrays_answer_alike(flower_folder: Path) -> None:
+    files = data.image_folder(flower_folder).test
+    assert files is not None
+    array = Photos(
+        np.stack([np.asarray(files.image(i)) for i in range(len(files))]),
+        files.labels,
+        files.class_names,
+    )
+    assert len(files) == len(array) == 12
+    assert np.array_equal(np.asarray(files.image(5)), np.asarray(array.image(5)))
+    assert files.name(0).endswith("daisy_11.jpg") and array.name(0) == "picture 0"
+    assert files.class_name(11) == array.class_name(11) == "rose"
+    assert files.counts().tolist() == [3, 3, 3, 3]
+
+
+def test_subset_keeps_pictures_and_labels_together() -> None:
+    photos = drawn()
+    some = photos.subset([7, 2])
+    assert some.labels.tolist() == [1, 2]
+    assert [some.digest(0), some.digest(1)] == [photos.digest(7), photos.digest(2)]
+    assert len(photos.subset([])) == 0
+
+
+def test_per_class_takes_so_many_of_each() -> None:
+    photos = drawn()
+    assert photos.per_class(2).counts().tolist() == [2, 2, 2]
+    assert photos.per_class(99).labels.tolist() == photos.labels.tolist()
+    digests = [
+        [few.digest(i) for i in range(3)] for s in (0, 0, 1) if (few := photos.per_class(1, s))
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_digests_tell_shapes_apart() -> None:
+    wide, high = (Photos(np.zeros((1, *s, 3), np.uint8), [0], ["a"]) for s in ((4, 8), (8, 4)))
+    assert wide.digest(0) != high.digest(0)
+
+
+def test_join_and_unequal_lengths(flower_folder: Path) -> None:
+    splits = data.image_folder(flower_folder)
+    both = join(splits.train, splits.valid)
+    assert len(both) == 44 and both.name(32) == splits.valid.name(0)
+    assert len(join(drawn(3), drawn(4))) == 7
+    with pytest.raises(ValueError, match="3 pictures but 2 labels"):
+        Photos(drawn(3).source, [0, 1], ("a", "b"))
+
+
+def batches(workers: int, epoch: int = 1) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    feed = loader(
+        drawn(), Augmentation(PREPROCESSING), batch_size=4, shuffle=True, seed=3, workers=workers
+    )
+    feed.dataset.epoch = epoch
+    return [(images.clone(), labels.clone()) for images, labels in feed]
+
+
+def test_the_same_batches_for_any_number_of_workers() -> None:
+    alone, two = batches(0), batches(2)
+    assert [len(labels) for _, labels in alone] == [4, 4, 1]
+    for (images, labels), (other_images, other_labels) in zip(alone, two, strict=True):
+        assert torch.equal(images, other_images) and torch.equal(labels, other_labels)
+
+
+def test_views_change_from_epoch_to_epoch_and_come_back() -> None:
+    views = Views(drawn(), Augmentation(PREPROCESSING), seed=1)
+    first = views[4][0]
+    views.epoch = 1
+    second = views[4][0]
+    views.epoch = 0
+    assert torch.equal(first, views[4][0]) and not torch.equal(first, second)
+    assert not torch.equal(views[4][0], Views(drawn(), Augmentation(PREPROCESSING), 2)[4][0])
+
+
+def test_evaluation_views_never_change() -> None:
+    views = Views(drawn(), PREPROCESSING)
+    first = views[0][0]
+    views.epoch = 5
+    assert torch.equal(first, views[0][0])
+
+
+def test_a_broken_photo_is_named_by_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "letter.jpg").write_text("Dear reader")
+    photos = Photos([tmp_path / "letter.jpg"], [0], ["a"])
+    with pytest.raises(PhotoError, match="letter.jpg: this is a text file"):
+        next(iter(loader(photos, PREPROCESSING)))

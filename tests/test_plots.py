@@ -1,0 +1,82 @@
+"""Figures show the data that they were given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot
+from PIL import Image
+
+from flowerlib import plots
+from flowerlib.classifier import Prediction
+from flowerlib.train import History
+
+ROWS = [
+    {"epoch": i, "train_loss": 1 / i, "valid_loss": 0.5 / i + 0.1, "valid_accuracy": 0.2 * i}
+    for i in (1, 2, 3)
+]
+
+
+def test_curves_draw_every_epoch() -> None:
+    left, right = plots.curves(History(3, ROWS, 2))
+    lines = {line.get_label(): line.get_ydata() for line in left.lines}
+    assert list(lines["training"]) == [row["train_loss"] for row in ROWS]
+    assert list(lines["validation"]) == [row["valid_loss"] for row in ROWS]
+    assert list(right.lines[0].get_ydata()) == [row["valid_accuracy"] for row in ROWS]
+    assert "40.0% kept" in right.get_title(loc="left")
+    assert left.get_xlabel() == "epoch" and left.get_ylabel() == "mean loss (nats)"
+
+
+def test_curves_of_a_solved_head_run_over_penalties() -> None:
+    rows = [dict(row, penalty=10.0 ** -row["epoch"]) for row in ROWS]
+    left, _ = plots.curves(History(3, rows, 1))
+    assert left.get_xscale() == "log" and list(left.lines[0].get_xdata()) == [0.1, 0.01, 0.001]
+
+
+@pytest.mark.parametrize(
+    ("truth", "title"), [("b", "wrong, it is b"), ("a", "right"), (None, "sure")]
+)
+def test_bars_are_the_probabilities(truth: str | None, title: str) -> None:
+    answer = Prediction("x", ("a", "b"), (0.9, 0.1), torch.zeros(2))
+    left, right = plots.photo_and_bars(np.zeros((4, 4, 3), np.uint8), answer, truth)
+    assert [bar.get_width() for bar in right.patches] == [0.9, 0.1]
+    assert [label.get_text() for label in right.get_yticklabels()] == ["a", "b"]
+    assert title in right.get_title(loc="left") and len(left.images) == 1
+
+
+def test_a_small_confusion_matrix_shows_every_count() -> None:
+    axes = plots.confusion(torch.tensor([[5, 1], [0, 4]]), ["cat", "dog"])
+    texts = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in axes.texts}
+    assert texts == {(0, 0): "5", (0, 1): "1", (1, 1): "4"}
+    assert axes.get_title(loc="left") == "9 of 10 right"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("answer", "truth")
+
+
+def test_a_large_one_shows_the_frequent_mistakes() -> None:
+    matrix = np.diag(np.full(30, 7))
+    matrix[3, 4], matrix[9, 2] = 5, 2
+    axes = plots.confusion(matrix, [f"c{i}" for i in range(30)])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["c3 → c4", "c9 → c2"]
+    assert [bar.get_width() for bar in axes.patches] == [5, 2]
+    perfect = plots.confusion(np.diag(np.full(30, 7)), [str(i) for i in range(30)])
+    assert "no mistakes" in perfect.get_title(loc="left")
+
+
+def test_grids_and_accuracies() -> None:
+    axes = plots.photo_grid([np.zeros((4, 4, 3), np.uint8)] * 5, list("abcde"), columns=3)
+    assert [bool(axis.images) for axis in axes] == [True] * 5 + [False]
+    assert [axis.get_title() for axis in axes[:5]] == list("abcde")
+    rows = plots.accuracies(["x", "y"], [0.9, 0.5], [(0.8, 0.95), (0.4, 0.6)])
+    assert [t.get_text() for t in rows.texts] == ["90.0%", "50.0%"]
+
+
+def test_figures_are_saved_whole_and_stay_out_of_pyplot(tmp_path: Path) -> None:
+    plots.save(plots.curves(History(3, ROWS, 2)), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        image.load()
+        assert image.width > 500 and len(image.convert("RGB").getcolors(1 << 20)) > 10
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert not pyplot.get_fignums()

@@ -1,0 +1,91 @@
+"""The solved head against scikit-learn's, and the choice of its penalty."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from flowerlib import metrics, solvers
+
+CLASSES, WIDTH = 5, 20
+
+
+def clouds(count: int, seed: int, spread: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Overlapping classes whose axes have very different scales, like a network's features."""
+    generator = torch.Generator().manual_seed(seed)
+    centers = torch.randn(CLASSES, WIDTH, generator=torch.Generator().manual_seed(99))
+    labels = torch.arange(count) % CLASSES
+    values = centers[labels] + spread * torch.randn(count, WIDTH, generator=generator)
+    return values * torch.logspace(0, -2, WIDTH) * 30 + 7, labels
+
+
+@pytest.mark.parametrize("penalty", [1e-2, 1e-3, 1e-4])
+def test_agrees_with_scikit_learn(penalty: float) -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    values, labels = clouds(400, 0, spread=2.0)
+    other, other_labels = clouds(300, 1, spread=2.0)
+    ours = solvers.logistic(
+        values, labels, other, other_labels, CLASSES, penalties=[penalty], max_steps=200
+    )
+    centered = (values - values.mean(0)).double()
+    scale = centered.square().sum(1).mean().sqrt()
+    # Its C multiplies the sum of the losses, our penalty stands beside their mean.
+    oracle = linear_model.LogisticRegression(C=1 / (penalty * len(values)), max_iter=5000, tol=1e-8)
+    oracle.fit((centered / scale).numpy(), labels.numpy())
+    theirs = oracle.decision_function(((other - values.mean(0)) / scale).double().numpy())
+    logits = ours.head(other).detach()
+    loss = float(F.cross_entropy(logits, other_labels))
+    expected = float(F.cross_entropy(torch.from_numpy(theirs), other_labels))
+    assert loss == pytest.approx(expected, abs=0.003)
+    assert (logits.argmax(1).numpy() == theirs.argmax(1)).mean() > 0.99
+    assert ours.rows[0]["valid_loss"] == pytest.approx(loss, abs=1e-3)
+    assert ours.rows[0]["valid_accuracy"] == metrics.accuracy(logits, other_labels)
+
+
+def test_the_penalty_is_chosen_on_valid() -> None:
+    values, labels = clouds(60, 0, spread=3.0)
+    other, other_labels = clouds(300, 1, spread=3.0)
+    found = solvers.logistic(
+        values, labels, other, other_labels, CLASSES, penalties=(1e-6, 1e-2, 1e-1)
+    )
+    assert [row["penalty"] for row in found.rows] == [1e-1, 1e-2, 1e-6]
+    best = max(found.rows, key=lambda row: (row["valid_accuracy"], -row["valid_loss"]))
+    assert found.rows[found.best] == best and found.penalty == best["penalty"]
+    losses = [row["train_loss"] for row in found.rows]
+    assert losses == sorted(losses, reverse=True)  # a weaker penalty fits the training set better
+    assert metrics.accuracy(found.head(other), other_labels) == best["valid_accuracy"]
+
+
+def test_features_without_variance_are_no_trouble() -> None:
+    values, labels = clouds(100, 0)
+    values[:, 3] = 5.0
+    values[:, 4] = values[:, 5]
+    found = solvers.logistic(values, labels, values, labels, CLASSES)
+    assert all(bool(torch.isfinite(p).all()) for p in found.head.parameters())
+    assert found.rows[found.best]["valid_accuracy"] > 0.9
+
+
+def test_more_features_than_photos() -> None:
+    values = torch.randn(12, 40, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(12) % 3
+    found = solvers.logistic(values, labels, values, labels, 3)
+    assert found.rows[found.best]["valid_accuracy"] == 1.0
+
+
+def test_refitting_uses_valid_as_well_and_keeps_the_honest_figures() -> None:
+    values, labels = clouds(60, 0, spread=2.0)
+    other, other_labels = clouds(60, 1, spread=2.0)
+    plain = solvers.logistic(values, labels, other, other_labels, CLASSES)
+    again = solvers.logistic(values, labels, other, other_labels, CLASSES, refit=True)
+    assert plain.rows == again.rows and plain.penalty == again.penalty
+    losses = [float(F.cross_entropy(s.head(other), other_labels)) for s in (plain, again)]
+    assert losses[1] < losses[0]
+
+
+def test_the_same_every_time() -> None:
+    values, labels = clouds(100, 0)
+    heads = [solvers.logistic(values, labels, values, labels, CLASSES).head for _ in range(2)]
+    assert np.array_equal(heads[0][0].weight.detach(), heads[1][0].weight.detach())

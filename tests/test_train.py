@@ -1,0 +1,215 @@
+"""The loop keeps the best epoch, stops in time, refuses mistakes, and repeats itself exactly."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from flowerlib import data, metrics, models, photos, train
+from flowerlib.errors import InputError
+from flowerlib.transforms import Augmentation, Preprocessing
+
+
+def points(count: int = 61, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    return torch.eye(3)[labels] * 2 + torch.randn(count, 3, generator=generator), labels
+
+
+def batches(seed: int = 0, size: int = 20, shuffle: bool = True) -> train.FeatureBatches:
+    return train.FeatureBatches(*points(seed=seed), size, shuffle=shuffle)
+
+
+def head(seed: int = 0, dropout: float = 0.2) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return models.hidden_head(3, 3, (32,), dropout)
+
+
+def test_it_learns_and_tells() -> None:
+    model, told = head(), []
+    history = train.fit(
+        model, batches(), batches(1), epochs=6, report=lambda h: told.append(len(h.rows))
+    )
+    assert told == [1, 2, 3, 4, 5, 6]
+    assert set(history.rows[0]) == {
+        "epoch",
+        "train_loss",
+        "valid_loss",
+        "valid_accuracy",
+        "seconds",
+    }
+    assert [row["epoch"] for row in history.rows] == [1, 2, 3, 4, 5, 6]
+    assert history.rows[-1]["train_loss"] < history.rows[0]["train_loss"]
+    assert history.rows[-1]["valid_accuracy"] > 0.6
+    assert not model.training
+
+
+def test_the_best_epoch_is_kept() -> None:
+    model = head()
+    history = train.fit(model, batches(size=4), batches(1), epochs=12, lr=0.1)  # overshoots
+    losses = [row["valid_loss"] for row in history.rows]
+    assert history.best_epoch == losses.index(min(losses)) + 1 < 12
+    loss, accuracy = train.measure(model, batches(1, shuffle=False), nn.NLLLoss())
+    assert loss == pytest.approx(min(losses), abs=1e-6)
+    assert accuracy == history.rows[history.best_epoch - 1]["valid_accuracy"]
+
+
+def test_patience_stops() -> None:
+    history = train.fit(head(), batches(size=4), batches(1), epochs=50, lr=0.1, patience=2)
+    assert len(history.rows) == history.best_epoch + 2 < 50
+
+
+def test_figures_are_over_samples_not_means_of_batches() -> None:
+    model = head(dropout=0)
+    values, labels = points()
+    loss, accuracy = train.measure(model, batches(size=60, shuffle=False), nn.NLLLoss())
+    with torch.no_grad():
+        outputs = model(values)
+    assert loss == pytest.approx(float(nn.functional.nll_loss(outputs, labels)), abs=1e-6)
+    assert accuracy == metrics.accuracy(outputs, labels)
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    def once(seed: int) -> Tensor:
+        model = head(seed)
+        feed = train.FeatureBatches(*points(), 20, shuffle=True, seed=seed)
+        train.fit(model, feed, batches(1), epochs=3)
+        return torch.cat([p.flatten() for p in model.parameters()])
+
+    assert torch.equal(once(1), once(1)) and not torch.equal(once(1), once(2))
+
+
+def test_batches_hold_every_sample_once_in_a_new_order() -> None:
+    feed = batches()
+    passes = [torch.cat([values[:, 0] for values, _ in feed]) for _ in range(2)]
+    assert len(feed) == 4 == len(list(feed)) and [len(y) for _, y in feed] == [20, 20, 20, 1]
+    assert not torch.equal(*passes) and torch.equal(passes[0].sort()[0], passes[1].sort()[0])
+    assert torch.equal(next(iter(batches(shuffle=False)))[1], points()[1][:20])
+
+
+@pytest.mark.parametrize(
+    ("end", "loss", "message"),
+    [
+        (nn.Identity(), nn.NLLLoss(), "NLLLoss needs log-probabilities"),
+        (nn.Softmax(1), nn.CrossEntropyLoss(), "CrossEntropyLoss needs logits"),
+        (nn.Softmax(1), nn.NLLLoss(), "NLLLoss needs log-probabilities"),
+    ],
+)
+def test_outputs_and_loss_that_do_not_fit_are_refused(
+    end: nn.Module, loss: nn.Module, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train.fit(nn.Sequential(nn.Linear(3, 3), end), batches(), batches(1), loss=loss)
+
+
+@pytest.mark.parametrize("end", [nn.Identity(), nn.LogSoftmax(1)])
+def test_cross_entropy_takes_logits_and_log_probabilities(end: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), end)
+    train.fit(model, batches(), batches(1), epochs=1, loss=nn.CrossEntropyLoss())
+
+
+def test_a_loss_out_of_hand_is_refused() -> None:
+    values, labels = points()
+    feed = train.FeatureBatches(values * float("inf"), labels, shuffle=False)
+    model = nn.Sequential(nn.Linear(3, 3))
+    with pytest.raises(InputError, match="The loss is nan in epoch 1; lower the learning rate"):
+        train.fit(model, feed, batches(1), epochs=1, loss=nn.CrossEntropyLoss())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_on_views_does_not_depend_on_workers(workers: int) -> None:
+    """The whole network, random views, a last batch of one: the result is the one written here."""
+    splits = data.garden(per_class=(3, 1, 0), size=32, num_classes=3)
+    preprocessing = Preprocessing(32, 32)
+
+    def once(workers: int) -> tuple[list[float], Tensor]:
+        torch.manual_seed(0)
+        network = models.SmallCNN(3, size=32, dropout=0)
+        feed = photos.loader(
+            splits.train, Augmentation(preprocessing), batch_size=4, shuffle=True, workers=workers
+        )
+        assert [len(labels) for _, labels in feed] == [4, 4, 1]
+        check = photos.loader(splits.valid, preprocessing, workers=workers)
+        history = train.fit(network, feed, check, epochs=2, loss=nn.CrossEntropyLoss())
+        return [row["train_loss"] for row in history.rows], network.head[-1].weight
+
+    losses, weight = once(workers)
+    expected_losses, expected_weight = once(0)
+    assert losses == expected_losses and torch.equal(weight, expected_weight)
+
+
+def test_history_is_written_as_csv(tmp_path: Path) -> None:
+    history = train.fit(head(), batches(), batches(1), epochs=2)
+    history.save(tmp_path / "history.csv")
+    with open(tmp_path / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["valid_loss"]) for row in rows] == [row["valid_loss"] for row in history.rows]
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("kind", ["linear", "hidden"])
+def test_three_lines_for_a_borrower(flower_folder: Path, kind: str) -> None:
+    splits = data.image_folder(flower_folder)
+    classifier = train.transfer(splits, backbone="small_densenet", head=kind)
+    answer = classifier.predict(splits.test.name(0), top_k=2)
+
+    assert answer.names[0] in splits.class_names and len(answer.probabilities) == 2
+    assert classifier.evaluate(splits.test).accuracy >= 0.75
+    assert classifier.class_names == ("daisy", "iris", "lily", "rose")
+    assert classifier.results["head"]["kind"] == kind
+    assert (
+        classifier.results["valid"]["interval"][0] < classifier.results["valid"]["accuracy"] + 1e-9
+    )
+    assert classifier.history.best_epoch >= 1
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_the_test_set_is_not_touched(flower_folder: Path) -> None:
+    splits = data.image_folder(flower_folder)
+    poisoned = data.Splits(
+        splits.train,
+        splits.valid,
+        photos.Photos(["not there.jpg"], [0], splits.class_names),
+        splits.class_names,
+        "x",
+        "real",
+        "",
+    )
+    train.transfer(poisoned, backbone="small_densenet")
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("kind", ["linear", "hidden"])
+def test_transfer_repeats_itself(flower_folder: Path, kind: str) -> None:
+    splits = data.image_folder(flower_folder)
+    heads = [
+        train.transfer(splits, "small_densenet", head=kind, hidden=16, epochs=2, seed=3).head
+        for _ in range(2)
+    ]
+    assert torch.equal(heads[0][0].weight, heads[1][0].weight)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"head": "deep"}, 'head must be "linear" or "hidden"'),
+        ({"head": "hidden", "hidden": 0}, "hidden must be 1 or more"),
+        ({"head": "hidden", "hidden": ()}, "hidden must be 1 or more"),
+        ({"head": "hidden", "dropout": 1.0}, "dropout must be in"),
+        (
+            {"head": "hidden", "epochs": 0, "lr": -1.0},
+            "epochs must be 1 or more; lr must be above 0",
+        ),
+        ({"head": "hidden", "batch_size": 0}, "batch_size must be 1 or more"),
+        ({"head": "hidden", "lr": float("nan")}, "lr must be above 0"),
+    ],
+)
+@pytest.mark.usefixtures("own_cache")
+def test_impossible_settings_are_refused(flower_folder: Path, options: dict, message: str) -> None:
+    splits = data.image_folder(flower_folder)
+    with pytest.raises(InputError, match=message):
+        train.transfer(splits, "small_densenet", **options)

@@ -1,0 +1,114 @@
+"""Preprocessing agrees with torchvision's, survives JSON, and random views depend on the seed only."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision.transforms import v2
+
+from flowerlib.errors import InputError
+from flowerlib.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
+
+
+def picture(width: int, height: int) -> Image.Image:
+    """Smooth waves, so that half a pixel's shift changes little and a wrong crop much."""
+    y, x = np.mgrid[:height, :width]
+    waves = [127 + 120 * np.sin(x / width * 5 + k + y / height * (2 + k)) for k in range(3)]
+    return Image.fromarray(np.stack(waves, -1).astype(np.uint8))
+
+
+@pytest.mark.parametrize("size", [(500, 400), (400, 500), (256, 256), (90, 260)])
+@pytest.mark.parametrize("name", ["bilinear", "bicubic"])
+def test_agrees_with_torchvision(size: tuple[int, int], name: str) -> None:
+    image = picture(*size)
+    how = v2.InterpolationMode(name)
+    theirs = v2.Compose(
+        [
+            v2.Resize(256, how),
+            v2.CenterCrop(224),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+        ]
+    )(image)
+    ours = Preprocessing(filter=name)(image)
+    assert ours.shape == (3, 224, 224) and ours.dtype == torch.float32
+    assert float((ours - theirs).abs().mean()) < 0.02
+
+
+def test_a_photo_of_the_right_size_is_only_cut() -> None:
+    image = picture(96, 128)
+    expected = np.asarray(image)[16:112]
+    assert np.array_equal(Preprocessing(96, 96).pixels(image), expected)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    width=st.integers(1, 1500),
+    height=st.integers(1, 1500),
+    sizes=st.tuples(st.integers(1, 400), st.integers(1, 400)),
+)
+def test_any_size_gives_the_crop(width: int, height: int, sizes: tuple[int, int]) -> None:
+    preprocessing = Preprocessing(max(sizes), min(sizes))
+    found = preprocessing.pixels(Image.new("RGB", (width, height)))
+    assert found.shape == (min(sizes), min(sizes), 3)
+
+
+@pytest.mark.parametrize("side", [47, 55, 58, 94, 110])
+def test_rounding_never_leaves_the_photo(side: int) -> None:
+    # Here (side - crop / (resize / side)) / 2 comes out a hair below zero.
+    for crop in (64, 96, 224):
+        assert Preprocessing(crop, crop).pixels(Image.new("RGB", (side, side))).shape[0] == crop
+
+
+def test_undo_gives_the_pixels_back() -> None:
+    preprocessing = Preprocessing(64, 64)
+    image = picture(64, 64)
+    assert np.allclose(preprocessing.undo(preprocessing(image)), np.asarray(image) / 255, atol=1e-6)
+
+
+def test_json_there_and_back() -> None:
+    before = Preprocessing(300, 288, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3), "bicubic")
+    after = Preprocessing.from_dict(json.loads(json.dumps(before.to_dict())))
+    assert after == before and hash(after) == hash(before)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"crop": 300},
+        {"resize": 0},
+        {"resize": 25.6},
+        {"std": (1, 1, 0)},
+        {"mean": (1, 1)},
+        {"mean": "abc"},
+        {"mean": None},
+        {"filter": "magic"},
+        {"more": 1},
+    ],
+)
+def test_nonsense_is_refused(change: dict) -> None:
+    with pytest.raises(InputError, match="Preprocessing"):
+        Preprocessing.from_dict(Preprocessing().to_dict() | change)
+
+
+def test_a_view_depends_on_the_generator_only() -> None:
+    augment = Augmentation(Preprocessing(64, 48))
+    image = picture(100, 80)
+    views = [augment(image, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert views[0].shape == (3, 48, 48)
+    assert torch.equal(views[0], views[1]) and not torch.equal(views[0], views[2])
+
+
+def test_no_variation_is_the_center_square() -> None:
+    preprocessing = Preprocessing(64, 64)
+    still = Augmentation(preprocessing, rotation=0, flip=0, crop_scale=(1, 1))
+    assert torch.allclose(still(picture(100, 64)), preprocessing(picture(100, 64)), atol=0.02)
+    mirror = Augmentation(preprocessing, rotation=0, flip=1, crop_scale=(1, 1))
+    assert torch.allclose(mirror(picture(100, 64)).flip(2), still(picture(100, 64)), atol=0.02)
