@@ -8,6 +8,7 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -112,7 +113,7 @@ def photo_and_bars(photo: Any, prediction: Prediction, truth: str | None = None)
     title = f"{names[0]}, {shares[0]:.0%} sure"
     if truth is not None:
         title += " — right" if names[0] == truth else f" — wrong, it is {truth}"
-    _tidy(right, title, "probability")
+    _tidy(right, textwrap.fill(title, 44), "probability")
     right.tick_params(axis="y", length=0)
     return axes
 
@@ -198,4 +199,4 @@ def accuracies(names: Sequence[str], values: Sequence[float], intervals: Sequenc
     axes.set_yticks(places, names)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlim(0, 1.1)
-    return _tidy(axes, "", "accuracy on the test set, with 95 % interval")
+    return _tidy(axes, "", "accuracy, with 95 % interval")

@@ -83,7 +83,7 @@ FLOWERS = ("daisy", "iris", "lily", "rose")  # four garden species under short n
 
 @pytest.fixture(scope="session")
 def flower_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Garden flowers as JPEG files: {train,valid,test}/{daisy,iris,lily,rose}; not to be changed."""
+    """Garden flowers as JPEG: {train,valid,test}/{daisy,iris,lily,rose}; not to be changed."""
     from PIL import Image
 
     from flowerlib import garden

@@ -1,4 +1,4 @@
-"""The artifact: there and back bit for bit, without code in it, and refused when anything is wrong."""
+"""The artifact: there and back bit for bit, no code in it, refused when anything is wrong."""
 
 from __future__ import annotations
 
@@ -219,6 +219,7 @@ def change(**entries: object) -> Callable[[Tensors, dict], None]:
     return lambda _, description: description.update(entries)
 
 
+LINEAR = {"layer": "linear", "inputs": 2, "outputs": 4}
 DAMAGES = {
     "newer": (change(format_version=99), "was written in format 99, which is newer"),
     "another format": (change(format="cake"), "not a flowerlib classifier"),
@@ -237,9 +238,9 @@ DAMAGES = {
     "no backbone": (change(backbone={}), "lacks or garbles 'name'"),
     "other backbone": (change(backbone={"name": "small_resnet", "weights": "none"}), "is damaged"),
     "no head": (change(head=[]), "with a linear one"),
-    "unknown layer": (change(head=[{"layer": "linear", "inputs": 2, "outputs": 4}, {"layer": "exec"}]), "unknown layer"),
-    "garbled head": (change(head=[{"layer": "linear", "inputs": "two", "outputs": 4}]), "is damaged"),
-    "negative head": (change(head=[{"layer": "linear", "inputs": -2, "outputs": 4}]), "is damaged"),
+    "unknown layer": (change(head=[LINEAR, {"layer": "exec"}]), "unknown layer"),
+    "garbled head": (change(head=[LINEAR | {"inputs": "two"}]), "is damaged"),
+    "negative head": (change(head=[LINEAR | {"inputs": -2}]), "is damaged"),
     "garbled results": (change(results=[1]), "is damaged"),
     "garbled preprocessing": (change(preprocessing={"resize": 96}), "exactly the fields"),
 }  # fmt: skip

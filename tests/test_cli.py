@@ -61,7 +61,7 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, own_cache: Path):  # 
     return call
 
 
-# ------------------------------------------------------------------------------------- quick answers
+# ------------------------------------------------------------ quick answers
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_bad_numbers_are_refused(wrong: list[str], capsys: pytest.CaptureFixture
     assert f"argument {wrong[0]}" in capsys.readouterr().err
 
 
-# --------------------------------------------------------------------------------------- good input
+# ------------------------------------------------------------ good input
 
 
 def test_train(run: Path, flower_folder: Path, capsys: pytest.CaptureFixture) -> None:
@@ -232,7 +232,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(model: str, flower_folder: Pa
     assert started.wait(60) in (0, 120)
 
 
-# ---------------------------------------------------------------------------------------- bad input
+# ------------------------------------------------------------ bad input
 
 
 def test_train_on_folders_that_cannot_be_used(refused, photos: Path, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_old_photos_stay_where_they_are(seed: int, old: int, new: int) -> None:
             for index in range(old):
                 photo(root / name / f"{name}{index}.png", seed * 1000 + offset + index)
         before = data.image_folder(root)
-        filled = {  # where no photo's digest falls into a share, one is moved there for the time being
+        filled = {  # a share that no digest falls into borrows a photo
             (part, label)
             for part, photos in (("valid", before.valid), ("test", before.test))
             for label, count in enumerate(photos.counts())
@@ -261,7 +261,7 @@ def test_facts_about_the_flowers() -> None:
 
 @pytest.fixture(scope="module")
 def oxford(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stand-in for the download: all 8189 names, as empty files, which is enough to split them."""
+    """A stand-in for the download: all 8189 names as empty files, enough to split them."""
     root = tmp_path_factory.mktemp("oxford")
     jpgs = root / "flowers-102" / "jpg"
     jpgs.mkdir(parents=True)

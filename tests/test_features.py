@@ -224,7 +224,7 @@ def test_bf16_is_checked_against_fp32(
 def test_features_in_fp32_are_not_stored_as_bf16(
     photos: Photos, backbone: models.Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a fall-back the features are right and their precision is said, also the second time."""
+    """After a fall-back the precision is said, also the second time."""
     honest = features.Engine._run
     monkeypatch.setattr(
         features, "choose_precision", lambda asked, _: {"auto": "bf16"}.get(asked, asked)

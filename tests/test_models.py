@@ -1,4 +1,4 @@
-"""Every backbone: its last layer is found, the rest computes what torchvision's does, frozen is frozen."""
+"""Every backbone: its last layer is found, the rest is torchvision's, and frozen is frozen."""
 
 from __future__ import annotations
 

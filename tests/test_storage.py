@@ -75,3 +75,12 @@ def test_a_folder_in_the_way_is_refused(tmp_path: Path) -> None:
         with storage.atomic_path(tmp_path / "a.txt") as temporary:
             temporary.write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_new_file_takes_the_name_and_the_old_one_is_not_written_to(tmp_path: Path) -> None:
+    target, other_name = tmp_path / "a.txt", tmp_path / "b.txt"
+    target.write_text("old")
+    os.link(target, other_name)
+    with storage.atomic_path(target) as temporary:
+        temporary.write_text("new")
+    assert (target.read_text(), other_name.read_text()) == ("new", "old")

@@ -71,6 +71,9 @@ def test_figures_are_over_samples_not_means_of_batches() -> None:
         outputs = model(values)
     assert loss == pytest.approx(float(nn.functional.nll_loss(outputs, labels)), abs=1e-6)
     assert accuracy == metrics.accuracy(outputs, labels)
+    # With steps too small to matter, the training loss is the same mean, last batch of one or not.
+    history = train.fit(model, batches(size=60, shuffle=False), batches(1), epochs=1, lr=1e-9)
+    assert history.rows[0]["train_loss"] == pytest.approx(loss, abs=1e-5)
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:

@@ -1,4 +1,4 @@
-"""Preprocessing agrees with torchvision's, survives JSON, and random views depend on the seed only."""
+"""Preprocessing agrees with torchvision's and survives JSON; views depend on the seed only."""
 
 from __future__ import annotations
 

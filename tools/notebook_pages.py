@@ -18,7 +18,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #dfe3e8; --soft: #9aa4af; --line: #30363d;
   --paper: #14181d; --shade: #1c2229; --accent: #56c596; --wrong: #ff8a80; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2.5rem 1.25rem 5rem; max-width: 46rem; background: var(--paper);
+body { margin: 0 auto; padding: 2.5rem 1.25rem 5rem; max-width: 56rem; background: var(--paper);
   color: var(--ink); font: 1.0625rem/1.6 system-ui, -apple-system, "Segoe UI", sans-serif; }
 h1 { font-size: 2rem; line-height: 1.2; margin: .5rem 0 1rem; text-wrap: balance; }
 h2 { font-size: 1.4rem; line-height: 1.3; margin: 2.75rem 0 .75rem; }

@@ -1,0 +1,28 @@
+"""README says what results/ hold, is short, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+
+from benchmarks import __main__ as benchmarks
+
+
+def test_the_table_is_made_from_results(repository):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    assert f"{benchmarks.START}\n{benchmarks.table()}\n{benchmarks.END}" in text
+
+
+def test_it_is_short_and_its_links_lead_somewhere(repository):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 150
+    links = re.findall(r"\]\(([^)#:]+)\)", text)
+    assert links
+    assert [link for link in links if not (repository / link).exists()] == []
+
+
+def test_it_shows_the_commands_that_the_makefile_has(repository):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z]+):.*##", (repository / "Makefile").read_text(), re.MULTILINE)
+    named = set(re.findall(r"make ([a-z]+)", text)) - {"help"}
+    assert {"run", "test"} <= named <= set(targets)
+    assert "make --no-print-directory test" in (repository / ".ci" / "run").read_text()
