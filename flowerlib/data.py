@@ -16,16 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from flowerlib import folders
 from flowerlib import garden as _garden
-from flowerlib import images
 from flowerlib.errors import InputError
 from flowerlib.photos import Photos
 
-SPLIT_FOLDERS = {
-    "train": ("train", "training", "learn"),
-    "valid": ("valid", "val", "validation"),
-    "test": ("test", "testing"),
-}
 FLOWERS_FOLDERS = ("flowers", "flowers-102")  # the Udacity arrangement; torchvision's download
 FLOWERS_TOTAL = 8189
 
@@ -234,9 +229,7 @@ def download(name: str) -> Path:
     return root / "flowers-102"
 
 
-def image_folder(
-    path: Path | str, *, valid: float = 0.15, test: float = 0.15, split: str | None = None
-) -> Splits:
+def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
     """Splits from any folder of photos.
 
     Two layouts are understood. With `train/` (and `valid/`, `val/` or `validation/`, and `test/`)
@@ -251,7 +244,6 @@ def image_folder(
     Args:
         path: the folder.
         valid, test: shares of each class that go into valid and test, where they must be made.
-        split: None, or "folders" to insist on the first layout.
 
     Raises:
         InputError: nothing is there, a class is empty, or the classes of two splits differ.
@@ -262,95 +254,8 @@ def image_folder(
         raise InputError(f"{root}: {kind}; give a folder of photos, one folder a class inside.")
     if not (0 < valid < 1 and 0 <= test < 1 and valid + test < 1):
         raise InputError(f"valid ({valid}) and test ({test}) must be shares that leave some train.")
-    folders = {
-        part: next((root / name for name in names if (root / name).is_dir()), None)
-        for part, names in SPLIT_FOLDERS.items()
-    }
-    if folders["train"] is None:
-        for part in ("valid", "test"):
-            if folders[part] is not None:
-                raise InputError(f"{root} has {folders[part].name}/ but no train/ folder.")  # type: ignore[union-attr]
-        if split == "folders":
-            raise InputError(f"{root} has no train/ folder.")
-        whole = _read_classes(root)
-        parts = _divide(root, whole, {"test": test, "valid": valid})
-        return _splits(root, parts["train"], parts["valid"], parts.get("test"), "split by content")
-    found = {part: _read_classes(folder) for part, folder in folders.items() if folder is not None}
-    for part in ("valid", "test"):
-        if part in found and set(found[part]) != set(found["train"]):
-            missing = sorted(set(found["train"]) - set(found[part]))
-            extra = sorted(set(found[part]) - set(found["train"]))
-            what = (f"lacks {_some(missing)}" if missing else "") + (
-                f"{' and ' if missing else ''}has {_some(extra)}, which train lacks"
-                if extra
-                else ""
-            )
-            raise InputError(
-                f"{folders[part]} {what}: every split needs the same classes, "
-                "or labels would shift."
-            )
-    how = "split by folders"
-    if "valid" not in found:
-        found |= _divide(root, found["train"], {"valid": valid})
-        how = "valid taken out of train by content"
-    return _splits(root, found["train"], found["valid"], found.get("test"), how)
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    word = "class" if len(names) == 1 else "classes"
-    return f"{word} {', '.join(names[:most])}{more}"
-
-
-def _read_classes(folder: Path) -> dict[str, list[Path]]:
-    """Folder names to photo paths; refuses an empty class, by name."""
-    classes = {
-        child.name: list(images.photos_below(child))
-        for child in sorted(folder.iterdir())
-        if child.is_dir() and not child.name.startswith((".", "__"))
-    }
-    if not classes:
-        raise InputError(
-            f"{folder} holds no class folders; put each class's photos in its own folder."
-        )
-    if empty := sorted(name for name, paths in classes.items() if not paths):
-        raise InputError(f"{folder}: {_some(empty)} without a single photo; add some or remove it.")
-    if len(classes) < 2:
-        raise InputError(f"{folder} holds only the class {next(iter(classes))}; two are needed.")
-    return classes
-
-
-def _divide(
-    root: Path, classes: dict[str, list[Path]], shares: dict[str, float]
-) -> dict[str, dict[str, list[Path]]]:
-    """Divides each class by its photos' digests; what no share claims is train."""
-    shares = {part: share for part, share in shares.items() if share > 0}
-    parts: dict[str, dict[str, list[Path]]] = {part: {} for part in ("train", *shares)}
-    small = []
-    for name, paths in classes.items():
-        copies: dict[bytes, list[Path]] = {}  # a content → the files that have it
-        for path in paths:
-            copies.setdefault(images.digest(path), []).append(path)
-        if len(copies) < len(parts):
-            small.append(name)
-            continue
-        rest = sorted(copies)  # a digest is as good as a random number in [0, 1)
-        high = 0.0
-        for number, (part, share) in enumerate(shares.items(), 1):
-            high += share
-            chosen = sum(int.from_bytes(content[:8], "big") / 2**64 < high for content in rest)
-            # A small class must not leave a split empty, nor use up the train photos.
-            most = len(rest) - (len(shares) - number) - 1
-            chosen = max(1, min(chosen, most))
-            parts[part][name] = [path for content in rest[:chosen] for path in copies[content]]
-            rest = rest[chosen:]
-        parts["train"][name] = [path for content in rest for path in copies[content]]
-    if small:
-        raise InputError(
-            f"{root}: {_some(small)} with fewer than {len(parts)} different photos; "
-            "each split needs at least one."
-        )
-    return parts
+    parts, how = folders.read_splits(root, valid=valid, test=test)
+    return _splits(root, parts["train"], parts["valid"], parts.get("test"), how)
 
 
 def _splits(
@@ -360,13 +265,13 @@ def _splits(
     test: dict[str, list[Path]] | None,
     how: str,
 ) -> Splits:
-    folders = sorted(train, key=_natural)
-    readable = _readable_names(root, folders)
-    class_names = tuple(readable[name] for name in folders)
+    names = sorted(train, key=folders.natural)
+    readable = folders.readable_names(root, names)
+    class_names = tuple(readable[name] for name in names)
 
     def photos(classes: dict[str, list[Path]]) -> Photos:
-        paths = [path for name in folders for path in classes[name]]
-        labels = [label for label, name in enumerate(folders) for _ in classes[name]]
+        paths = [path for name in names for path in classes[name]]
+        labels = [label for label, name in enumerate(names) for _ in classes[name]]
         return Photos(paths, labels, class_names)
 
     return Splits(
@@ -380,25 +285,6 @@ def _splits(
     )
 
 
-def _natural(name: str) -> tuple[int, int, str]:
-    """Sorts 2 before 10; only for looks, since labels go by name."""
-    return (0, int(name), "") if name.isascii() and name.isdigit() else (1, 0, name)
-
-
-def _readable_names(root: Path, folders: list[str]) -> dict[str, str]:
-    file = root / "cat_to_name.json"
-    if not file.is_file():
-        return {name: name for name in folders}
-    try:
-        names = json.loads(file.read_text(encoding="utf-8"))
-        readable = {name: str(names[name]) for name in folders}
-    except (ValueError, KeyError, TypeError) as problem:
-        raise InputError(f"{file} must map every class folder to a name ({problem}).") from None
-    if len(set(readable.values())) != len(readable):
-        raise InputError(f"{file} gives the same name to two classes.")
-    return readable
-
-
 def labelled_folder(path: Path | str, class_names: Sequence[str]) -> Photos:
     """Photos of a folder of class folders, labelled by the names that a classifier knows.
 
@@ -408,19 +294,13 @@ def labelled_folder(path: Path | str, class_names: Sequence[str]) -> Photos:
     root = Path(path)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give a folder with one folder a class inside.")
-    classes = {
-        child.name: list(images.photos_below(child))
-        for child in sorted(root.iterdir())
-        if child.is_dir()
-    }
-    classes = {name: paths for name, paths in classes.items() if paths}
-    if not classes:
-        raise InputError(f"{root} holds no class folders with photos.")
+    classes = folders.read_classes(root, least=1)
     parent = root if (root / "cat_to_name.json").is_file() else root.parent
-    readable = _readable_names(parent, sorted(classes))
+    readable = folders.readable_names(parent, sorted(classes))
     position = {name: label for label, name in enumerate(class_names)}
     if unknown := sorted(readable[name] for name in classes if readable[name] not in position):
-        raise InputError(f"{root}: the classifier does not know {_some(unknown)}.")
+        hint = f"; did you mean {root / 'test'}?" if (root / "test").is_dir() else "."
+        raise InputError(f"{root}: the classifier does not know {folders.listed(unknown)}{hint}")
     paths = [file for name in classes for file in classes[name]]
     labels = [position[readable[name]] for name in classes for _ in classes[name]]
     return Photos(paths, labels, class_names)

@@ -115,10 +115,8 @@ def fit(
                 "seconds": time.perf_counter() - start,
             }
         )
-        if not total / count < float("inf"):
-            raise InputError(
-                f"The loss is {total / count} in epoch {epoch}; lower the learning rate."
-            )
+        if not (total / count < float("inf") and valid_loss < float("inf")):
+            raise InputError(f"The loss is not finite in epoch {epoch}; lower the learning rate.")
         if valid_loss < best_loss:
             best_loss, history.best_epoch = valid_loss, epoch
             best_state = copy.deepcopy(model.state_dict())

@@ -14,7 +14,7 @@ ORDER = (
     ("errors", "storage"),
     ("images", "transforms", "metrics", "tables"),
     ("garden",),
-    ("photos", "data", "models"),
+    ("photos", "folders", "data", "models"),
     ("features",),
     ("classifier", "legacy"),
     ("solvers", "train"),
