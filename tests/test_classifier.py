@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from flowerlib import data, models, storage, train
-from flowerlib.classifier import Classifier, build_head, describe_head
+from flowerlib.artifact import build_head, describe_head
+from flowerlib.classifier import Classifier
 from flowerlib.errors import InputError
 from flowerlib.transforms import Preprocessing
 
@@ -167,7 +168,7 @@ def test_saving_is_all_or_nothing(
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("flowerlib.classifier.save_file", full)
+    monkeypatch.setattr("flowerlib.artifact.save_file", full)
     with pytest.raises(InputError, match="Cannot write .*No space left on device"):
         classifier.save(target)
     assert target.read_bytes() == saved.read_bytes()

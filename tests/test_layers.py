@@ -16,7 +16,7 @@ ORDER = (
     ("garden",),
     ("photos", "folders", "data", "models"),
     ("features",),
-    ("classifier", "legacy"),
+    ("artifact", "classifier", "legacy"),
     ("solvers", "train"),
     ("explain", "plots"),
     ("runs", "doctor", "lesson", "cli"),
