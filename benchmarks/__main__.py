@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -33,16 +32,31 @@ def run(cache: Path, name: str, *arguments: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "flowerlib.cli", "train", *arguments, "--out", folder]
         start = time.perf_counter()
-        subprocess.run(command, check=True, env={**os.environ, "FLOWERLIB_CACHE": str(cache)})
+        environment = {**os.environ, "FLOWERLIB_CACHE": str(cache)}
+        with subprocess.Popen(command, env=environment) as process:
+            peak = _watch(process)
         wall = time.perf_counter() - start
+        if process.returncode:
+            sys.exit(f"{name}: flowerlib ended with exit code {process.returncode}")
         found = json.loads(Path(folder, "results.json").read_text(encoding="utf-8"))
-    # The largest child so far: right as long as the runs come in order of growing memory.
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     found["wall_seconds"] = round(wall, 1)
-    found["peak_memory_mb"] = round(peak / (1e6 if sys.platform == "darwin" else 1e3))
+    found["peak_memory_mb"] = peak
     found["processor"] = processor()
     write(name, found)
     return found
+
+
+def _watch(process: subprocess.Popen) -> int | None:
+    """Waits for a process; its peak resident memory in MB, or None where /proc does not tell."""
+    peak = None
+    while process.poll() is None:
+        try:
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1000
+        except (OSError, StopIteration):
+            pass
+        time.sleep(0.05)
+    return peak
 
 
 def flowers() -> None:

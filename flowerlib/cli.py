@@ -127,26 +127,9 @@ _share = _number(float, 0, 1, "a share from 0 up to, but not including, 1")
 _rate = _number(float, 1e-12, float("inf"), "a number above 0")
 
 
-def _reuse_freed_memory() -> None:
-    """Tells glibc to keep freed memory in one heap instead of returning it to the system.
-
-    The same large arrays are wanted again for every batch: this saves the system most of the page
-    faults, and keeps the peak from creeping up. Elsewhere than on Linux nothing is done.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
-
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # the numbers are M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
-        for option, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1), (-2, 2**26)):
-            mallopt(option, value)
-
-
 def _train(options: argparse.Namespace) -> int:
     from flowerlib import runs
 
-    _reuse_freed_memory()
     start = time.perf_counter()
     new = not options.out.exists()
     runs.prepare(options.out, force=options.force)

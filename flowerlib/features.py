@@ -117,18 +117,23 @@ def extract(
         engine = Engine(backbone, preprocessing, device=device, precision=asked)
         todo = photos.subset(list(wanted.values()))
         problems: list[PhotoError] = []
-        done, rows = [], []
+        done: list[int] = []
+        # Filled in place: a list of small results between large arrays would keep the heap from
+        # being used again, and memory would grow with every batch.
+        fresh = torch.empty(len(todo), backbone.num_features)
         for numbers, values in engine.stream(todo, problems):
             done += numbers
-            rows.append(values)
+            fresh[numbers] = values
             if progress:
                 progress(len(done), len(todo))
         precision = engine.precision
-        if rows:
-            fresh, keys = torch.cat(rows), list(wanted)
-            known |= {keys[number]: row for number, row in zip(done, fresh, strict=True)}
+        if done:
+            keys, rows = list(wanted), fresh
+            if problems:
+                keys, rows = [keys[number] for number in done], fresh[done]
+            known |= dict(zip(keys, rows, strict=True))
             if store and precision == store.precision:
-                store.write([keys[number] for number in done], fresh)
+                store.write(keys, rows)
         _refuse_unreadable(problems)
     values = torch.stack([known[digest] for digest in digests])
     labels = torch.from_numpy(photos.labels)

@@ -78,11 +78,15 @@ def logistic(
     kept = variances > variances[-1] * 1e-6
     deviations = variances[kept].sqrt()
     to_round = (axes[:, kept] / deviations).float()  # (D, R)
-    rounded = centered @ to_round  # (N, R): uncorrelated, variance 1
+    # Train and valid in one array, for the refit: (N + M, R), uncorrelated, variance 1.
+    everyone = torch.empty(len(features) + len(valid_features), to_round.shape[1])
+    rounded, valid_rounded = everyone[: len(features)], everyone[len(features) :]
+    torch.mm(centered, to_round, out=rounded)
+    del centered
+    torch.mm((valid_features - mean) / scale, to_round, out=valid_rounded)
     stretch = (1 / deviations).square().float()[:, None]
     weight = torch.zeros(rounded.shape[1], num_classes)
     bias = torch.zeros(num_classes)
-    valid_rounded = (valid_features - mean) / scale @ to_round
     rows, solutions = [], []
     for penalty in sorted(penalties, reverse=True):
         weight, bias, loss = _minimize(
@@ -102,7 +106,7 @@ def logistic(
     weight, bias = solutions[best]
     if refit:
         weight, bias, _ = _minimize(
-            torch.cat([rounded, valid_rounded]),
+            everyone,
             torch.cat([labels, valid_labels]),
             rows[best]["penalty"] * stretch,
             weight,
