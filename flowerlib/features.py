@@ -35,7 +35,7 @@ from flowerlib.photos import Photos
 from flowerlib.transforms import Preprocessing
 
 FORMAT = 1  # raise it when the same inputs would give other features
-BATCH_SIZE = {"cpu": 16, "cuda": 256, "mps": 64}
+BATCH_SIZE = {"cpu": 8, "cuda": 256, "mps": 64}
 DECODERS = 2  # threads that open photos while the network computes
 NAMED_PROBLEMS = 5
 
@@ -135,6 +135,8 @@ def extract(
             if store and precision == store.precision:
                 store.write(keys, rows)
         _refuse_unreadable(problems)
+        del engine
+        storage.return_memory()  # or the head's memory would come on top of the batches'
     values = torch.stack([known[digest] for digest in digests])
     labels = torch.from_numpy(photos.labels)
     seconds = time.perf_counter() - start

@@ -1,8 +1,9 @@
-"""Where caches live, and how a file is written so that it is whole or not there."""
+"""Where caches live, how a file is written whole or not at all, how memory is given back."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import tempfile
@@ -70,6 +71,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def return_memory() -> None:
+    """Gives memory that was freed back to the system, where the C library keeps it (glibc)."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def _umask() -> int:
