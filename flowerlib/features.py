@@ -121,19 +121,29 @@ def extract(
         # Filled in place: a list of small results between large arrays would keep the heap from
         # being used again, and memory would grow with every batch.
         fresh = torch.empty(len(todo), backbone.num_features)
-        for numbers, values in engine.stream(todo, problems):
-            done += numbers
-            fresh[numbers] = values
-            if progress:
-                progress(len(done), len(todo))
-        precision = engine.precision
-        if done:
+        try:
+            for numbers, values in engine.stream(todo, problems):
+                if engine.precision != precision:  # the check failed: another key in the cache
+                    return extract(
+                        backbone,
+                        photos,
+                        preprocessing,
+                        device=device,
+                        precision=engine.precision,
+                        cache=cache,
+                        progress=progress,
+                    )
+                done += numbers
+                fresh[numbers] = values
+                if progress:
+                    progress(len(done), len(todo))
+        finally:  # after Ctrl-C as well: what was computed is kept
             keys, rows = list(wanted), fresh
-            if problems:
+            if len(done) < len(todo):
                 keys, rows = [keys[number] for number in done], fresh[done]
-            known |= dict(zip(keys, rows, strict=True))
-            if store and precision == store.precision:
+            if store and done:
                 store.write(keys, rows)
+        known |= dict(zip(keys, rows, strict=True))
         _refuse_unreadable(problems)
         del engine
         storage.return_memory()  # or the head's memory would come on top of the batches'

@@ -210,7 +210,9 @@ def test_bf16_is_checked_against_fp32(
     def wrong_kernel(self, images, precision):
         return honest(self, images, "fp32") * (1 if precision == "fp32" else 2)
 
-    monkeypatch.setattr(features, "choose_precision", lambda *_: "bf16")
+    monkeypatch.setattr(
+        features, "choose_precision", lambda asked, _: {"auto": "bf16"}.get(asked, asked)
+    )
     monkeypatch.setattr(features.Engine, "_run", wrong_kernel)
     few = photos.subset([0, 4])
     with pytest.warns(UserWarning, match="bf16 features differ from fp32 by 100%"):
@@ -251,3 +253,17 @@ def test_progress_is_told(photos: Photos, backbone: models.Backbone) -> None:
     told: list[tuple[int, int]] = []
     extract(backbone, photos, cache=False, progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (12, 12) and all(total == 12 for _, total in told)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_what_was_computed_before_an_interruption_is_kept(
+    photos: Photos, backbone: models.Backbone
+) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract(backbone, photos, progress=interrupt)
+    rest = extract(backbone, photos)
+    assert rest.computed == len(photos) - features.BATCH_SIZE["cpu"]
+    assert torch.equal(rest.values, extract(backbone, photos, cache=False).values)
