@@ -142,10 +142,20 @@ def backbones() -> None:
     write("backbones", {"rows": rows, "processor": processor(), "threads": torch.get_num_threads()})
 
 
+def real_lessons() -> None:
+    """Every lesson on real photos; FLOWERLIB_LESSONS="03_flowers" for some of them."""
+    from benchmarks import lessons
+
+    file = RESULTS / "lessons_real.json"
+    known = read("lessons_real") if file.is_file() else {}
+    known |= lessons.measure(SHARED, os.environ.get("FLOWERLIB_LESSONS", "").split())
+    write("lessons_real", dict(sorted(known.items())))
+
+
 def write(name: str, found: dict) -> None:
     """Stores one measured run."""
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(found, indent=2) + "\n"
+    text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
     (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
     print(f"results/{name}.json written", flush=True)
 
@@ -199,6 +209,7 @@ BENCHMARKS = {
     "flowers": flowers,
     "backbones": backbones,
     "agreement": agreement,
+    "lessons": real_lessons,
     "table": write_table,
 }
 

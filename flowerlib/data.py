@@ -8,56 +8,25 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from flowerlib import folders
+from flowerlib import folders, oxford
 from flowerlib import garden as _garden
 from flowerlib.errors import InputError
-from flowerlib.photos import Photos
+from flowerlib.photos import Photos, Splits
 
-FLOWERS_FOLDERS = ("flowers", "flowers-102")  # the Udacity arrangement; torchvision's download
-FLOWERS_TOTAL = 8189
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The three parts of a data set, with what is known about it.
-
-    Attributes:
-        train, valid: to learn from; to choose with.
-        test: to measure with, once; None if the set has none.
-        class_names: in the order of the labels.
-        name: of the set, such as "flowers" or the folder's name.
-        world: "garden" (drawn by this project) or "real".
-        origin: one phrase about where the pictures come from.
-    """
-
-    train: Photos
-    valid: Photos
-    test: Photos | None
-    class_names: tuple[str, ...]
-    name: str
-    world: str
-    origin: str
-
-    def describe(self) -> str:
-        """One line that says which world, which set, how many classes and pictures."""
-        test = f"{len(self.test):,} test" if self.test is not None else "no test set"
-        return (
-            f"{self.world} world · {self.name} ({self.origin}) · {len(self.class_names)} classes · "
-            f"{len(self.train):,} train, {len(self.valid):,} valid, {test}"
-        )
-
-    def sizes(self) -> dict[str, int]:
-        """Number of pictures in each split; 0 where there is no test set."""
-        test = 0 if self.test is None else len(self.test)
-        return {"train": len(self.train), "valid": len(self.valid), "test": test}
+# Data set → names that its folder may have. "flowers" is the Udacity arrangement, "flowers-102"
+# torchvision's download.
+FOLDERS = {
+    "flowers": ("flowers", "flowers-102"),
+    "dogs_vs_cats": ("dogs_vs_cats", "dogscats"),
+    "cifar10": ("cifar10",),
+    "beds_and_sofas": ("beds_and_sofas", "bed_sofa"),
+}
 
 
 def garden(
@@ -113,19 +82,90 @@ def flowers(
     Source: Nilsback and Zisserman, "Automated flower classification over a large number of
     classes" (2008).
     """
-    if world not in ("auto", "real", "garden"):
-        raise InputError(f'world must be "auto", "real" or "garden", not "{world}".')
     if split not in ("udacity", "official"):
         raise InputError(f'split must be "udacity" or "official", not "{split}".')
-    folder = None if world == "garden" else find("flowers")
-    if folder is not None:
-        return _oxford_flowers(folder, split)
-    if world == "real":
+    folder = _real_folder("flowers", world)
+    if folder is None:
+        return garden("flowers", per_class=per_class, size=size)
+    return oxford.flowers(folder, split)
+
+
+def dogs_vs_cats(
+    *, world: str = "auto", per_class: tuple[int, int, int] = (500, 100, 200), size: int = 96
+) -> Splits:
+    """Cats and dogs: photos where they are in place, else the garden's pets.
+
+    Args:
+        world: as for `flowers`. The photos are expected in `dogs_vs_cats/` or `dogscats/`, with
+            train/, valid/ and test/ inside and one folder a class in each.
+        per_class, size: of the garden's pictures.
+
+    Raises:
+        InputError: the photos are asked for and not there, or their folders do not fit together.
+
+    Source: Elson et al., "Asirra: a CAPTCHA that exploits interest-aligned manual image
+    categorization" (2007).
+    """
+    folder = _real_folder("dogs_vs_cats", world)
+    if folder is None:
+        return garden("pets", per_class=per_class, size=size)
+    return image_folder(folder)
+
+
+def cifar10(
+    *, world: str = "auto", per_class: tuple[int, int, int] = (250, 50, 100), size: int = 32
+) -> Splits:
+    """Ten classes of small pictures: photos of CIFAR-10 where they are in place, else drawn things.
+
+    Args:
+        world: as for `flowers`. The photos are expected in `cifar10/`, with train/ and test/ inside
+            and one folder a class in each.
+        per_class, size: of the garden's pictures.
+
+    Raises:
+        InputError: the photos are asked for and not there, or their folders do not fit together.
+
+    Source: Krizhevsky, "Learning multiple layers of features from tiny images" (2009).
+    """
+    folder = _real_folder("cifar10", world)
+    if folder is None:
+        return garden("things", per_class=per_class, size=size)
+    return image_folder(folder)
+
+
+def beds_and_sofas(
+    *, world: str = "auto", per_class: tuple[int, int, int] = (80, 20, 100), size: int = 96
+) -> Splits:
+    """Beds and sofas: photos where they are in place, else the garden's furniture.
+
+    Args:
+        world: as for `flowers`. The photos are expected in `beds_and_sofas/` or `bed_sofa/`, with
+            learn/ (or train/) and test/ inside and one folder a class in each; a fifth of the first
+            becomes valid.
+        per_class, size: of the garden's pictures.
+
+    Raises:
+        InputError: the photos are asked for and not there, or their folders do not fit together.
+    """
+    folder = _real_folder("beds_and_sofas", world)
+    if folder is None:
+        return garden("furniture", per_class=per_class, size=size)
+    return image_folder(folder, valid=0.2)
+
+
+def _real_folder(name: str, world: str) -> Path | None:
+    """The folder of a data set's photos, or None for the garden, as `world` says."""
+    if world not in ("auto", "real", "garden"):
+        raise InputError(f'world must be "auto", "real" or "garden", not "{world}".')
+    folder = None if world == "garden" else find(name)
+    if folder is None and world == "real":
+        inside = FOLDERS[name][0]
+        fetch = "run `flowerlib download flowers`, or " if name == "flowers" else ""
         raise InputError(
-            f"The flower photos were not found in {_searched()}; run `flowerlib download flowers`, "
-            "or point FLOWERLIB_DATA at the folder that holds flowers/."
+            f"The photos of {name} were not found in {_searched()}; {fetch}"
+            f"point FLOWERLIB_DATA at the folder that holds {inside}/."
         )
-    return garden("flowers", per_class=per_class, size=size)
+    return folder
 
 
 def find(name: str) -> Path | None:
@@ -139,7 +179,7 @@ def find(name: str) -> Path | None:
     root = home()
     if "FLOWERLIB_DATA" in os.environ and not root.is_dir():
         raise InputError(f"FLOWERLIB_DATA names {root}, which is not a folder; mend or unset it.")
-    for folder in FLOWERS_FOLDERS if name == "flowers" else (name,):
+    for folder in FOLDERS.get(name, (name,)):
         if (root / folder).is_dir():
             return root / folder
     return None
@@ -152,59 +192,6 @@ def home() -> Path:
 
 def _searched() -> str:
     return f"{home()} (from FLOWERLIB_DATA)" if "FLOWERLIB_DATA" in os.environ else "./data"
-
-
-def flower_facts() -> dict:
-    """The 102 names, each photo's class and the Udacity split, as plain data."""
-    text = Path(__file__).with_name("flowers102.json").read_text(encoding="utf-8")
-    return json.loads(text)
-
-
-def _oxford_flowers(folder: Path, split: str) -> Splits:
-    facts = flower_facts()
-    names = tuple(facts["names"])
-    label_of = {
-        number: label - 1
-        for first, last, label in facts["runs"]
-        for number in range(first, last + 1)
-    }
-    paths = {int(path.stem[6:]): path for path in folder.rglob("image_?????.jpg")}
-    if set(paths) != set(label_of):
-        raise InputError(
-            f"{folder} holds {len(paths):,} of the {FLOWERS_TOTAL:,} flower photos; remove it and "
-            "run `flowerlib download flowers` again."
-        )
-    valid, test = set(facts["udacity_valid"]), set(facts["udacity_test"])
-    train = set(label_of) - valid - test
-    if split == "official":
-        train, valid, test = _official_split(folder)
-    parts = [
-        Photos([paths[i] for i in sorted(ids)], [label_of[i] for i in sorted(ids)], names)
-        for ids in (train, valid, test)
-    ]
-    return Splits(
-        parts[0], parts[1], parts[2], names, "flowers", "real", f"Oxford 102, {split} split"
-    )
-
-
-def _official_split(folder: Path) -> tuple[set[int], set[int], set[int]]:
-    file = folder / "setid.mat"
-    if not file.is_file():
-        raise InputError(
-            f"The official split needs {file}, which comes with `flowerlib download flowers`; "
-            "use the udacity split, or put it there."
-        )
-    try:
-        from scipy.io import loadmat
-    except ImportError:
-        raise InputError(
-            "The official split is stored in a MATLAB file; install scipy to read it."
-        ) from None
-    ids = loadmat(file)
-    first, second, third = (
-        {int(i) for i in ids[key].ravel()} for key in ("trnid", "valid", "tstid")
-    )
-    return first, second, third
 
 
 def download(name: str) -> Path:
@@ -225,7 +212,7 @@ def download(name: str) -> Path:
         raise InputError(
             f"The flower photos could not be downloaded to {root}: {problem}."
         ) from None
-    _oxford_flowers(root / "flowers-102", "official")  # complete, or it says what is missing
+    oxford.flowers(root / "flowers-102", "official")  # complete, or it says what is missing
     return root / "flowers-102"
 
 

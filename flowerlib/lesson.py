@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import os
 import platform
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from flowerlib import tables
@@ -135,6 +137,29 @@ def headline(text: str) -> None:
         {"text/plain": f"Headline: {text}", "text/markdown": f"**Headline:** {text}"},
         {"flowerlib": {"headline": text}},
     )
+
+
+def measured(name: str) -> None:
+    """Shows what the lesson `name` found in the real world, as recorded in results/.
+
+    Args:
+        name: of the lesson, such as "03_flowers".
+
+    Raises:
+        InputError: results/ does not hold it, such as outside the project's folder.
+    """
+    file = Path("..", "results", "lessons_real.json")  # a lesson runs in notebooks/
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))[name]
+    except (OSError, ValueError, KeyError):
+        raise InputError(
+            f"{file} holds no figures of {name}; run the lesson inside the project's folder."
+        ) from None
+    text = (
+        f"Recorded on real photos, {found['backbone']}, {found['cores']} processor cores, "
+        f"{found['seconds']:.0f} s in all, {found['claims']} claims held: {found['headline']}"
+    )
+    _display({"text/plain": text, "text/markdown": text})
 
 
 def footer(precision: str | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -37,6 +38,55 @@ def interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, floa
     half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean of independent runs with its 95 % interval, by Student's t.
+
+    Args:
+        values: two or more, one a run.
+
+    Returns:
+        Mean, lower and upper end. The interval is about the mean of many such runs, not about the
+        next run.
+
+    Source: Student, "The probable error of a mean", Biometrika 6 (1908).
+    """
+    if len(values) < 2:
+        raise ValueError(f"mean_interval needs two or more values, got {len(values)}")
+    runs = torch.tensor(values, dtype=torch.float64)
+    mean = float(runs.mean())
+    half = _student(len(values) - 1) * float(runs.std()) / math.sqrt(len(values))
+    return mean, mean - half, mean + half
+
+
+def _student(freedom: int) -> float:
+    """The 97.5 % point of Student's t; exact for the few runs that are usual, else within 0.2 %."""
+    exact = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+    if freedom <= len(exact):
+        return exact[freedom - 1]
+    z = 1.959964  # Cornish and Fisher's expansion around the normal distribution
+    third = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    return z + (z**3 + z) / (4 * freedom) + third
+
+
+def paired_difference(first_right: Tensor, second_right: Tensor) -> tuple[float, float, float]:
+    """How much more accurate the first of two classifiers is on the same photos, 95 % interval.
+
+    Args:
+        first_right, second_right: (N,) booleans, row i about the same photo.
+
+    Returns:
+        Difference of the two accuracies, lower and upper end. Photos on which both are right or
+        both are wrong cancel, so this is narrower than two intervals side by side.
+    """
+    total = len(first_right)
+    wins = int((first_right & ~second_right).sum())
+    losses = int((second_right & ~first_right).sum())
+    difference = (wins - losses) / total
+    variance = (wins + losses) / total - difference**2
+    half = 1.959964 * math.sqrt(max(variance, 0) / total)
+    return difference, difference - half, difference + half
 
 
 def paired_p_value(first_right: Tensor, second_right: Tensor) -> float:

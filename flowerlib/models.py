@@ -306,6 +306,49 @@ def _read_state(file: Path) -> dict[str, Tensor]:
     }
 
 
+def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:
+    """Cuts a backbone before its last stage: densenet's last dense block, resnet's layer4.
+
+    The lower part can stay frozen and its output be cached; the upper part, cheap beside it, can
+    be trained. Both share their weights with the backbone.
+
+    Args:
+        backbone: a densenet, resnet (resnext, wide_resnet) or mobilenet_v2, or one of `SMALL`.
+        size: side of the images, in pixels; the maps in the middle depend on it.
+
+    Returns:
+        The lower part, a backbone whose features are the flattened maps; and the upper part:
+        flattened maps (N, C * H * W) → features (N, num_features).
+
+    Raises:
+        InputError: the backbone is of another family.
+
+    Shown in: notebooks/03_flowers
+    """
+    body = cast(Any, backbone.body)
+    if hasattr(body, "layer4"):
+        parts = [body.conv1, body.bn1, body.relu, body.maxpool, body.layer1, body.layer2]
+        below = nn.Sequential(*parts, body.layer3)
+        above = nn.Sequential(body.layer4, body.avgpool, nn.Flatten())
+    elif hasattr(body, "features") and hasattr(body.features, "denseblock4"):
+        stages = list(body.features.children())
+        below = nn.Sequential(*stages[:-2])
+        above = nn.Sequential(*stages[-2:], nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    elif backbone.name == "mobilenet_v2":  # before the block that ends with 320 channels
+        below = nn.Sequential(*body.features[:17])
+        above = nn.Sequential(*body.features[17:], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    else:
+        raise InputError(f"{backbone.name} cannot be split; use a densenet, resnet, mobilenet_v2.")
+    with torch.inference_mode():
+        device = next(below.parameters()).device
+        maps = below.eval()(torch.zeros(1, 3, size, size, device=device))
+    below.train(backbone.training)
+    above.train(backbone.training)
+    shape = tuple(maps.shape[1:])
+    lower = Backbone(f"{backbone.name} below", below, maps[0].numel(), backbone.weights)
+    return lower, nn.Sequential(nn.Unflatten(1, shape), above)
+
+
 def linear_head(num_features: int, num_classes: int) -> nn.Sequential:
     """One linear layer: features (N, D) → logits (N, C)."""
     return nn.Sequential(nn.Linear(num_features, num_classes))

@@ -5,17 +5,21 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from flowerlib import images
+from flowerlib.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
     from torch.utils.data import DataLoader
 
     from flowerlib.transforms import Augmentation, Preprocessing
@@ -90,6 +94,21 @@ class Photos:
         chosen = [order[self.labels[order] == label][:count] for label in np.unique(self.labels)]
         return self.subset(np.sort(np.concatenate(chosen)))
 
+    def of_classes(self, names: Sequence[str]) -> Photos:
+        """The pictures of the classes in `names`, in their old order, labelled in that of `names`.
+
+        Raises:
+            InputError: a name is not among the classes.
+        """
+        if unknown := [name for name in names if name not in self.class_names]:
+            raise InputError(
+                f'There is no class "{unknown[0]}"; known: {", ".join(self.class_names)}.'
+            )
+        position = np.full(len(self.class_names), -1)
+        position[[self.class_names.index(name) for name in names]] = np.arange(len(names))
+        kept = self.subset(np.flatnonzero(position[self.labels] >= 0))
+        return Photos(kept.source, position[kept.labels], names)
+
     def counts(self) -> np.ndarray:
         """Number of pictures of each class, int64 (num_classes,)."""
         return np.bincount(self.labels, minlength=len(self.class_names))
@@ -97,11 +116,102 @@ class Photos:
 
 def join(*parts: Photos) -> Photos:
     """The photos of several parts, one after the other; all must have the same classes."""
+    if any(type(part) is not Photos for part in parts):
+        raise TypeError("join takes plain Photos; join first, then take views")
     source: Sequence[Path] | np.ndarray = [picture for part in parts for picture in part.source]
     if all(isinstance(part.source, np.ndarray) for part in parts):
         source = np.concatenate([part.source for part in parts])
     labels = np.concatenate([part.labels for part in parts])
     return Photos(source, labels, parts[0].class_names)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set, with what is known about it.
+
+    Attributes:
+        train, valid: to learn from; to choose with.
+        test: to measure with, once; None if the set has none.
+        class_names: in the order of the labels.
+        name: of the set, such as "flowers" or the folder's name.
+        world: "garden" (drawn by this project) or "real".
+        origin: one phrase about where the pictures come from.
+    """
+
+    train: Photos
+    valid: Photos
+    test: Photos | None
+    class_names: tuple[str, ...]
+    name: str
+    world: str
+    origin: str
+
+    def describe(self) -> str:
+        """One line that says which world, which set, how many classes and pictures."""
+        test = f"{len(self.test):,} test" if self.test is not None else "no test set"
+        return (
+            f"{self.world} world · {self.name} ({self.origin}) · {len(self.class_names)} classes · "
+            f"{len(self.train):,} train, {len(self.valid):,} valid, {test}"
+        )
+
+    def sizes(self) -> dict[str, int]:
+        """Number of pictures in each split; 0 where there is no test set."""
+        test = 0 if self.test is None else len(self.test)
+        return {"train": len(self.train), "valid": len(self.valid), "test": test}
+
+    def of_classes(self, names: Sequence[str]) -> Splits:
+        """The same splits with only the classes in `names`; labels count in their order."""
+        return dataclasses.replace(
+            self,
+            train=self.train.of_classes(names),
+            valid=self.valid.of_classes(names),
+            test=None if self.test is None else self.test.of_classes(names),
+            class_names=tuple(names),
+        )
+
+
+class RandomViews(Photos):
+    """Random views of photos, themselves photos: view k of photo i is picture k * N + i.
+
+    So `features.extract` can cache them. Each view depends on (seed, k, i) alone; it is as large as
+    the network's input already, so extract it with `preprocessing.whole()`.
+
+    Attributes:
+        photos: the N photos that the views are of.
+        numbers: int64, k * N + i of each picture.
+
+    Shown in: notebooks/03_flowers
+    """
+
+    def __init__(
+        self,
+        photos: Photos,
+        augmentation: Augmentation,
+        count: int,
+        seed: int = 0,
+        numbers: np.ndarray | None = None,
+    ) -> None:
+        self.photos, self.augmentation, self.count, self.seed = photos, augmentation, count, seed
+        self.numbers = np.arange(count * len(photos)) if numbers is None else numbers
+        source = [Path(photos.name(int(number) % len(photos))) for number in self.numbers]
+        super().__init__(source, photos.labels[self.numbers % len(photos)], photos.class_names)
+
+    def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
+        """Draws view `index`, PIL RGB; the photo is always opened in full size."""
+        view, photo = divmod(int(self.numbers[index]), len(self.photos))
+        generator = _generator(self.seed, view, photo)
+        return self.augmentation.view(self.photos.image(photo), generator)
+
+    def digest(self, index: int) -> bytes:
+        """16 bytes that stand for the photo's content and for which view of it this is."""
+        view, photo = divmod(int(self.numbers[index]), len(self.photos))
+        kind = f"{self.augmentation} {self.seed} {view} {photo}".encode()
+        return hashlib.blake2b(kind + self.photos.digest(photo), digest_size=16).digest()
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> RandomViews:
+        """The views at `indices`, in that order."""
+        numbers = self.numbers[np.asarray(indices, dtype=np.int64)]
+        return RandomViews(self.photos, self.augmentation, self.count, self.seed, numbers)
 
 
 class Views:
@@ -112,7 +222,10 @@ class Views:
     """
 
     def __init__(
-        self, photos: Photos, transform: Preprocessing | Augmentation, seed: int = 0
+        self,
+        photos: Photos,
+        transform: Preprocessing | Augmentation | Callable[[Image.Image], Any],
+        seed: int = 0,
     ) -> None:
         self.photos, self.transform, self.seed = photos, transform, seed
         self.epoch = 0
@@ -123,20 +236,31 @@ class Views:
     def __getitem__(self, index: int) -> tuple:
         import torch
 
-        from flowerlib.transforms import Augmentation
+        from flowerlib.transforms import Augmentation, Preprocessing
 
         image = self.photos.image(index)
         label = int(self.photos.labels[index])
-        if not isinstance(self.transform, Augmentation):
+        if isinstance(self.transform, Preprocessing):
             return self.transform(image), label
-        mixed = np.random.SeedSequence([self.seed, self.epoch, index]).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
-        return self.transform(image, generator), label
+        generator = _generator(self.seed, self.epoch, index)
+        if isinstance(self.transform, Augmentation):
+            return self.transform(image, generator), label
+        with torch.random.fork_rng(devices=[]):  # torchvision's transforms use the global generator
+            torch.random.set_rng_state(generator.get_state())
+            return self.transform(image), label
+
+
+def _generator(seed: int, epoch: int, index: int) -> torch.Generator:
+    """A source of randomness of its own for each (seed, epoch, index)."""
+    import torch
+
+    mixed = np.random.SeedSequence([seed, epoch, index]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
 
 
 def loader(
     photos: Photos,
-    transform: Preprocessing | Augmentation,
+    transform: Preprocessing | Augmentation | Callable[[Image.Image], Any],
     *,
     batch_size: int = 64,
     shuffle: bool = False,
@@ -147,7 +271,8 @@ def loader(
 
     Args:
         photos: the pictures.
-        transform: evaluation preprocessing or training augmentation.
+        transform: evaluation preprocessing, training augmentation, or any callable that turns a
+            PIL image into a tensor, such as one of torchvision's transforms.
         batch_size: pictures in a batch; a last batch of one is kept.
         shuffle: new order every epoch, decided by `seed`.
         seed: of the order and of the random views.

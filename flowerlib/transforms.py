@@ -101,6 +101,10 @@ class Preprocessing:
         array = image.detach().float().cpu().permute(1, 2, 0).numpy()
         return np.clip(array * np.array(self.std) + np.array(self.mean), 0, 1)
 
+    def whole(self) -> Preprocessing:
+        """The same for images that are cut already: resized to `crop`, nothing is cut off."""
+        return dataclasses.replace(self, resize=self.crop)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` turns it back."""
         return dataclasses.asdict(self)
@@ -147,6 +151,13 @@ class Augmentation:
         """
         import torch
 
+        pixels = torch.from_numpy(np.array(self.view(image, generator))).permute(2, 0, 1)
+        return self.preprocessing.normalize(pixels[None])[0]
+
+    def view(self, image: Image.Image, generator: torch.Generator | None = None) -> Image.Image:
+        """A random view of a PIL RGB image, crop x crop pixels, before normalization."""
+        import torch
+
         turn, mirror, area, across, down = torch.rand(5, generator=generator).tolist()
         if self.rotation:
             image = image.rotate((2 * turn - 1) * self.rotation, Image.Resampling.BILINEAR)
@@ -158,8 +169,5 @@ class Augmentation:
         if low == high == 1.0:
             left, top = (image.width - side) / 2, (image.height - side) / 2
         size = self.preprocessing.crop
-        view = image.resize(
-            (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
-        )
-        pixels = torch.from_numpy(np.array(view)).permute(2, 0, 1)
-        return self.preprocessing.normalize(pixels[None])[0]
+        box = (left, top, left + side, top + side)
+        return image.resize((size, size), Image.Resampling.BILINEAR, box=box)

@@ -337,7 +337,7 @@ def test_evaluate_on_what_cannot_be_used(refused, model: str, photos: Path, tmp_
 def test_flowers_without_photos(refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWERLIB_DATA", str(tmp_path))
     told = refused("train", "flowers", "--out", tmp_path / "out")
-    assert "The flower photos were not found" in told and "flowerlib download flowers" in told
+    assert "The photos of flowers were not found" in told and "flowerlib download flowers" in told
     monkeypatch.setenv("FLOWERLIB_DATA", str(tmp_path / "none"))
     assert "FLOWERLIB_DATA names" in refused("train", "flowers", "--out", tmp_path / "out")
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from flowerlib import data
+from flowerlib import data, oxford
 from flowerlib.errors import InputError
 
 
@@ -237,7 +237,7 @@ def test_words_that_are_not_known_are_refused(monkeypatch: pytest.MonkeyPatch) -
         data.flowers(split="random")
     with pytest.raises(InputError, match='No data set "roses" can be downloaded'):
         data.download("roses")
-    with pytest.raises(InputError, match="flower photos were not found in .*FLOWERLIB_DATA"):
+    with pytest.raises(InputError, match="photos of flowers were not found in .*FLOWERLIB_DATA"):
         data.flowers(world="real")
 
 
@@ -249,7 +249,7 @@ def test_a_wrong_data_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_facts_about_the_flowers() -> None:
-    facts = data.flower_facts()
+    facts = oxford.facts()
     assert len(facts["names"]) == len(set(facts["names"])) == 102
     ids = [i for first, last, _ in facts["runs"] for i in range(first, last + 1)]
     assert sorted(ids) == list(range(1, 8190))
@@ -260,7 +260,7 @@ def test_facts_about_the_flowers() -> None:
 
 
 @pytest.fixture(scope="module")
-def oxford(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stand-in for the download: all 8189 names as empty files, enough to split them."""
     root = tmp_path_factory.mktemp("oxford")
     jpgs = root / "flowers-102" / "jpg"
@@ -274,20 +274,24 @@ def numbers(photos: data.Photos) -> list[int]:
     return [int(Path(photos.name(i)).stem[6:]) for i in range(len(photos))]
 
 
-def test_the_flowers_in_the_udacity_split(oxford: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLOWERLIB_DATA", str(oxford))
+def test_the_flowers_in_the_udacity_split(
+    downloaded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWERLIB_DATA", str(downloaded))
     splits = data.flowers()
     assert (splits.world, len(splits.class_names)) == ("real", 102)
     assert splits.sizes() == {"train": 6552, "valid": 818, "test": 819}
-    assert set(numbers(splits.test)) == set(data.flower_facts()["udacity_test"])
+    assert set(numbers(splits.test)) == set(oxford.facts()["udacity_test"])
     assert splits.train.class_name(0) == splits.train.class_names[splits.train.labels[0]]
     assert data.flowers(world="garden", per_class=(1, 1, 1), size=32).world == "garden"
 
 
-def test_the_flowers_in_the_official_split(oxford: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flowers_in_the_official_split(
+    downloaded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     io = pytest.importorskip("scipy.io", reason="scipy writes and reads MATLAB files")
-    monkeypatch.setenv("FLOWERLIB_DATA", str(oxford))
-    file = oxford / "flowers-102" / "setid.mat"
+    monkeypatch.setenv("FLOWERLIB_DATA", str(downloaded))
+    file = downloaded / "flowers-102" / "setid.mat"
     with pytest.raises(InputError, match=r"official split needs .*setid\.mat"):
         data.flowers(split="official")
     ids = np.random.default_rng(0).permutation(np.arange(1, 8190))
@@ -299,12 +303,53 @@ def test_the_flowers_in_the_official_split(oxford: Path, monkeypatch: pytest.Mon
     file.unlink()
 
 
-def test_an_incomplete_set_is_refused(oxford: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLOWERLIB_DATA", str(oxford))
-    file = oxford / "flowers-102" / "jpg" / "image_00007.jpg"
+def test_an_incomplete_set_is_refused(downloaded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWERLIB_DATA", str(downloaded))
+    file = downloaded / "flowers-102" / "jpg" / "image_00007.jpg"
     file.unlink()
     try:
         with pytest.raises(InputError, match="holds 8,188 of the 8,189 flower photos"):
             data.flowers()
     finally:
         file.touch()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "folder", "layout"),
+    [
+        ("dogs_vs_cats", "pets", "dogscats", ("train", "valid", "test")),
+        ("cifar10", "things", "cifar10", ("train", "test")),
+        ("beds_and_sofas", "furniture", "bed_sofa", ("learn", "test")),
+    ],
+)
+def test_named_sets_in_both_worlds(
+    name: str,
+    kind: str,
+    folder: str,
+    layout: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FLOWERLIB_DATA", str(tmp_path))
+    drawn = getattr(data, name)(per_class=(2, 1, 1), size=32)
+    assert (drawn.world, drawn.name, len(drawn.train)) == (
+        "garden",
+        kind,
+        2 * len(drawn.class_names),
+    )
+    with pytest.raises(InputError, match=f"photos of {name} were not found in .*FLOWERLIB_DATA"):
+        getattr(data, name)(world="real")
+    tree(tmp_path / folder, layout, ("one", "two"), count=8)
+    real = getattr(data, name)()
+    assert (real.world, real.class_names) == ("real", ("one", "two"))
+    sizes = real.sizes()
+    assert sizes["test"] == 16 and sizes["train"] + sizes["valid"] == 16 * (len(layout) - 1)
+    assert getattr(data, name)(world="garden", per_class=(1, 1, 1), size=32).world == "garden"
+
+
+def test_splits_of_some_classes() -> None:
+    splits = data.garden("things", per_class=(2, 1, 1), size=32)
+    last = splits.of_classes(splits.class_names[5:])
+    assert last.sizes() == {"train": 10, "valid": 5, "test": 5}
+    assert last.class_names == last.test.class_names == splits.class_names[5:]
+    assert last.train.digest(0) == splits.train.digest(10)

@@ -14,7 +14,7 @@ ORDER = (
     ("errors", "storage"),
     ("images", "transforms", "metrics", "tables"),
     ("garden",),
-    ("photos", "folders", "data", "models"),
+    ("photos", "folders", "oxford", "data", "models"),
     ("features",),
     ("artifact", "classifier", "legacy"),
     ("solvers", "train"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -240,3 +241,16 @@ def test_nbval_compares_all_but_volatile_columns(repository):
     assert compared(cell.format("0.123", 7)) != compared(cell.format("0.123", 8))
     assert compared("took 1.5 s at 203 img/s") == compared("took 12 s at 35.1 img/s")
     assert compared("0.914 of 819") != compared("0.915 of 819")
+
+
+def test_recorded_figures_are_quoted(tmp_path, monkeypatch, capsys):
+    found = {"headline": "0.97", "seconds": 41.2, "claims": 9, "backbone": "net", "cores": 2}
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "lessons_real.json").write_text(json.dumps({"05_x": found}))
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    lesson.measured("05_x")
+    told = "Recorded on real photos, net, 2 processor cores, 41 s in all, 9 claims held: 0.97\n"
+    assert capsys.readouterr().out == told
+    with pytest.raises(InputError, match="holds no figures of 06_y"):
+        lesson.measured("06_y")

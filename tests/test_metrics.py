@@ -81,3 +81,24 @@ def test_calibration_error_by_hand() -> None:
 def test_shapes_that_do_not_fit_are_refused(labels: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="expected logits"):
         metrics.accuracy(LOGITS, labels)
+
+
+def test_mean_interval_agrees_with_scipy() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for runs in ([0.8, 0.84], [0.8, 0.82, 0.9], list(np.linspace(0.1, 0.3, 14))):
+        mean, low, high = metrics.mean_interval(runs)
+        expected = stats.t.interval(0.95, len(runs) - 1, np.mean(runs), stats.sem(runs))
+        assert mean == pytest.approx(np.mean(runs))
+        assert (low, high) == pytest.approx(expected, rel=2e-3)
+    with pytest.raises(ValueError, match="two or more"):
+        metrics.mean_interval([0.5])
+
+
+def test_paired_difference_by_hand() -> None:
+    first = torch.tensor([True] * 80 + [False] * 20)
+    second = torch.tensor([True] * 70 + [False] * 25 + [True] * 5)
+    difference, low, high = metrics.paired_difference(first, second)
+    assert difference == pytest.approx(0.05)  # 10 won, 5 lost, of 100
+    half = 1.96 * math.sqrt((0.15 - 0.05**2) / 100)
+    assert (low, high) == pytest.approx((0.05 - half, 0.05 + half), abs=1e-5)
+    assert metrics.paired_difference(first, first) == (0, 0, 0)

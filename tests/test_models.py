@@ -351,3 +351,20 @@ def test_heads() -> None:
 def test_the_baseline() -> None:
     network = models.SmallCNN(5, size=32)
     assert network(torch.randn(2, 3, 32, 32)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", ["small_densenet", "small_resnet", "mobilenet_v2", "resnet18"])
+def test_the_two_parts_of_a_split_backbone_compute_the_same(name: str) -> None:
+    backbone = models.freeze(models.backbone(name, "none"))
+    lower, upper = models.split(backbone, 64)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        maps = lower(images)
+        assert maps.shape == (2, lower.num_features)
+        assert torch.equal(upper(maps), backbone(images))
+    assert not any(module.training for module in backbone.modules())
+
+
+def test_other_families_are_not_split() -> None:
+    with pytest.raises(InputError, match="vgg11 cannot be split"):
+        models.split(models.backbone("vgg11", "none"), 64)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from flowerlib import data
+from flowerlib.errors import InputError
 from flowerlib.images import PhotoError
-from flowerlib.photos import Photos, Views, join, loader
+from flowerlib.photos import Photos, RandomViews, Views, join, loader
 from flowerlib.transforms import Augmentation, Preprocessing
 
 PREPROCESSING = Preprocessing(32, 32)
@@ -105,3 +106,47 @@ def test_a_broken_photo_is_named_by_the_worker(tmp_path: Path) -> None:
     photos = Photos([tmp_path / "letter.jpg"], [0], ["a"])
     with pytest.raises(PhotoError, match="letter.jpg: this is a text file"):
         next(iter(loader(photos, PREPROCESSING)))
+
+
+def test_classes_are_chosen_by_name_and_relabelled() -> None:
+    photos = drawn()
+    some = photos.of_classes(["c", "a"])
+    assert some.class_names == ("c", "a") and some.labels.tolist() == [1, 0, 1, 0, 1, 0]
+    assert [some.digest(i) for i in range(6)] == [photos.digest(i) for i in (0, 2, 3, 5, 6, 8)]
+    with pytest.raises(InputError, match='no class "d"; known: a, b, c'):
+        photos.of_classes(["a", "d"])
+
+
+def test_random_views_are_decided_by_photo_view_and_seed() -> None:
+    photos, augmentation = drawn(3), Augmentation(PREPROCESSING)
+    views = RandomViews(photos, augmentation, 2, seed=1)
+    again = RandomViews(photos, augmentation, 3, seed=1)
+    assert len(views) == 6 and views.labels.tolist() == [0, 1, 2] * 2
+    pixels = [np.asarray(views.image(i)) for i in range(6)]
+    assert all(np.array_equal(pixels[i], np.asarray(again.image(i))) for i in range(6))
+    digests = {views.digest(i) for i in range(6)}
+    assert len(digests) == 6 and digests == {again.digest(i) for i in range(6)}
+    assert not digests & {RandomViews(photos, augmentation, 2).digest(i) for i in range(6)}
+    assert not np.array_equal(pixels[1], pixels[4])  # two views of one photo
+
+
+def test_a_subset_of_views_keeps_its_views() -> None:
+    views = RandomViews(drawn(3), Augmentation(PREPROCESSING), 2)
+    some = views.subset([4, 2]).subset([0])
+    assert some.digest(0) == views.digest(4) and some.labels.tolist() == [1]
+    assert np.array_equal(np.asarray(some.image(0)), np.asarray(views.image(4)))
+    with pytest.raises(TypeError, match="plain Photos"):
+        join(views, views)
+
+
+def test_torchvisions_transforms_do_not_depend_on_workers() -> None:
+    from torchvision.transforms import v2
+
+    transform = v2.Compose([v2.RandomResizedCrop(16), v2.ToImage()])
+    before = torch.random.get_rng_state()
+    runs = [
+        torch.cat([images for images, _ in loader(drawn(), transform, batch_size=4, workers=count)])
+        for count in (0, 2)
+    ]
+    assert torch.equal(*runs)
+    assert torch.equal(before, torch.random.get_rng_state())

@@ -166,7 +166,8 @@ def render(sources: list[Path]) -> int:
     """Writes the `.ipynb` beside each `.py`, run in the garden world; returns the exit code."""
     import nbformat
 
-    os.environ.pop("FLOWERLIB_DATA", None)
+    for name in ("DATA", "BACKBONE", "WEIGHTS", "CONTROL"):
+        os.environ.pop(f"FLOWERLIB_{name}", None)
     os.environ.update(FIXED_ENVIRONMENT)
     failures = 0
     for source in sources:
@@ -241,6 +242,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("FLOWERLIB_CACHE", "FLOWERLIB_DATA"):  # kernels work in the notebook's folder
         if folder := os.environ.get(name):
             os.environ[name] = str(Path(folder).expanduser().resolve())
+    for name in ("FLOWERLIB_WEIGHTS", "FLOWERLIB_CONTROL"):  # a word such as "imagenet", or a file
+        if Path(os.environ.get(name, "")).is_file():
+            os.environ[name] = str(Path(os.environ[name]).resolve())
     os.environ.setdefault("OMP_WAIT_POLICY", FIXED_ENVIRONMENT["OMP_WAIT_POLICY"])
     BUILD.mkdir(exist_ok=True)
     os.environ["IPYTHONDIR"] = str(BUILD / "ipython")  # no profile or start-up file of the user's

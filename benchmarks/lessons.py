@@ -1,0 +1,58 @@
+"""Runs every lesson on real photos, with ImageNet weights, and records what it found."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+BACKBONE = "mobilenet_v2"
+
+
+def measure(shared: Path, names: list[str]) -> dict[str, dict]:
+    """Executes the lessons with a cold cache; name → headline, seconds, claims held, backbone.
+
+    Args:
+        shared: folder with the photos, and with weights/ inside.
+        names: of the lessons; all of them if empty.
+    """
+    from tools import notebook_pages, notebooks
+
+    weights = shared / "weights"
+    os.environ.update(notebooks.FIXED_ENVIRONMENT)
+    os.environ |= {
+        "FLOWERLIB_DATA": str(shared),
+        "FLOWERLIB_BACKBONE": BACKBONE,
+        "FLOWERLIB_WEIGHTS": str(weights / "mobilenet_v2_features.safetensors"),
+        "FLOWERLIB_CONTROL": str(weights / "squeezenet1_1.safetensors"),
+    }
+    found = {}
+    for source in notebooks.lessons():
+        if names and source.stem not in names:
+            continue
+        notebook = notebooks.read_text(source)
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ["FLOWERLIB_CACHE"] = cache
+            try:
+                seconds = notebooks.execute(notebook, source.parent)
+            except notebooks.LessonFailed as failure:
+                sys.exit(f"{source.stem} failed on real photos in {failure}")
+        row = notebook_pages.Row(source.stem, notebook, seconds)
+        told = [text for cell in notebook.cells for text in _printed(cell)]
+        found[source.stem] = {
+            "headline": row.headline(),
+            "seconds": round(seconds, 1),
+            "claims": sum(line.startswith("✓") for text in told for line in text.splitlines()),
+            "backbone": BACKBONE,
+            "data": row.banner(),
+            "cores": os.cpu_count(),
+            **notebooks.where(),
+        }
+        print(json.dumps(found[source.stem], ensure_ascii=False, indent=1), flush=True)
+    return found
+
+
+def _printed(cell: dict) -> list[str]:
+    return [output["text"] for output in cell.get("outputs", []) if "text" in output]
