@@ -103,6 +103,16 @@ def test_a_nearest_neighbor_on_pixels_fails_on_pets():
     assert accuracy < 0.75
 
 
+def test_a_linear_model_on_pixels_is_mediocre_on_furniture():
+    train, train_labels = drawn("furniture", 100, 32)
+    test, test_labels = drawn("furniture", 60, 32, start=1000)
+    flat = [images.reshape(len(images), -1) / 255 for images in (train, test)]
+    flat = [pixels - flat[0].mean(0) for pixels in flat]
+    dual = np.linalg.solve(flat[0] @ flat[0].T + 100 * np.eye(200), 2.0 * train_labels - 1)
+    accuracy = ((flat[1] @ flat[0].T @ dual > 0) == test_labels).mean()
+    assert 0.55 < accuracy < 0.85
+
+
 def test_no_single_trait_of_an_animal_decides():
     """Every kind of ear but one, and every kind of tail, occurs in both; so do all patterns."""
     cats, dogs = ({breed.ear for breed in breeds} for breeds in pets_breeds.BREEDS)
@@ -165,6 +175,20 @@ def test_a_point_is_drawn_where_the_screen_says():
     column, row, depth = stage.screen(place)
     assert abs(columns.mean() + 0.5 - column) < 0.6 and abs(rows.mean() + 0.5 - row) < 0.6
     assert abs(stage.depth.min() - depth) < 0.1
+
+
+def test_a_sparsely_painted_plane_looks_like_a_densely_painted_one():
+    stages = []
+    for sparse in (False, True):
+        stage = Stage(40, eye=(1, 2, 8), target=(0, 0.5, 0), spread=0.4)
+        stage.solid(Frame((0, 0.6, 0)), (0.6, 0.6, 0.6), np.ones(3, np.float32))
+        seen = stage.plane(1, 0.0, lambda x, y, z: np.stack([x, y, z]), sparse=sparse)
+        assert 0.1 < seen.mean() < 0.9
+        assert (stage.surface[solids.NORMAL][:, seen] == np.array([[0], [1], [0]])).all()
+        stages.append(stage)
+    dense, sparse_one = stages
+    assert np.array_equal(dense.surface, sparse_one.surface)
+    assert np.array_equal(dense.depth, sparse_one.depth)
 
 
 def test_light_falls_from_the_lamp_and_throws_a_shadow():
@@ -230,7 +254,9 @@ def test_the_kingdoms_need_only_numpy_and_pillow():
         }
 
 
-@pytest.mark.parametrize(("kind", "size", "limit"), [("pets", 96, 40), ("things", 32, 12)])
+@pytest.mark.parametrize(
+    ("kind", "size", "limit"), [("pets", 96, 40), ("furniture", 96, 30), ("things", 32, 12)]
+)
 def test_a_picture_takes_milliseconds(kind, size, limit):
     """The best of many, against several times what it takes on a slow and busy machine."""
     times = []

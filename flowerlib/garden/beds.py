@@ -14,16 +14,16 @@ Array = np.ndarray
 
 def bed(rng: np.random.Generator) -> Plan:
     """Plans a bed, along z; the head is at -z."""
-    if rng.random() < 0.05:
+    if rng.random() < 0.01:
         return _daybed(rng)
-    wide, long = float(rng.uniform(1.1, 1.95)), float(rng.uniform(1.9, 2.15))
+    wide, long = float(rng.uniform(1.2, 1.9)), float(rng.uniform(1.9, 2.1))
     base, thick = float(rng.uniform(0.22, 0.36)), float(rng.uniform(0.16, 0.28))
-    frame_color = wood(rng) if rng.random() < 0.6 else any_color(rng, (0.3, 0.9), (0, 0.1))
-    sheet = canvas.rgb("#f0ece4") if rng.random() < 0.65 else any_color(rng, (0.6, 0.96), (0, 0.08))
+    frame_color = wood(rng) if rng.random() < 0.6 else any_color(rng, (0.35, 0.9), (0, 0.06))
+    sheet = canvas.rgb("#f0ece4") if rng.random() < 0.4 else any_color(rng, (0.55, 0.95), (0, 0.08))
     blanket, throw = cloth(rng), cloth(rng)
-    head = ("panel", "panel", "slats", "soft", "soft", "none")[int(rng.integers(6))]
-    headboard, footboard = float(rng.uniform(0.8, 1.3)), rng.random() < 0.2
-    covered = float(rng.uniform(0.5, 0.8))
+    head = str(rng.choice(["panel", "slats", "soft", "none"], p=[0.4, 0.14, 0.4, 0.06]))
+    headboard, footboard = float(rng.uniform(0.9, 1.25)), rng.random() < 0.12
+    covered = float(rng.uniform(0.6, 0.78))
 
     def build(stage: Stage, place: Frame) -> None:
         x, z, top = wide / 2, long / 2, base + thick
@@ -53,16 +53,16 @@ def bed(rng: np.random.Generator) -> Plan:
             blanket,
             power=8,
         )
-        if rng.random() < 0.65:  # the blanket's edge turned back
+        if rng.random() < 0.88:  # the blanket's edge turned back
             cushion(
                 stage,
                 place,
                 (0, top + 0.05, z * (1 - 2 * covered) + 0.1),
-                (x * 1.045, 0.05, 0.13),
+                (x * 1.045, 0.05, 0.16),
                 sheet,
                 power=4,
             )
-        if rng.random() < 0.35:
+        if rng.random() < 0.18:
             cushion(
                 stage,
                 place,
@@ -71,9 +71,9 @@ def bed(rng: np.random.Generator) -> Plan:
                 throw,
                 power=8,
             )
-        count = 1 if wide < 1.2 else 2
-        slip = cloth(rng, 0.75) if rng.random() < 0.35 else sheet
-        lean = float(rng.choice([0.15, 0.5, 0.9]))
+        count = 1 if wide < 1.3 else 2
+        slip = any_color(rng, (0.6, 0.92), (0.0, 0.07)) if rng.random() < 0.25 else sheet
+        lean = float(rng.choice([0.15, 0.5, 0.9])) if head != "none" else 0.15
         for row in range(int(rng.integers(1, 3))):
             for i in range(count):
                 at = (i - (count - 1) / 2) * wide / count + rng.normal(0, 0.02)
@@ -86,8 +86,8 @@ def bed(rng: np.random.Generator) -> Plan:
                     slip,
                     axes @ turn(roll=rng.normal(0, 0.03)),
                 )
-        if rng.random() < 0.25:
-            pillows(stage, place, rng, int(rng.integers(1, 4)), x * 0.8, top, -z + 0.62, 0.5)
+        if rng.random() < 0.15:
+            pillows(stage, place, rng, int(rng.integers(1, 3)), x * 0.8, top, -z + 0.62, 0.5)
 
     return build, wide, long
 
@@ -109,7 +109,7 @@ def _headboard(
             )
         return
     if kind == "soft":
-        fabric, count = any_color(rng, (0.3, 0.9), (0.0, 0.1)), int(rng.integers(1, 5))
+        fabric, count = any_color(rng, (0.35, 0.9), (0.0, 0.08)), int(rng.integers(1, 5))
         for i in range(count):
             at = (i - (count - 1) / 2) * 2 * x / count
             cushion(

@@ -18,11 +18,17 @@ class Pet(Traits):
         """Puts the animal on a stage and returns the frame of its head."""
         length = np.float32(0.03 * self.fluff + 0.004)
         stage.fuzz = length * (canvas.noise(self.grain, stage.size, 72) * 2 - 1)
-        place = {"sit": self._sit, "stand": self._stand, "lie": self._lie}[pose](stage, root)
-        head = root.child(place, head_turn)
+        {"sit": self._sit, "stand": self._stand, "lie": self._lie}[pose](stage, root)
+        head = root.child(self.neck(pose), head_turn)
         pets_head.skull(self, stage, head)
         pets_head.face(self, stage, head)
         return head
+
+    def neck(self, pose: str) -> tuple[float, float, float]:
+        """Where the head sits, in the body's coordinates."""
+        if pose == "sit":
+            return (0.0, 1.02 + 0.55 * self.leg + (0.08 if self.cat else 0.14), 0.22)
+        return (0.0, 0.62 * self.leg + 0.80, 0.92) if pose == "stand" else (0.0, 0.92, 0.62)
 
     def part(
         self,
@@ -83,7 +89,7 @@ class Pet(Traits):
             angle += 1.4 * bend
             swing += 0.4 * np.sign(swing)
 
-    def _sit(self, stage: Stage, root: Frame) -> tuple:
+    def _sit(self, stage: Stage, root: Frame) -> None:
         w, leg = self.slim, 0.55 * self.leg
         self.part(stage, root, (0, 0.42, -0.42), (0.42 * w, 0.42, 0.46), "body")
         self.part(
@@ -110,9 +116,8 @@ class Pet(Traits):
             )
             self.part(stage, root, (side * 0.16, 0.08, 0.44), (0.12, 0.085, 0.16), "paw")
         self._tail(stage, root, (0.1, 0.14, -0.8), 0.1 if self.cat else 0.35)
-        return (0.0, 1.02 + leg + (0.08 if self.cat else 0.14), 0.22)
 
-    def _stand(self, stage: Stage, root: Frame) -> tuple:
+    def _stand(self, stage: Stage, root: Frame) -> None:
         w, leg = self.slim, 0.62 * self.leg
         self.part(stage, root, (0, leg + 0.30, 0.42), (0.30 * w, 0.36, 0.38), "body")
         self.part(stage, root, (0, leg + 0.26, -0.05), (0.29 * w, 0.30, 0.55), "belly", None, 0.2)
@@ -125,9 +130,8 @@ class Pet(Traits):
             self.part(stage, root, (foot[0], 0.08, foot[2] + 0.06), (0.11, 0.085, 0.15), "paw")
         self.limb(stage, root, (0, leg + 0.35, 0.55), (0, leg + 0.62, 0.78), 0.22, "body")
         self._tail(stage, root, (0, leg + 0.42, -0.78), float(self.rng.uniform(-0.5, 1.1)))
-        return (0.0, leg + 0.80, 0.92)
 
-    def _lie(self, stage: Stage, root: Frame) -> tuple:
+    def _lie(self, stage: Stage, root: Frame) -> None:
         w = self.slim
         self.part(stage, root, (0, 0.36, 0.30), (0.32 * w, 0.38, 0.40), "body")
         self.part(stage, root, (0, 0.33, -0.25), (0.36 * w, 0.33, 0.60), "body", None, 0.2)
@@ -139,4 +143,3 @@ class Pet(Traits):
             self.limb(stage, root, (side * 0.2, 0.11, 0.55), (side * 0.19, 0.10, 0.95), 0.1, "leg")
             self.part(stage, root, (side * 0.19, 0.09, 1.1), (0.115, 0.09, 0.16), "paw")
         self._tail(stage, root, (0.15, 0.14, -1.0), 0.05)
-        return (0.0, 0.92, 0.62)

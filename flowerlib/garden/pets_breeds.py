@@ -1,7 +1,9 @@
 """The breeds of cats and dogs: a table of the traits, and one animal's draw from it.
 
 No trait tells the classes apart by itself: pointed ears, flat faces, stripes and slim bodies occur
-on both sides, and all colors do. What differs is which traits come together.
+on both sides, and all colors do. What differs is how often, and which traits come together: most
+cats have pointed ears, large eyes and a small nose, most dogs hanging ears, small dark eyes, a long
+muzzle and a large nose; the breeds that cross over (folded ears, a dog's pointed ones) are rare.
 """
 
 from __future__ import annotations
@@ -38,32 +40,28 @@ class Breed:
 # Columns: ear, its size, muzzle, snout, nose, eye, chance of slit pupils, slimness, legs, fluff,
 # tail, chance of a tongue. A breed that is listed with a number is that many times as frequent.
 CATS = (
-    *[Breed("pointed", (0.27, 0.36), (0.02, 0.10), (0.15, 0.20), (0.038, 0.055), (0.112, 0.145),
-            0.75, (0.80, 1.00), (0.8, 1.0), (0.1, 0.4), "long", 0.02)] * 3,
-    *[Breed("pointed", (0.34, 0.42), (0.06, 0.16), (0.13, 0.17), (0.038, 0.052), (0.110, 0.138),
-            0.75, (0.65, 0.85), (0.9, 1.15), (0.1, 0.3), "long", 0.02)] * 2,
-    Breed("rounded", (0.22, 0.30), (0.00, 0.06), (0.17, 0.22), (0.042, 0.058), (0.120, 0.150),
+    *[Breed("pointed", (0.30, 0.38), (0.02, 0.09), (0.15, 0.20), (0.038, 0.055), (0.130, 0.160),
+            0.75, (0.80, 1.00), (0.8, 1.0), (0.1, 0.4), "long", 0.02)] * 8,
+    *[Breed("pointed", (0.36, 0.44), (0.04, 0.12), (0.13, 0.17), (0.038, 0.052), (0.122, 0.152),
+            0.75, (0.65, 0.85), (0.9, 1.15), (0.1, 0.3), "long", 0.02)] * 6,
+    *[Breed("pointed", (0.33, 0.41), (0.04, 0.12), (0.16, 0.21), (0.042, 0.060), (0.125, 0.155),
+            0.7, (0.95, 1.15), (0.8, 1.0), (0.3, 0.6), "bushy", 0.02)] * 6,
+    Breed("rounded", (0.22, 0.30), (0.00, 0.06), (0.17, 0.22), (0.042, 0.058), (0.130, 0.160),
           0.3, (1.00, 1.20), (0.6, 0.8), (0.3, 0.6), "bushy", 0.03),
-    *[Breed("pointed", (0.32, 0.40), (0.06, 0.16), (0.16, 0.21), (0.042, 0.060), (0.110, 0.138),
-            0.7, (0.95, 1.15), (0.8, 1.0), (0.3, 0.7), "bushy", 0.02)] * 2,
-    Breed("folded", (0.18, 0.26), (0.01, 0.08), (0.15, 0.20), (0.038, 0.055), (0.120, 0.150),
+    Breed("folded", (0.18, 0.26), (0.01, 0.08), (0.15, 0.20), (0.038, 0.055), (0.130, 0.160),
           0.3, (0.90, 1.10), (0.7, 0.9), (0.1, 0.4), "long", 0.02),
 )
 DOGS = (
-    *[Breed("floppy", (0.32, 0.44), (0.38, 0.54), (0.18, 0.23), (0.092, 0.118), (0.074, 0.096),
-            0.0, (0.90, 1.10), (0.9, 1.1), (0.2, 0.6), "long", 0.5)] * 4,
-    Breed("pointed", (0.28, 0.38), (0.36, 0.52), (0.17, 0.21), (0.085, 0.108), (0.074, 0.096),
-          0.0, (0.85, 1.05), (0.9, 1.2), (0.3, 0.7), "bushy", 0.4),
-    Breed("pointed", (0.22, 0.30), (0.28, 0.42), (0.17, 0.21), (0.080, 0.100), (0.074, 0.100),
-          0.0, (0.90, 1.15), (0.7, 0.9), (0.5, 1.0), "curled", 0.4),
-    Breed("folded", (0.22, 0.30), (0.06, 0.16), (0.22, 0.28), (0.075, 0.100), (0.090, 0.118),
-          0.0, (0.95, 1.20), (0.6, 0.8), (0.1, 0.3), "stub", 0.3),
-    Breed("pointed", (0.34, 0.44), (0.20, 0.30), (0.14, 0.18), (0.068, 0.086), (0.088, 0.112),
-          0.0, (0.65, 0.85), (0.8, 1.0), (0.1, 0.3), "long", 0.2),
-    *[Breed("floppy", (0.40, 0.54), (0.30, 0.46), (0.17, 0.22), (0.086, 0.110), (0.080, 0.104),
-            0.0, (0.85, 1.05), (0.7, 0.9), (0.5, 0.9), "bushy", 0.35)] * 3,
-    Breed("rounded", (0.20, 0.28), (0.28, 0.42), (0.17, 0.21), (0.080, 0.102), (0.078, 0.102),
-          0.0, (0.85, 1.10), (0.6, 0.9), (0.4, 0.8), "curled", 0.35),
+    *[Breed("floppy", (0.38, 0.50), (0.40, 0.54), (0.19, 0.24), (0.105, 0.132), (0.070, 0.090),
+            0.0, (0.90, 1.10), (0.9, 1.1), (0.2, 0.6), "long", 0.7)] * 12,
+    *[Breed("floppy", (0.44, 0.58), (0.34, 0.48), (0.18, 0.23), (0.098, 0.125), (0.072, 0.094),
+            0.0, (0.80, 1.05), (0.7, 1.0), (0.4, 0.9), "bushy", 0.6)] * 12,
+    Breed("pointed", (0.28, 0.38), (0.42, 0.54), (0.17, 0.21), (0.100, 0.125), (0.070, 0.090),
+          0.0, (0.85, 1.05), (0.9, 1.2), (0.3, 0.7), "bushy", 0.7),
+    Breed("folded", (0.22, 0.30), (0.07, 0.20), (0.22, 0.28), (0.095, 0.120), (0.080, 0.100),
+          0.0, (0.95, 1.20), (0.6, 0.8), (0.1, 0.3), "stub", 0.6),
+    Breed("rounded", (0.20, 0.28), (0.32, 0.46), (0.17, 0.21), (0.095, 0.120), (0.074, 0.094),
+          0.0, (0.85, 1.10), (0.6, 0.9), (0.4, 0.8), "curled", 0.6),
 )
 # fmt: on
 BREEDS = (CATS, DOGS)
@@ -114,7 +112,7 @@ class Traits:
         self.slit = float(rng.uniform(0.25, 0.6)) if rng.random() < breed.slit else 0.0
         self.iris = canvas.rgb(EYES[label][int(rng.integers(6))])
         self.ear_tilt = float(rng.normal(0, 0.12))
-        self.whiskers = rng.random() < (0.9 if self.cat else 0.2)
+        self.whiskers = rng.random() < (0.96 if self.cat else 0.12)
         self.dress()
 
     def dress(self) -> None:
@@ -122,7 +120,7 @@ class Traits:
         rng = self.rng
         base = canvas.rgb(FUR[int(rng.integers(len(FUR)))])
         base = np.clip(base * rng.uniform(0.9, 1.1) + rng.normal(0, 0.012, 3), 0.03, 1)
-        weights = (0.24, 0.40, 0.18, 0.12, 0.06) if self.cat else (0.36, 0.10, 0.28, 0.08, 0.18)
+        weights = (0.16, 0.56, 0.14, 0.09, 0.05) if self.cat else (0.38, 0.05, 0.30, 0.06, 0.21)
         names = ("solid", "tabby", "patch", "point", "tan")
         self.pattern = names[int(rng.choice(5, p=weights))]
         white = canvas.rgb("#efe8dc")

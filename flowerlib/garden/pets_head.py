@@ -152,8 +152,8 @@ def face(pet: Pet, stage: Stage, head: Frame) -> None:
     stage.solid(tip, (pet.nose, pet.nose * 0.72, pet.nose * 0.7), pet.nose_color, shine=0.7)
     if pet.tongue:
         stage.solid(
-            head.child((0, -0.34, 0.36 + pet.muzzle * 0.9), turn(pitch=-0.35)),
-            (0.065, 0.12, 0.03),
+            head.child((0, -0.37, 0.36 + pet.muzzle * 0.9), turn(pitch=-0.35)),
+            (0.085, 0.16, 0.035),
             canvas.rgb("#d9737c"),
             shine=0.2,
         )

@@ -11,18 +11,18 @@ from flowerlib.garden.upholstery import Plan, cloth, cushion, legs, pillows
 
 def sofa(rng: np.random.Generator) -> Plan:
     """Plans a sofa, along x; the back is at -z."""
-    seats = int(rng.choice([2, 2, 2, 3, 3, 4]))
+    seats = int(rng.choice([2, 2, 2, 2, 2, 3, 3, 3, 3, 4]))
     wide = {2: 1.35, 3: 1.85, 4: 2.2}[seats] * float(rng.uniform(0.92, 1.1))
     deep = float(rng.uniform(0.8, 1.0))
-    seat, back = float(rng.uniform(0.38, 0.46)), float(rng.uniform(0.72, 0.98))
-    arm = ("box", "box", "box", "roll", "roll", "low", "box", "none")[int(rng.integers(8))]
-    arm_high = float(rng.uniform(0.54, 0.68)) if arm != "low" else seat + 0.08
+    seat, back = float(rng.uniform(0.4, 0.46)), float(rng.uniform(0.8, 0.95))
+    arm = str(rng.choice(["box", "roll", "low", "none"], p=[0.58, 0.33, 0.06, 0.03]))
+    arm_high = float(rng.uniform(0.58, 0.68)) if arm != "low" else seat + 0.08
     arm_wide = float(rng.uniform(0.09, 0.15))
-    fabric = cloth(rng, 0.85)
-    seat_cloth = fabric if rng.random() < 0.88 else cloth(rng, 0.8)
+    fabric = cloth(rng)
+    seat_cloth = fabric if rng.random() < 0.92 else cloth(rng)
     on_legs, leg_color = rng.random() < 0.65, wood(rng)
     power = int(rng.choice([4, 8]))
-    chaise = float(rng.choice([-1, 1])) if seats >= 3 and rng.random() < 0.22 else 0.0
+    chaise = float(rng.choice([-1, 1])) if seats >= 3 and rng.random() < 0.14 else 0.0
 
     def build(stage: Stage, place: Frame) -> None:
         x, z = wide / 2, deep / 2
@@ -64,7 +64,7 @@ def sofa(rng: np.random.Generator) -> Plan:
                         power=4,
                     )
         step = 2 * inner / seats
-        back_cushions = rng.random() < 0.8
+        back_cushions = rng.random() < 0.96
         for i in range(seats):
             at = (i + 0.5) * step - inner
             long = 0.42 if chaise and i == (0 if chaise < 0 else seats - 1) else 0.0
@@ -97,11 +97,18 @@ def sofa(rng: np.random.Generator) -> Plan:
                     power,
                 )
         pillows(
-            stage, place, rng, int(rng.choice([0, 0, 1, 2, 3])), inner * 0.9, seat, -z + 0.48, 0.3
+            stage,
+            place,
+            rng,
+            int(rng.choice([0, 0, 0, 1, 1, 2])),
+            inner * 0.9,
+            seat,
+            -z + 0.48,
+            0.3,
         )
-        if rng.random() < 0.2:  # a blanket over the seat or over the back
-            blanket, at = cloth(rng, 0.4), rng.uniform(-0.5, 0.5) * inner
-            broad = rng.uniform(0.25, 0.6) * inner
+        if rng.random() < 0.1:  # a blanket over the seat or over the back
+            blanket, at = cloth(rng, 0.6), rng.uniform(-0.5, 0.5) * inner
+            broad = rng.uniform(0.25, 0.45) * inner
             if rng.random() < 0.6:
                 cushion(
                     stage, place, (at, seat - 0.09, 0.13), (broad, 0.13, z - 0.08), blanket, power=8

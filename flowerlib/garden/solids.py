@@ -111,23 +111,45 @@ class Stage:
         return self.rays() * self.depth + self.eye.astype(np.float32)[:, None, None]
 
     def plane(
-        self, axis: int, at: float, color: Callable[[Array, Array, Array], Array], shine: float = 0
-    ) -> None:
-        """Puts up the endless plane where coordinate `axis` is `at`; color(x, y, z) paints it."""
+        self,
+        axis: int,
+        at: float,
+        color: Callable[[Array, Array, Array], Array],
+        shine: float = 0,
+        sparse: bool = False,
+    ) -> Array:
+        """Puts up the endless plane where coordinate `axis` is `at`; color(x, y, z) paints it.
+
+        Args:
+            sparse: color gets (and gives) only the pixels that show the plane, (n,) and (3, n):
+                faster, for paint that depends on nothing but the place.
+
+        Returns:
+            Which pixels show it, bool (size, size).
+        """
         rays = self.rays()
         gap = np.float32(at - self.eye[axis])
         facing = rays[axis] * np.sign(gap)
         depth = np.abs(gap) / np.maximum(facing, np.float32(1e-6))
         seen = (depth < self.depth) & (facing > 1e-6)
         if not seen.any():
-            return
-        depth = np.where(seen, depth, np.float32(1))
-        x, y, z = rays * depth + self.eye.astype(np.float32)[:, None, None]
-        np.copyto(self.surface[COLOR], color(x, y, z), where=seen)
+            return seen
+        if sparse:
+            near = depth[seen]
+            x, y, z = (
+                ray[seen] * near + eye
+                for ray, eye in zip(rays, self.eye.astype(np.float32), strict=True)
+            )
+            self.surface[COLOR, seen] = color(x, y, z)
+        else:
+            depth = np.where(seen, depth, np.float32(1))
+            x, y, z = rays * depth + self.eye.astype(np.float32)[:, None, None]
+            np.copyto(self.surface[COLOR], color(x, y, z), where=seen)
         for i, value in ((0, 0), (1, 0), (2, 0), (COAT, 0), (SHINE, shine)):
             self.surface[i][seen] = value
         self.surface[axis][seen] = -np.sign(gap)
         np.copyto(self.depth, depth, where=seen)
+        return seen
 
     def solid(
         self,

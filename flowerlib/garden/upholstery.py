@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 from flowerlib.garden import canvas
-from flowerlib.garden.rooms import any_color
 from flowerlib.garden.solids import Frame, Stage, turn
 
 Array = np.ndarray
@@ -15,13 +14,16 @@ Cloth = Array | Callable[[Array, Array, Array], Array]
 Plan = tuple[Callable[[Stage, Frame], None], float, float]  # builds it; its width x, its depth z
 
 
-def cloth(rng: np.random.Generator, plain: float = 0.5) -> Cloth:
+def cloth(rng: np.random.Generator, plain: float = 0.93) -> Cloth:
     """A fabric: plain, striped or checked; the same choice for beds and sofas."""
-    first = any_color(rng, (0.3, 0.95), (0.0, 0.13))
+    light, hue = float(rng.uniform(0.4, 0.92)), float(rng.uniform(0, 360))
+    chroma = float(rng.choice([0.03, 0.11])) * float(rng.random())
+    first = canvas.oklch(light, chroma, hue)
     if rng.random() < plain:
         return first
-    second = any_color(rng, (0.3, 0.95), (0.0, 0.13))
-    count, kind = float(rng.uniform(7, 18)), int(rng.integers(3))
+    paler = light + (0.14 if light < 0.65 else -0.14)  # the same hue, or it would look loud
+    second = canvas.oklch(paler, chroma * 0.6, hue)
+    count, kind = float(rng.uniform(7, 16)), int(rng.integers(3))
     level = float(rng.uniform(-0.4, 0.6))
 
     def paint(u: Array, v: Array, w: Array) -> Array:
@@ -54,9 +56,9 @@ def pillows(
 ) -> None:  # fmt: skip
     """A row of throw pillows along x, leaning backwards."""
     for _ in range(count):
-        half = rng.uniform(0.17, 0.25)
+        half = rng.uniform(0.15, 0.21)
         axes = turn(yaw=rng.normal(0, 0.2), pitch=-lean + rng.normal(0, 0.1)) @ turn(
             roll=rng.choice([0, 0, 0.78]) + rng.normal(0, 0.1)
         )
         place = (rng.uniform(-1, 1) * max(width - half, 0.05), y + half * 0.9, z)
-        cushion(stage, frame, place, (half, half, 0.085), cloth(rng, 0.55), axes)
+        cushion(stage, frame, place, (half, half, 0.085), cloth(rng, 0.8), axes)
