@@ -44,6 +44,11 @@ INPUT_SIZES = {"small_densenet": (96, 96), "small_resnet": (96, 96)}
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
+# "vgg16.features" is vgg16 before its whole classifier of three layers, which many courses replace,
+# where "vgg16" lacks only the last of them.
+BEFORE_CLASSIFIER = ".features"
+
+
 class _NarrowBottleneck(torchvision.models.resnet.Bottleneck):
     """torchvision's block without its fourfold widening at the end: narrower layers, same code."""
 
@@ -52,7 +57,9 @@ class _NarrowBottleneck(torchvision.models.resnet.Bottleneck):
 
 def names() -> list[str]:
     """All backbones that can be asked for, the project's small ones first."""
-    return [*SMALL, *torchvision.models.list_models(module=torchvision.models)]
+    networks = torchvision.models.list_models(module=torchvision.models)
+    deep = [name for name in networks if name.startswith(("alexnet", "vgg"))]
+    return [*SMALL, *networks, *(f"{name}{BEFORE_CLASSIFIER}" for name in deep)]
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -178,12 +185,14 @@ def _random(name: str) -> nn.Module:
         # Their ImageNet weights expect inputs rescaled inside the network, and heads halfway that
         # only served training. init_weights=False: torchvision's own initialization takes minutes.
         options = {"aux_logits": False, "transform_input": True, "init_weights": False}
+    name = name.removesuffix(BEFORE_CLASSIFIER)
     return torchvision.models.get_model(name, weights=None, **options)
 
 
 def _imagenet(name: str) -> nn.Module:
     try:
-        model = torchvision.models.get_model(name, weights=imagenet_entry(name))
+        network = name.removesuffix(BEFORE_CLASSIFIER)
+        model = torchvision.models.get_model(network, weights=imagenet_entry(name))
     except Exception as problem:  # URLError, OSError, RuntimeError for a wrong digest
         raise InputError(
             f"ImageNet weights of {name} could not be had ({problem}); give a weights file, or use "
@@ -203,7 +212,7 @@ def imagenet_entry(name: str) -> Any:
     are reported to give worse frozen features (Kornblith et al., "Why do better loss functions lead
     to less transferable features?", 2021).
     """
-    entries = torchvision.models.get_model_weights(name)
+    entries = torchvision.models.get_model_weights(name.removesuffix(BEFORE_CLASSIFIER))
     return min(entries, key=lambda entry: entry.transforms().crop_size[0])
 
 
@@ -234,6 +243,11 @@ def _cut(body: nn.Module, name: str) -> tuple[tuple[str, ...], int]:
         num_features = cast(Any, body).classifier[1].in_channels
         body.classifier = nn.AdaptiveAvgPool2d(1)
         return ("classifier.",), num_features
+    if name.endswith(BEFORE_CLASSIFIER):
+        layers = cast(nn.Sequential, body.classifier)
+        first = next(layer for layer in layers if isinstance(layer, nn.Linear))
+        body.classifier = nn.Identity()
+        return ("classifier.",), first.in_features
     for attribute in ("fc", "classifier", "head", "heads"):
         head = getattr(body, attribute, None)
         if isinstance(head, nn.Linear):
@@ -300,10 +314,12 @@ def _read_state(file: Path) -> dict[str, Tensor]:
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise InputError(f"{file} holds no state dict (names with tensors).")
-    return {
-        _OLD_DENSENET.sub(r"\1\2", key.removeprefix("module.")): value
-        for key, value in state.items()
-    }
+    return {modern_key(key): value for key, value in state.items()}
+
+
+def modern_key(key: str) -> str:
+    """Today's name of a state dict's entry: no DataParallel around it, norm1 for old norm.1."""
+    return _OLD_DENSENET.sub(r"\1\2", re.sub(r"(^|\.)module\.", r"\1", key))
 
 
 def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:

@@ -48,7 +48,9 @@ def parameters_of(name: str) -> int:
 
 
 OTHERS = [
-    name for name in models.names() if name not in models.SMALL and name not in ONE_PER_FAMILY
+    name
+    for name in models.names()
+    if name not in (*models.SMALL, *ONE_PER_FAMILY) and not name.endswith(models.BEFORE_CLASSIFIER)
 ]
 AFFORDABLE = [name for name in OTHERS if parameters_of(name) < LARGEST]
 
@@ -135,6 +137,16 @@ def replace_head_and_freeze(backbone: models.Backbone) -> None:
 def test_its_features_are_torchvisions_own_and_frozen_it_stays(name: str) -> None:
     """The head is replaced, features are as before, and training changes no parameter or buffer."""
     replace_head_and_freeze(compare_with_torchvision(name))
+
+
+@pytest.mark.parametrize(("name", "width"), [("alexnet", 9216), ("vgg11", 25088)])
+def test_cut_before_the_whole_classifier(name: str, width: int) -> None:
+    backbone = models.backbone(f"{name}.features", "none").eval()
+    whole = complete(name).eval()
+    assert backbone.num_features == width
+    assert not any(key.startswith("classifier") for key in backbone.body.state_dict())
+    features = backbone(pictures(name))
+    assert torch.equal(whole.classifier(features), whole(pictures(name)))
 
 
 @pytest.mark.parametrize("name", models.SMALL)
