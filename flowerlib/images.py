@@ -2,21 +2,28 @@
 
 The policy, in the order in which it is applied:
 
+* the content decides what a file is, not its name, and only the decoders of `FORMATS` may try (of
+  all that Pillow has, one starts a PostScript interpreter on what it is given);
 * the whole file is decoded, so a truncated file is noticed here and not in the middle of training;
 * the camera's EXIF orientation is applied;
-* of an animation, the first frame is taken;
+* of an animation or of several pages, the first is taken;
 * 16-bit and floating-point pictures are scaled to 8 bits (Pillow alone would clip them to white);
 * transparent pixels are laid on white, so that colors hidden below alpha = 0 never show;
-* palette, grayscale and CMYK pictures become RGB.
+* palette, grayscale and CMYK pictures become RGB; color profiles (ICC) are not applied.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
+import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -24,11 +31,14 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from flowerlib.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")  # Pillow's names
 MAX_PIXELS = 175_000_000  # about 500 MB decoded; Pillow itself refuses 179 million
 
 # Pillow warns about large pictures, whose size is checked here. Said once and not around each call:
 # `warnings.catch_warnings` in several threads can leave all warnings switched off.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Nor does it matter that a photo that opens has a damaged EXIF block, or an odd palette.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 # Pillow can be told to accept truncated files; that setting would be a silent gray photo.
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -46,11 +56,35 @@ class PhotoError(InputError):
         return PhotoError, (self.path, self.reason)
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a file was before it became an RGB picture.
+
+    Attributes:
+        format: by content, in Pillow's words, such as "JPEG".
+        size: (width, height) in pixels, upright.
+        stored: the pixels as stored, in Pillow's words, such as "RGB", "CMYK" or "I;16B".
+        turned: the EXIF orientation had to be applied.
+        frames: there are more frames or pages, and the first was taken.
+    """
+
+    format: str
+    size: tuple[int, int]
+    stored: str
+    turned: bool
+    frames: bool
+
+    @property
+    def deep(self) -> bool:
+        """More than 8 bits a channel were scaled down to 8."""
+        return ";16" in self.stored or self.stored.startswith(("I", "F"))
+
+
 def open_photo(path: Path | str, shrink_to: int | None = None) -> Image.Image:
     """Decodes a file into an upright 8-bit RGB picture.
 
     Args:
-        path: a file in any format that Pillow reads.
+        path: a file in one of `FORMATS`.
         shrink_to: if given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as its
             shorter side stays at least twice this many pixels; much faster for large photos.
 
@@ -60,24 +94,45 @@ def open_photo(path: Path | str, shrink_to: int | None = None) -> Image.Image:
     Raises:
         PhotoError: the file is missing, not a picture, damaged, or larger than `MAX_PIXELS`.
     """
+    with _opened(path) as image:
+        if shrink_to and image.format == "JPEG":
+            image.draft(None, _draft_size(*image.size, 2 * shrink_to))
+        return _decode(image)
+
+
+def open_with_facts(path: Path | str) -> tuple[Image.Image, Facts]:
+    """Like `open_photo`, and says what the file was.
+
+    Raises:
+        PhotoError: as in `open_photo`.
+    """
+    with _opened(path) as image:
+        kind, stored = image.format or "", _stored_mode(image)
+        turned = image.getexif().get(0x0112, 1) in range(2, 9)
+        frames = kind != "MPO" and bool(getattr(image, "is_animated", False))
+        picture = _decode(image)
+        kind = "JPEG" if kind == "MPO" else kind  # a JPEG with a second view or a preview behind it
+        return picture, Facts(kind, picture.size, stored, turned, frames)
+
+
+@contextlib.contextmanager
+def _opened(path: Path | str) -> Iterator[ImageFile.ImageFile]:
+    """Opens a file without decoding it; what goes wrong inside becomes a PhotoError."""
     path = Path(path)
     try:
-        with Image.open(path) as image:
+        _refuse_irregular(path)
+        with Image.open(path, formats=_formats()) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PhotoError(
                     path, f"{width} x {height} pixels is over the limit of {MAX_PIXELS:,}"
                 )
-            if shrink_to and image.format == "JPEG":
-                image.draft(None, _draft_size(width, height, 2 * shrink_to))
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
+            yield image
     except PhotoError:
         raise
     except FileNotFoundError:
-        raise PhotoError(path, "there is no such file") from None
-    except IsADirectoryError:
-        raise PhotoError(path, "this is a folder, not a photo") from None
+        kind = "this link leads nowhere" if path.is_symlink() else "there is no such file"
+        raise PhotoError(path, kind) from None
     except UnidentifiedImageError:
         raise PhotoError(path, _not_a_picture(path)) from None
     except Image.DecompressionBombError:
@@ -89,6 +144,54 @@ def open_photo(path: Path | str, shrink_to: int | None = None) -> Image.Image:
             str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         )
         raise PhotoError(path, f"the picture is damaged ({reason})") from None
+
+
+def _refuse_irregular(path: Path) -> None:
+    """Refuses folders, and pipes and devices, which could be read without end."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise PhotoError(path, "this is a folder, not a photo")
+    if not stat.S_ISREG(mode):
+        raise PhotoError(path, "this is a pipe or a device, not a photo")
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this installation of Pillow can read."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _stored_mode(image: ImageFile.ImageFile) -> str:
+    """How the pixels lie in the file, such as "L;4"; to be asked before they are decoded."""
+    layout = image.tile[0][3] if image.tile else None
+    if isinstance(layout, tuple):
+        layout = layout[0] if layout else None
+    return layout if isinstance(layout, str) and layout else image.mode
+
+
+def _decode(image: ImageFile.ImageFile) -> Image.Image:
+    stored, tags = _stored_mode(image), getattr(image, "tag_v2", {})
+    image.load()
+    return to_rgb(_as_meant(ImageOps.exif_transpose(image), stored, tags))
+
+
+def _as_meant(image: Image.Image, stored: str, tags: Mapping[int, Any]) -> Image.Image:
+    """Mends what Pillow leaves undone in rare kinds of PNG and TIFF."""
+    clear = image.info.get("transparency")
+    if stored in ("L;2", "L;4") and isinstance(clear, int):  # a shade, before it was scaled up
+        image.info["transparency"] = clear * (85 if stored == "L;2" else 17)
+    elif stored.startswith("RGB;16") and isinstance(clear, tuple):
+        image.info["transparency"] = tuple(shade >> 8 for shade in clear)
+    elif image.mode.startswith("I;16") and isinstance(clear, int):
+        alpha = Image.fromarray(np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8))
+        image = Image.merge("LA", (_to_8_bit(image), alpha))
+    photometric, sample_format = tags.get(262), tags.get(339, (1,))
+    if image.mode.startswith("I;16") and photometric == 0:  # zero is white
+        image = Image.fromarray(65535 - np.asarray(image).astype(np.uint16))
+    elif stored.startswith("I;32") and sample_format == (1,):  # Pillow knows signed ones only
+        image = Image.fromarray(np.asarray(image).view(np.uint32).astype(np.float32))
+    return image
 
 
 def _draft_size(width: int, height: int, short_side: int) -> tuple[int, int]:
@@ -113,9 +216,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Scales 16-bit integers by their range, and other wide pictures by their largest value."""
-    values = np.asarray(image, dtype=np.float32)
+    values = np.array(image, dtype=np.float32)  # a copy, changed in place to save memory
     if not np.isfinite(values).all():
-        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     top = float(values.max(initial=0.0))
     if image.mode.startswith("I;16") or (image.mode == "I" and 255 < top <= 65535):
         top = 65535.0
@@ -123,14 +226,37 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
         top = 1.0
     elif top <= 255.0:
         top = 255.0
-    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).round().astype(np.uint8))
+    values *= 255.0 / top
+    np.rint(np.clip(values, 0, 255, out=values), out=values)
+    return Image.fromarray(values.astype(np.uint8))
+
+
+SIGNATURES = {
+    b"\xff\xd8\xff": "the JPEG is damaged near its beginning",
+    b"\x89PNG": "the PNG is damaged near its beginning",
+    b"GIF8": "the GIF is damaged near its beginning",
+    b"RIFF": "this is no readable WebP picture",
+    b"II*\0": "this is a damaged TIFF or one of an unusual kind",
+    b"MM\0*": "this is a damaged TIFF or one of an unusual kind",
+    b"%PDF": "this is a PDF, not a picture",
+    b"%!PS": "this is PostScript, not a picture",
+    b"8BPS": "this is a Photoshop file; export it as JPEG or PNG",
+    b"PK\3\4": "this is a zip archive, not a picture",
+}
 
 
 def _not_a_picture(path: Path) -> str:
     """Says what a file that Pillow cannot identify looks like from its first bytes."""
-    head = path.read_bytes()[:64]
+    with open(path, "rb") as file:
+        head = file.read(64)
     if not head:
         return "the file is empty"
+    for signature, meaning in SIGNATURES.items():
+        if head.startswith(signature):
+            return meaning
+    if head[4:8] == b"ftyp":  # the family of HEIC, AVIF and MP4
+        brand = head[8:12].decode("ascii", "replace").strip()
+        return f'this is a HEIC picture or a video (kind "{brand}"); convert it to JPEG'
     if head.lstrip()[:1] == b"<":
         return "this is a web page or XML, not a picture"
     if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
@@ -159,6 +285,7 @@ def digest(path: Path | str) -> bytes:
         PhotoError: the file cannot be read.
     """
     try:
+        _refuse_irregular(Path(path))
         return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).digest()
     except OSError as problem:
         raise PhotoError(path, f"the file cannot be read ({problem.strerror})") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from PIL import Image
 
 from flowerlib import images
 from flowerlib.images import PhotoError, open_photo
+from tests.odd_photos import KINDS, OddPhoto, judge, odd_photos
 
 QUADRANTS = np.zeros((16, 24, 3), np.uint8)  # red, green / blue, yellow: every turn looks different
 QUADRANTS[:8, :12], QUADRANTS[:8, 12:] = (255, 0, 0), (0, 255, 0)
@@ -142,7 +144,9 @@ def test_a_truncated_jpeg_is_refused_by_name(tmp_path: Path) -> None:
         (b"Dear reader,\nthis is a letter.\n", "this is a text file"),
         (b"\n<!DOCTYPE html><html>404</html>", "this is a web page or XML"),
         (bytes(range(128, 256)), "no known picture format"),
-        (b"\xff\xd8\xff\xe0" + bytes(20), "no known picture format|the picture is damaged"),
+        (b"\xff\xd8\xff\xe0" + bytes(20), "the JPEG is damaged near its beginning"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "this is PostScript, not a picture"),
+        (b"\0\0\0\x18ftypheic" + bytes(20), 'this is a HEIC picture or a video .kind "heic"'),
     ],
 )
 def test_what_is_no_picture_is_said(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -203,3 +207,51 @@ def test_opening_in_threads_leaves_warnings_as_they_were(tmp_path: Path) -> None
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(open_photo, files * 25))
     assert warnings.filters == before
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on odd files
+def test_odd_photos_are_right_or_named(tmp_path: Path) -> None:
+    photos = list(odd_photos(5 * len(KINDS), seed=3))
+    verdicts = [judge(photo, tmp_path, open_photo, PhotoError) for photo in photos]
+    assert [verdict for verdict in verdicts if verdict] == []
+    assert sum(photo.pixels is None for photo in photos) >= 30
+
+
+def test_a_wrong_answer_about_an_odd_photo_is_noticed(tmp_path: Path) -> None:
+    red = np.full((2, 2, 3), (255, 0, 0), np.uint8)
+    file = tmp_path / "red.png"
+    Image.fromarray(red).save(file)
+    content = file.read_bytes()
+    wrong = {
+        "pixels are off by 255": OddPhoto("a.png", content, red[..., ::-1]),
+        "instead of RGB": OddPhoto("b.png", content, red[:1]),
+        "must be refused": OddPhoto("c.png", content, None, "empty"),
+        "wrong reason": OddPhoto("d.png", b"", None, "a text file"),
+        "refused": OddPhoto("e.png", b"", red),
+    }
+    for word, photo in wrong.items():
+        assert word in str(judge(photo, tmp_path, open_photo, PhotoError))
+
+
+def test_the_facts_of_a_file_are_told(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.fromarray(QUADRANTS)
+    picture.save(tmp_path / "turned.png", format="JPEG", exif=exif)
+    image, facts = images.open_with_facts(tmp_path / "turned.png")
+    assert facts == images.Facts("JPEG", (16, 24), "RGB", turned=True, frames=False)
+    assert np.array_equal(np.asarray(image), pixels(tmp_path / "turned.png"))
+    frames = [picture, picture.rotate(180)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert images.open_with_facts(tmp_path / "a.gif")[1].frames
+    frames[0].save(tmp_path / "m.jpg", format="MPO", save_all=True, append_images=frames[1:])
+    facts = images.open_with_facts(tmp_path / "m.jpg")[1]
+    assert (facts.format, facts.frames) == ("JPEG", False)
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "deep.png")
+    assert images.open_with_facts(tmp_path / "deep.png")[1].deep and not facts.deep
+
+
+def test_no_pipe_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(PhotoError, match="a pipe or a device"):
+        images.digest(tmp_path / "pipe.jpg")

@@ -1,0 +1,114 @@
+"""Look over a folder of photos before training: broken, odd and doubled files, uneven classes.
+
+Every file is decoded whole, since nothing less notices a truncated one, and looked at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowerlib import copies, manifest, survey
+from flowerlib.errors import InputError
+from flowerlib.report import Copies, Report
+from flowerlib.survey import File
+
+if TYPE_CHECKING:
+    from flowerlib.data import Splits
+
+
+def folder(
+    path: Path | str,
+    *,
+    against: Path | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Reads and decodes every photo below a folder and reports what is wrong with them.
+
+    Args:
+        path: a folder as `data.image_folder` takes it.
+        against: a manifest of an earlier day; what has changed since is reported.
+        progress: called with (photos done, photos in all).
+
+    Raises:
+        InputError: there is no such folder, it holds no photo, or the manifest cannot be read.
+    """
+    root = Path(path)
+    before = manifest.load(against) if against is not None else None
+    found = survey.layout(root)
+    if not found.photos:
+        raise InputError(f"{root}: no photo in any class folder; put each class into its own.")
+    files: list[File] = []
+    thumbnails = []
+    with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
+        for file, thumbnail in pool.map(lambda job: survey.examine(root, *job), found.photos):
+            files.append(file)
+            thumbnails.append(thumbnail)
+            if progress:
+                progress(len(files), len(found.photos))
+    exact, near = _copies(files, thumbnails)
+    report = Report(root, files, exact, near, found.counts, found.class_problems(), found.ignored)
+    if before is not None:
+        report.changes = manifest.compare(before, report.entries())
+    return report
+
+
+def _copies(
+    files: Sequence[File], thumbnails: Sequence[np.ndarray | None]
+) -> tuple[list[Copies], list[Copies]]:
+    groups: dict[str, list[int]] = {}
+    for number, file in enumerate(files):
+        if file.problem is None:
+            groups.setdefault(file.sha256, []).append(number)
+    exact = [
+        Copies(tuple(files[number] for number in group))
+        for group in groups.values()
+        if len(group) > 1
+    ]
+    firsts = [group[0] for group in groups.values()]
+    shown = [thumbnail for n in firsts if (thumbnail := thumbnails[n]) is not None]
+    near = [
+        Copies(
+            (files[firsts[p.first]], files[firsts[p.second]]), round(p.similarity, 4), p.mirrored
+        )
+        for p in copies.near(np.stack(shown) if shown else np.empty((0, 32, 32), np.uint8))
+    ]
+    return exact, near
+
+
+def leaks(splits: Splits) -> list[str]:
+    """Sentences about photos with the same content in two splits or in two classes.
+
+    Quick where the features are computed anyway: the digests are needed for them, too.
+
+    Raises:
+        PhotoError: a file cannot be read.
+    """
+    parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
+    seen: dict[bytes, list[tuple[str, int, str]]] = {}  # content → (split, label, name)
+    for split, photos in parts.items():
+        for index in range(len(photos) if photos is not None else 0):
+            assert photos is not None
+            at = (split, int(photos.labels[index]), photos.name(index))
+            seen.setdefault(photos.digest(index), []).append(at)
+    twice = [places for places in seen.values() if len(places) > 1]
+    sentences = []
+    for position, what, harm in (
+        (0, "splits", "accuracies will flatter"),
+        (1, "classes", "their labels conflict"),
+    ):
+        found = [places for places in twice if len({place[position] for place in places}) > 1]
+        if found:
+            first = found[0][0]
+            other = next(place for place in found[0] if place[position] != first[position])
+            count = "1 photo lies" if len(found) == 1 else f"{len(found):,} photos lie"
+            sentences.append(
+                f"{count} in two {what}, such as {first[2]} and {other[2]}: {harm}; "
+                "`flowerlib check` lists them all."
+            )
+    return sentences
