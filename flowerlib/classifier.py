@@ -24,6 +24,7 @@ from flowerlib.models import Backbone
 from flowerlib.photos import Photos
 from flowerlib.transforms import Preprocessing
 
+UNSTEADY = ("seconds", "features_computed")  # results that differ from run to run
 UNNAMED = "image"  # the name of a picture that did not come from a file
 
 
@@ -224,6 +225,8 @@ class Classifier:
     def save(self, path: Path | str) -> Path:
         """Writes the classifier to one `.safetensors` file, whole or not at all.
 
+        What a run's clock measured stays out, so the same training gives the same bytes.
+
         Raises:
             InputError: the folder is missing or not writable.
         """
@@ -233,7 +236,7 @@ class Classifier:
             self.head,
             self.class_names,
             self.preprocessing,
-            self.results,
+            {name: value for name, value in self.results.items() if name not in UNSTEADY},
         )
         return Path(path)
 

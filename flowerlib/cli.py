@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        The exit code: 0, or 2 after one sentence on stderr about what was wrong with the input.
+        The exit code: 0, or 2 after one sentence on stderr about what was wrong with the input;
+        1 where `check` found something serious.
     """
     options = parser().parse_args(arguments)
     # Threads that wait by spinning take the cores from the threads that open photos.
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"flowerlib: {doctor.import_problem(problem)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("flowerlib: stopped; features computed so far are kept.", file=sys.stderr)
+        hint = "; add --resume to go on" if options.run is _train else ""
+        print(f"flowerlib: stopped; features computed so far are kept{hint}.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         sys.stderr.close()
@@ -76,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--split", choices=("udacity", "official"), default="udacity")
     train.add_argument("--seed", type=_seed, default=0, metavar="N")
     train.add_argument("--force", action="store_true", help="overwrite a finished run")
+    train.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     train.add_argument("--no-cache", action="store_true", help="neither read nor write features")
 
     predict = add("predict", _predict, "say what is on photos")
@@ -96,8 +99,28 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
         command.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 
+    check = add("check", _check, "look for broken, doubled and misplaced photos before training")
+    check.add_argument("data", type=Path, metavar="DIR", help="photos, one folder a class")
+    check.add_argument("--json", type=Path, metavar="FILE", help="write the whole report")
+    check.add_argument("--manifest", type=Path, metavar="FILE", help="write every photo's SHA-256")
+    check.add_argument("--against", type=Path, metavar="MANIFEST", help="report what has changed")
+    check.add_argument("--examples", type=_positive, default=5, metavar="N", help="a section (5)")
+
     download = add("download", _download, "fetch a named data set, checked against its digest")
     download.add_argument("name", choices=("flowers",))
+    old = add("import-old", _import_old, "turn an old torch.save checkpoint into a classifier file")
+    old.add_argument("file", type=Path, metavar="FILE", help="nothing in it is run")
+    old.add_argument("--out", type=Path, required=True, metavar="NEW.safetensors")
+    old.add_argument("--backbone", metavar="NAME", help="if the file does not name its network")
+    old.add_argument(
+        "--weights",
+        default="imagenet",
+        metavar="imagenet|none|FILE",
+        help="of the backbone, if the file holds only the classifier",
+    )
+    old.add_argument(
+        "--names", type=Path, metavar="FILE.json", help="class names, such as cat_to_name.json"
+    )
     garden = add("garden", _garden, "draw a contact sheet of the offline world")
     garden.add_argument("--kind", choices=GARDEN_KINDS, default="flowers")
     garden.add_argument("--out", type=Path, required=True, metavar="FILE.png")
@@ -151,6 +174,7 @@ def _train_into(options: argparse.Namespace, start: float) -> int:
             splits,
             options.out,
             force=options.force,
+            resume=options.resume,
             say=progress.say,
             backbone=backbone,
             weights=options.weights,
@@ -176,9 +200,10 @@ def _train_into(options: argparse.Namespace, start: float) -> int:
 
 
 class _Progress:
-    """Tells how far the feature pass is: a bar in a terminal, nothing elsewhere."""
+    """Tells how far a pass over photos is: a bar in a terminal, nothing elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "features") -> None:
+        self.what = what
         self.bar: Any = None
 
     def __enter__(self) -> _Progress:
@@ -193,7 +218,7 @@ class _Progress:
 
         if self.bar is None:
             self.bar = tqdm(
-                total=total, desc="features", unit="photo", leave=False, disable=None, miniters=1
+                total=total, desc=self.what, unit="photo", leave=False, disable=None, miniters=1
             )
         self.bar.update(done - self.bar.n)
 
@@ -286,10 +311,43 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> int:
+    from flowerlib import check, manifest, storage
+
+    with _Progress("checked") as progress:
+        report = check.folder(options.data, against=options.against, progress=progress)
+    if options.json:
+        with storage.atomic_path(options.json) as temporary:
+            temporary.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+    if options.manifest:
+        manifest.save(options.manifest, report.entries())
+    print(report.text(options.examples))
+    return 1 if report.serious else 0
+
+
 def _download(options: argparse.Namespace) -> int:
     from flowerlib import data
 
     print(f"{options.name} is complete in {data.download(options.name)}")
+    return 0
+
+
+def _import_old(options: argparse.Namespace) -> int:
+    if options.out.exists():
+        raise InputError(f"{options.out} exists already; choose another name, or remove it.")
+    from flowerlib import legacy
+
+    imported = legacy.read(
+        options.file, backbone=options.backbone, weights=options.weights, names=options.names
+    )
+    imported.classifier.save(options.out)
+    print(f"{options.file}:")
+    for line in imported.found:
+        print(f"  {line}")
+    print("not in the file, so assumed:")
+    for line in imported.assumed:
+        print(f"  {line}")
+    print(f"written to {options.out}: try  flowerlib predict PHOTO --model {options.out}")
     return 0
 
 

@@ -38,6 +38,7 @@ FORMAT = 1  # raise it when the same inputs would give other features
 BATCH_SIZE = {"cpu": 8, "cuda": 256, "mps": 64}
 DECODERS = 2  # threads that open photos while the network computes
 NAMED_PROBLEMS = 5
+SHARD = 1024  # photos in a file of the cache
 
 
 @dataclass
@@ -121,6 +122,14 @@ def extract(
         # Filled in place: a list of small results between large arrays would keep the heap from
         # being used again, and memory would grow with every batch.
         fresh = torch.empty(len(todo), backbone.num_features)
+        keys, stored = list(wanted), 0
+
+        def keep(first: int) -> int:
+            """Puts what was computed since the first so many into the cache."""
+            assert store is not None
+            store.write([keys[number] for number in done[first:]], fresh[done[first:]])
+            return len(done)
+
         try:
             for numbers, values in engine.stream(todo, problems):
                 if engine.precision != precision:  # the check failed: another key in the cache
@@ -135,15 +144,14 @@ def extract(
                     )
                 done += numbers
                 fresh[numbers] = values
+                if store and len(done) - stored >= SHARD:  # a killed run loses only the rest
+                    stored = keep(stored)
                 if progress:
                     progress(len(done), len(todo))
         finally:  # after Ctrl-C as well: what was computed is kept
-            keys, rows = list(wanted), fresh
-            if len(done) < len(todo):
-                keys, rows = [keys[number] for number in done], fresh[done]
-            if store and done:
-                store.write(keys, rows)
-        known |= dict(zip(keys, rows, strict=True))
+            if store and len(done) > stored:
+                keep(stored)
+        known |= {keys[number]: fresh[number] for number in done}
         _refuse_unreadable(problems)
         del engine
         storage.return_memory()  # or the head's memory would come on top of the batches'

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -258,6 +258,32 @@ def _generator(seed: int, epoch: int, index: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
 
 
+def shuffled(count: int, seed: int, epoch: int) -> torch.Tensor:
+    """An order of `count` things, int64 (count,), that follows from (seed, epoch) alone."""
+    import torch
+
+    return torch.randperm(count, generator=_generator(seed, epoch, 0))
+
+
+class Order:
+    """The order in which a loader takes pictures: another one in every pass.
+
+    It follows from `seed` and `epoch`, which each pass raises by one, so that a resumed training
+    sees the batches that it would have seen.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 1
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        order = shuffled(self.count, self.seed, self.epoch)
+        self.epoch += 1
+        yield from order.tolist()
+
+
 def loader(
     photos: Photos,
     transform: Preprocessing | Augmentation | Callable[[Image.Image], Any],
@@ -284,7 +310,7 @@ def loader(
     return DataLoader(
         Views(photos, transform, seed),  # type: ignore[arg-type]
         batch_size=batch_size,
-        shuffle=shuffle,
+        sampler=Order(len(photos), seed) if shuffle else None,
         num_workers=workers,
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator(),  # or it would draw from torch's global one
     )

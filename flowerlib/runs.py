@@ -12,6 +12,7 @@ from flowerlib import storage
 from flowerlib.errors import InputError
 
 RESULTS = "results.json"  # written last: a folder that holds it is a finished run
+STATE = "training.pt"  # of an unfinished training; removed when it is finished
 
 
 def prepare(out: Path, *, force: bool = False) -> None:
@@ -32,7 +33,15 @@ def prepare(out: Path, *, force: bool = False) -> None:
         raise InputError(f"The folder {out} cannot be written to; choose another with --out.")
 
 
-def train(splits: Any, out: Path, *, force: bool = False, say: Any = print, **options: Any) -> dict:
+def train(
+    splits: Any,
+    out: Path,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    say: Any = print,
+    **options: Any,
+) -> dict:
     """Trains on the splits, measures the test set once, and writes everything into a folder.
 
     Writes classifier.safetensors, history.csv, curves.png, confusion.png, sanity.png and, last,
@@ -42,6 +51,8 @@ def train(splits: Any, out: Path, *, force: bool = False, say: Any = print, **op
         splits: `data.Splits`.
         out: the folder.
         force: overwrite a finished run.
+        resume: go on where a run into this folder was stopped; it ends with the same weights as
+            if it had not been. Without it, what was left is removed.
         say: called with each line for the user.
         options: for `train.transfer`.
 
@@ -53,13 +64,20 @@ def train(splits: Any, out: Path, *, force: bool = False, say: Any = print, **op
     """
     import torch
 
-    from flowerlib import metrics, plots
+    from flowerlib import check, metrics, plots
     from flowerlib import train as training
 
     prepare(out, force=force)
     start = time.perf_counter()
     say(splits.describe())
-    classifier = training.transfer(splits, **options)
+    state = out / STATE
+    if not resume:
+        state.unlink(missing_ok=True)
+    elif not state.exists():
+        say(f"nothing to resume in {out}: trained from the start, with the features that are kept")
+    classifier = training.transfer(splits, checkpoint=state, **options)
+    for sentence in check.leaks(splits):
+        say(f"note: {sentence}")
     results = classifier.results
     seconds: dict[str, float] = dict(results["seconds"])
     say(
@@ -120,6 +138,7 @@ def train(splits: Any, out: Path, *, force: bool = False, say: Any = print, **op
     }
     with storage.atomic_path(out / RESULTS) as temporary:
         temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    state.unlink(missing_ok=True)
     return found
 
 

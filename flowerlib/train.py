@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowerlib import features, metrics, models, solvers, storage
+from flowerlib import features, metrics, models, photos, solvers, storage
 from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.errors import InputError
-from flowerlib.photos import join
+from flowerlib.resume import Checkpoint
 from flowerlib.transforms import Preprocessing
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -61,6 +62,7 @@ def fit(
     optimizer: torch.optim.Optimizer | None = None,
     patience: int | None = None,
     report: Callable[[History], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Trains a model in place, and leaves it with the weights of its best epoch, in `eval()`.
 
@@ -75,6 +77,7 @@ def fit(
         optimizer: instead of Adam with `lr`.
         patience: stop when validation loss has not improved for so many epochs; never if None.
         report: called with the history after every epoch, such as `lesson.live()` or `Bar()`.
+        checkpoint: keeps the state after every epoch, and goes on from it where its file is there.
 
     Returns:
         The history; `best_epoch` is the one with the lowest validation loss.
@@ -89,12 +92,12 @@ def fit(
         fused = device.type in ("cpu", "cuda")
         optimizer = torch.optim.Adam(models.trainable(model), lr=lr, fused=fused)
     history = History(epochs)
-    best_loss, best_state = float("inf"), model.state_dict()
-    for epoch in range(1, epochs + 1):
+    best_loss, best_state = float("inf"), copy.deepcopy(model.state_dict())
+    if checkpoint and (kept := checkpoint.load()):
+        best_loss, best_state = _go_on(kept, model, optimizer, history)
+    for epoch in range(len(history.rows) + 1, epochs + 1):
         start = time.perf_counter()
-        views = getattr(train_batches, "dataset", None)
-        if views is not None and hasattr(views, "epoch"):
-            views.epoch = epoch  # other random views in every epoch, the same in every run
+        _start_epoch(train_batches, epoch)
         model.train()
         total, count = 0.0, 0
         for inputs, labels in train_batches:
@@ -123,6 +126,10 @@ def fit(
         if valid_loss < best_loss:
             best_loss, history.best_epoch = valid_loss, epoch
             best_state = copy.deepcopy(model.state_dict())
+        if checkpoint:
+            checkpoint.save(
+                model, best_state, optimizer, history.rows, history.best_epoch, best_loss
+            )
         if report:
             report(history)
         if patience is not None and epoch - history.best_epoch >= patience:
@@ -130,6 +137,27 @@ def fit(
     model.load_state_dict(best_state)
     model.eval()
     return history
+
+
+def _start_epoch(batches: Batches, epoch: int) -> None:
+    """Tells the batches their epoch: order and random views follow from it, in every run."""
+    parts: list[Any] = [batches, getattr(batches, "dataset", 0), getattr(batches, "sampler", 0)]
+    for part in parts:
+        if hasattr(part, "epoch"):
+            part.epoch = epoch
+
+
+def _go_on(
+    kept: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer, history: History
+) -> tuple[float, dict[str, Tensor]]:
+    """Puts model, optimizer, history and random numbers where a checkpoint left them, in place."""
+    model.load_state_dict(kept["model"])
+    optimizer.load_state_dict(kept["optimizer"])
+    history.rows, history.best_epoch = kept["rows"], kept["best_epoch"]
+    torch.set_rng_state(kept["random"])
+    if kept["random_gpu"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(kept["random_gpu"])
+    return kept["best_loss"], kept["best"]
 
 
 @torch.inference_mode()
@@ -165,14 +193,17 @@ def _check_outputs(outputs: Tensor, loss: nn.Module) -> None:
 
 
 class FeatureBatches:
-    """Batches of cached features: gives (values (n, D), labels (n,)), in a new order every pass."""
+    """Batches of cached features: gives (values (n, D), labels (n,)), in a new order every pass.
+
+    The order follows from `seed` and `epoch`, which each pass raises by one.
+    """
 
     def __init__(
         self, values: Tensor, labels: Tensor, batch_size: int = 64, *, shuffle: bool, seed: int = 0
     ) -> None:
         self.values, self.labels = values, labels
         self.batch_size, self.shuffle = batch_size, shuffle
-        self.generator = torch.Generator().manual_seed(seed)
+        self.seed, self.epoch = seed, 1
 
     def __len__(self) -> int:
         return -(-len(self.values) // self.batch_size)
@@ -180,7 +211,8 @@ class FeatureBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.arange(len(self.values))
         if self.shuffle:
-            order = torch.randperm(len(self.values), generator=self.generator)
+            order = photos.shuffled(len(self.values), self.seed, self.epoch)
+        self.epoch += 1
         for batch in order.split(self.batch_size):
             yield self.values[batch], self.labels[batch]
 
@@ -224,6 +256,7 @@ def transfer(
     cache: bool = True,
     report: Callable[[History], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    checkpoint: Path | str | None = None,
 ) -> Classifier:
     """Trains a head on the features of a frozen backbone. The test set is not touched.
 
@@ -240,6 +273,8 @@ def transfer(
         preprocessing: by default what the backbone's weights were trained for.
         device, precision, cache, progress: as in `features.extract`.
         report: called after every epoch of the hidden head.
+        checkpoint: a file that holds the hidden head's state after every epoch; where it is there,
+            training goes on from it. (Features are kept by the cache.)
 
     Returns:
         A classifier; `results` holds valid accuracy, seconds by phase, device and precision, and
@@ -258,7 +293,7 @@ def transfer(
     built = time.perf_counter()
     both = features.extract(  # one pass for train and valid
         backbone,
-        join(splits.train, splits.valid),
+        photos.join(splits.train, splits.valid),
         preprocessing,
         device=device,
         precision=precision,
@@ -284,6 +319,11 @@ def transfer(
     else:
         sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
         _check_settings(sizes, dropout, epochs, lr, batch_size)
+        kept = None
+        if checkpoint:
+            content = values.numpy().tobytes() + labels.numpy().tobytes()
+            given = [list(sizes), dropout, epochs, lr, batch_size, seed, size, num_classes]
+            kept = Checkpoint(checkpoint, [*given, hashlib.sha256(content).hexdigest()])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = models.hidden_head(backbone.num_features, num_classes, sizes, dropout)
@@ -294,6 +334,7 @@ def transfer(
                 epochs=epochs,
                 lr=lr,
                 report=report,
+                checkpoint=kept,
             )
         settings = {"kind": "hidden", "hidden": list(sizes), "dropout": dropout, "epochs": epochs}
         settings |= {"lr": lr, "batch_size": batch_size}

@@ -12,14 +12,14 @@ import pytest
 # Left to right, also within a layer.
 ORDER = (
     ("errors", "storage"),
-    ("images", "transforms", "metrics", "tables"),
+    ("images", "copies", "transforms", "metrics", "tables", "manifest"),
     ("garden",),
     ("photos", "folders", "oxford", "data", "models"),
     ("features",),
     ("artifact", "classifier", "legacy"),
-    ("solvers", "train"),
+    ("solvers", "resume", "train"),
     ("explain", "plots"),
-    ("runs", "doctor", "lesson", "cli"),
+    ("survey", "report", "check", "runs", "doctor", "lesson", "cli"),
 )
 PLACE = {room: place for place, room in enumerate(room for layer in ORDER for room in layer)}
 ONLY_IN = {"matplotlib": {"plots"}, "IPython": {"lesson"}}
