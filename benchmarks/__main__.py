@@ -77,6 +77,13 @@ def garden() -> None:
         run(Path(folder), "garden_random_weights", "garden", "--weights", "none")
 
 
+def garden_seeds() -> None:
+    """What the garden shows, on worlds of five seeds: pixels, scratch, frozen, random weights."""
+    from benchmarks import garden
+
+    write("garden_seeds", {**garden.measure(), "processor": processor()})
+
+
 def agreement() -> None:
     """Prediction, photo by photo, against evaluation on all test photos, in fp32."""
     from flowerlib import data, models, train
@@ -208,6 +215,7 @@ BENCHMARKS = {
     "garden": garden,
     "flowers": flowers,
     "backbones": backbones,
+    "garden_seeds": garden_seeds,
     "agreement": agreement,
     "lessons": real_lessons,
     "table": write_table,

@@ -249,13 +249,14 @@ def main(arguments: list[str] | None = None) -> int:
     BUILD.mkdir(exist_ok=True)
     os.environ["IPYTHONDIR"] = str(BUILD / "ipython")  # no profile or start-up file of the user's
 
+    # A notebook of solutions has its lesson's name, so pages of both would be one file.
     chosen = lessons() if given.action == "run" else lessons() + solutions()
     names = [Path(name).stem for name in given.names]
-    if unknown := set(names) - {source.stem for source in lessons() + solutions()}:
+    if unknown := set(names) - {source.stem for source in chosen}:
         print(f"There is no lesson named {sorted(unknown)[0]} in notebooks/.", file=sys.stderr)
         return 2
     if names:
-        chosen = [source for source in lessons() + solutions() if source.stem in names]
+        chosen = [source for source in chosen if source.stem in names]
     if not chosen:
         print("There are no lessons in notebooks/.", file=sys.stderr)
         return 2
