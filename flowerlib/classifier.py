@@ -18,7 +18,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from flowerlib import artifact, features, images, metrics, models
+from flowerlib import artifact, description, engine, features, images, metrics, models
 from flowerlib.errors import InputError
 from flowerlib.models import Backbone
 from flowerlib.photos import Photos
@@ -107,10 +107,12 @@ class Classifier:
         self.preprocessing = preprocessing
         self.results = dict(results or {})
         self.history: Any = None
-        self._engines: dict[tuple[str, str], features.Engine] = {}
+        self._engines: dict[tuple[str, str], engine.Engine] = {}
         artifact.describe_head(head)  # refuses a head that could not be saved
-        if len(set(self.class_names)) != len(self.class_names):
-            raise InputError("Class names must be unique.")
+        try:
+            description.check_class_names(self.class_names)
+        except ValueError as problem:
+            raise InputError(f"A classifier needs other class names: {problem}.") from None
 
     def __repr__(self) -> str:
         return (
@@ -147,19 +149,15 @@ class Classifier:
         single = isinstance(photos, (str, Path, Image.Image))
         several = [photos] if single else photos
         logits = self.logits(several, device=device, precision=precision)  # type: ignore[arg-type]
-        best = logits.softmax(1).topk(top_k)
-        answers = [
-            Prediction(
-                _name_of(several, index),
-                tuple(self.class_names[label] for label in labels),
-                tuple(shares),
-                logits[index],
-            )
-            for index, (shares, labels) in enumerate(
-                zip(best.values.tolist(), best.indices.tolist(), strict=True)
-            )
-        ]
+        names = [_name_of(several, index) for index in range(len(logits))]
+        answers = [self.answer(*each, top_k) for each in zip(names, logits, strict=True)]
         return answers[0] if single else answers
+
+    def answer(self, name: str, logits: Tensor, top_k: int) -> Prediction:
+        """The `top_k` most probable classes of one photo, from its logits float32 (C,)."""
+        best = logits.softmax(0).topk(top_k)
+        classes = tuple(self.class_names[label] for label in best.indices.tolist())
+        return Prediction(name, classes, tuple(best.values.tolist()), logits)
 
     def logits(
         self,
@@ -175,9 +173,9 @@ class Classifier:
         """
         if not isinstance(photos, Photos):
             photos = _Given(photos)
-        key = (features.choose_device(device), precision)
+        key = (engine.choose_device(device), precision)
         if key not in self._engines:
-            self._engines[key] = features.Engine(
+            self._engines[key] = engine.Engine(
                 self.backbone, self.preprocessing, device=device, precision=precision
             )
         problems: list[images.PhotoError] = []

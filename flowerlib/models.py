@@ -9,6 +9,7 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 import re
@@ -20,7 +21,9 @@ from typing import Any, TypeVar, cast
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from flowerlib import downloads
 from flowerlib.errors import InputError
 from flowerlib.transforms import Preprocessing
 
@@ -64,6 +67,9 @@ def names() -> list[str]:
 
 M = TypeVar("M", bound=nn.Module)
 
+# Sides of the images, as factors of the usual one, largest first.
+EFFORTS = {"quick": (5 / 7,), "standard": (1.0,), "best": (9 / 7, 8 / 7, 1.0)}
+
 
 class Backbone(nn.Module):
     """A network without its last layer: images (N, 3, H, W) → features (N, num_features).
@@ -82,6 +88,10 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.body(images).flatten(1)
+
+    def width(self, preprocessing: Preprocessing) -> int:
+        """How many features a photo gets: `num_features` for each size that it is seen at."""
+        return self.num_features * (1 + len(preprocessing.smaller))
 
     def digest(self) -> str:
         """SHA-256 over the names, shapes and bytes of all parameters and buffers."""
@@ -133,7 +143,7 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
 
     Args:
         name: one of `names()`.
-        weights: "imagenet" (torchvision downloads them once), "small" (the project's own, for the
+        weights: "imagenet" (torchvision's, downloaded once), "small" (the project's own, for the
             backbones in `SMALL`), "none" (random, decided by `seed`), or the path of a file: a
             safetensors file or a saved state dict, with or without the classifier's entries.
         seed: of the random weights.
@@ -152,27 +162,49 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
         raise InputError(f'"small" weights exist for {" and ".join(SMALL)}, not for {name}.')
     if weights == "imagenet" and name in SMALL:
         raise InputError(f'{name} has no ImageNet weights; use weights "small" or "none".')
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        body = _imagenet(name) if weights == "imagenet" else _random(name)
+    if weights == "none":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            body = _random(name)
+    else:
+        body = _on_meta(name)
     head_keys, num_features = _cut(body, name)
-    if weights == "small":
+    if weights == "imagenet":
+        load_weights(body, imagenet_file(name), head_keys, name)
+    elif weights == "small":
         load_weights(body, SMALL_WEIGHTS / f"{name}.safetensors", head_keys, name)
-    elif weights not in ("imagenet", "none"):
+    elif weights != "none":
         load_weights(body, Path(weights), head_keys, name)
         weights = Path(weights).name
     return Backbone(name, body, num_features, str(weights))
 
 
+class _EmptyOnMeta(TorchFunctionMode):
+    """Inside it, `torch.empty`, from which layers make their weights, takes no memory."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        options = kwargs or {}
+        if func is torch.empty:
+            options = {**options, "device": "meta"}
+        return func(*args, **options)
+
+
 def architecture(name: str) -> Backbone:
     """An empty backbone of that name on torch's "meta" device: shapes, but no values."""
-    try:
-        with torch.device("meta"):
-            body = _random(name)
-    except NotImplementedError:  # regnets compute their widths with tensors, which need values
-        body = _random(name).to("meta")
+    body = _on_meta(name)
     _, num_features = _cut(body, name)
     return Backbone(name, body, num_features, "none")
+
+
+def _on_meta(name: str) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return _random(name)
+    except NotImplementedError:  # regnets compute their widths with tensors, which need values
+        with _EmptyOnMeta():
+            return _random(name).to("meta")
 
 
 def _random(name: str) -> nn.Module:
@@ -189,19 +221,27 @@ def _random(name: str) -> nn.Module:
     return torchvision.models.get_model(name, weights=None, **options)
 
 
-def _imagenet(name: str) -> nn.Module:
+def imagenet_file(name: str) -> Path:
+    """The file of a network's ImageNet weights in torch's folder, downloaded where it is not there.
+
+    torchvision's names end with the first digits of the file's SHA-256, which are checked each
+    time: a damaged file is fetched anew.
+
+    Raises:
+        InputError: the weights cannot be had.
+    """
+    url = imagenet_entry(name).url
+    file = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[1])
+    digits = file.stem.rsplit("-", 1)[1]
     try:
-        network = name.removesuffix(BEFORE_CLASSIFIER)
-        model = torchvision.models.get_model(network, weights=imagenet_entry(name))
-    except Exception as problem:  # URLError, OSError, RuntimeError for a wrong digest
+        with downloads.bar(file.name) as progress:
+            return downloads.fetch(url, file, sha256=digits, progress=progress)
+    except InputError as problem:
+        told = str(problem).removesuffix(".")
         raise InputError(
-            f"ImageNet weights of {name} could not be had ({problem}); give a weights file, or use "
+            f"ImageNet weights of {name} could not be had: {told}; or use "
             "--backbone small_densenet --weights small, which needs no download."
         ) from None
-    if name in ("googlenet", "inception_v3"):
-        model.aux_logits = False
-        model.aux1 = model.aux2 = model.AuxLogits = None
-    return model
 
 
 def imagenet_entry(name: str) -> Any:
@@ -216,8 +256,39 @@ def imagenet_entry(name: str) -> Any:
     return min(entries, key=lambda entry: entry.transforms().crop_size[0])
 
 
-def default_preprocessing(backbone: Backbone) -> Preprocessing:
-    """The evaluation preprocessing that the backbone's weights were trained for."""
+def default_preprocessing(backbone: Backbone, effort: str = "standard") -> Preprocessing:
+    """The evaluation preprocessing for a backbone.
+
+    Args:
+        backbone: from `backbone`.
+        effort: "standard", what its weights were trained for; "quick", five sevenths of the pixels
+            a side, which halves the work; "best", each photo at two larger sizes and that one.
+
+    Raises:
+        InputError: the effort is unknown, or the network takes images of one size only.
+
+    Source of the sizes: results/frontier.json.
+    """
+    if effort not in EFFORTS:
+        raise InputError(f'effort must be one of {", ".join(EFFORTS)}, not "{effort}".')
+    usual = _trained_for(backbone)
+    if effort == "standard":
+        return usual
+    largest, *smaller = (usual.scaled(factor) for factor in EFFORTS[effort])
+    sizes = tuple(view.crop for view in smaller)
+    chosen = dataclasses.replace(largest, smaller=sizes)
+    empty = architecture(backbone.name).eval()
+    for side in (chosen.crop, *sizes):
+        try:
+            empty(torch.empty(1, 3, side, side, device="meta"))
+        except Exception:  # each network has its own way to say no
+            raise InputError(
+                f'{backbone.name} does not take images of {side} pixels; use the effort "standard".'
+            ) from None
+    return chosen
+
+
+def _trained_for(backbone: Backbone) -> Preprocessing:
     if backbone.name in INPUT_SIZES:
         resize, crop = INPUT_SIZES[backbone.name]
         return Preprocessing(resize=resize, crop=crop)
@@ -263,6 +334,9 @@ def _cut(body: nn.Module, name: str) -> tuple[tuple[str, ...], int]:
 def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: str) -> None:
     """Fills a cut network from a file; every entry must fit, the classifier's may be missing.
 
+    A network on the meta device gets memory here, so that two copies of its weights, the file's and
+    its own, are all that is needed.
+
     Raises:
         InputError: the file cannot be read, or belongs to another network; differences are named.
     """
@@ -285,9 +359,23 @@ def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: 
         told += [f"{len(shapes)} of another shape ({shapes[0]})"] if shapes else []
         raise InputError(f"{file} does not hold weights of {name}: {', '.join(told)}.")
     for key, value in given.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        if not is_finite(value):
             raise InputError(f"{file}: {key} holds values that are not finite; get the file again.")
+    if any(value.is_meta for value in wanted.values()):
+        body.to_empty(device="cpu")
+        # Old files do not count batches: it begins anew, as in a new network.
+        given = {
+            key: torch.zeros_like(value)
+            for key, value in body.state_dict().items()
+            if key.endswith("num_batches_tracked")
+        } | given
     body.load_state_dict(given, strict=False)
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether no number is NaN or infinite; looked at in pieces, since `isfinite` needs memory."""
+    pieces = value.reshape(-1).split(1 << 20) if value.is_floating_point() else ()
+    return all(bool(torch.isfinite(piece).all()) for piece in pieces)
 
 
 def _is_spare(key: str, wanted: dict[str, Tensor]) -> bool:

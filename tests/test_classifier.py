@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import lzma
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +19,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from flowerlib import data, models, storage, train
+from flowerlib import data, description, models, storage, train
 from flowerlib.artifact import build_head, describe_head
 from flowerlib.classifier import UNSTEADY, Classifier
+from flowerlib.description import head_arrays
 from flowerlib.errors import InputError
 from flowerlib.transforms import Preprocessing
+from tests.samples import make
+from tests.torture._memory import growth
 
 EXACT = {"precision": "fp32", "device": "cpu"}
 
@@ -166,11 +172,11 @@ def test_saving_is_all_or_nothing(
     target = tmp_path / "c.safetensors"
     target.write_bytes(saved.read_bytes())
 
-    def full(tensors: dict, path: Path, metadata: dict) -> None:
+    def full(path: Path, arrays: dict, metadata: dict) -> None:
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("flowerlib.artifact.save_file", full)
+    monkeypatch.setattr("flowerlib.tensorfile.write", full)
     with pytest.raises(InputError, match="Cannot write .*No space left on device"):
         classifier.save(target)
     assert target.read_bytes() == saved.read_bytes()
@@ -179,15 +185,53 @@ def test_saving_is_all_or_nothing(
         classifier.save(tmp_path / "none" / "c.safetensors")
 
 
+def test_a_kill_while_saving_leaves_the_old_file(tmp_path: Path, saved: Path) -> None:
+    """A process dies right before the new file gets its name; what it leaves does no harm."""
+    target = tmp_path / "c.safetensors"
+    target.write_bytes(saved.read_bytes())
+    program = (
+        "import os, signal, sys; from tests.samples import make\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "make.classifier().save(sys.argv[1])"
+    )
+    found = subprocess.run([sys.executable, "-c", program, target], cwd=Path(__file__).parents[1])
+    assert found.returncode == -signal.SIGKILL
+    (leftover,) = [path for path in tmp_path.iterdir() if path != target]
+    assert leftover.name.startswith(".c.safetensors.") and leftover.suffix == ".part"
+    assert target.read_bytes() == saved.read_bytes()
+    made = make.classifier()
+    made.save(target)
+    assert Classifier.load(target).class_names == made.class_names
+
+
+def test_a_network_is_described_without_the_memory_for_its_weights() -> None:
+    with growth() as grown:
+        models.architecture("regnet_y_128gf")  # of 2.6 GB
+    if grown.bytes < 0:
+        pytest.skip("this system does not tell how much memory was used")
+    assert grown.bytes < 200 << 20
+
+
 # ---------------------------------------------------------------------------------- damaged files
 
 Tensors = dict[str, Tensor]
 
 
 def parts_of(file: Path) -> tuple[Tensors, dict]:
+    """Through the safetensors library, which must be able to read the file as well."""
     with safe_open(file, framework="pt") as opened:
         tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         return tensors, json.loads(opened.metadata()["flowerlib"])
+
+
+def rewrite(file: Path, tensors: Tensors, fields: dict, signed: bool = True) -> None:
+    """Writes the file anew with the safetensors library, and with digests that fit if `signed`."""
+    if signed:
+        fields["tensors"] = {k: sha256(v.numpy().tobytes()).hexdigest() for k, v in tensors.items()}
+        fields.pop("digest", None)
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        fields["digest"] = sha256(text.encode()).hexdigest()
+    save_file(tensors, file, metadata={"flowerlib": json.dumps(fields)})
 
 
 def first_weight(tensors: Tensors) -> str:
@@ -223,39 +267,60 @@ def change(**entries: object) -> Callable[[Tensors, dict], None]:
 
 
 LINEAR = {"layer": "linear", "inputs": 2, "outputs": 4}
+PIXELS = Preprocessing().to_dict()
 DAMAGES = {
     "newer": (change(format_version=99), "was written in format 99, which is newer"),
     "another format": (change(format="cake"), "not a flowerlib classifier"),
-    "no version": (change(format_version=None), "not a flowerlib classifier"),
-    "missing tensor": (drop, "its backbone lacks tensor .*conv0.weight"),
-    "NaN": (poison, "tensor head.0.bias holds values not finite"),
-    "shape": (reshape, "tensor head.0.bias has the wrong shape or type"),
-    "type": (retype, "tensor head.0.bias has the wrong shape or type"),
-    "unknown tensor": (add, "unknown tensor surprise"),
-    "unknown tensor in head": (add_to_head, "its head has the unknown tensor 9.weight"),
+    "no version": (change(format_version=None), "its format and format_version are garbled"),
+    "version true": (change(format_version=True), "its format and format_version are garbled"),
+    "format 1 with digests": (change(format_version=1), "it has the unknown '(tensors|digest)'"),
+    "missing tensor": (drop, "lacks tensor 'backbone.features.conv0.weight'"),
+    "NaN": (poison, "tensor 'head.0.bias' holds values not finite"),
+    "shape": (reshape, "tensor 'head.0.bias' has the wrong shape or type"),
+    "type": (retype, "tensor 'head.0.bias' has the wrong shape or type"),
+    "unknown tensor": (add, "the unknown tensor 'surprise'"),
+    "unknown tensor in head": (add_to_head, "it has the unknown tensor 'head.9.weight'"),
     "one name less": (change(class_names=["a", "b", "c"]), "3 class names for 4 outputs"),
-    "one name twice": (change(class_names=["a", "b", "c", "c"]), "same name|unique"),
+    "one name twice": (change(class_names=["a", "b", "c", "c"]), "same name, 'c'"),
     "a number for a name": (change(class_names=["a", "b", "c", 4]), "a class name is not a text"),
-    "no names": (change(class_names=None), "is damaged"),
-    "unknown backbone": (change(backbone={"name": "x", "weights": "none"}), 'the backbone "x"'),
-    "no backbone": (change(backbone={}), "lacks or garbles 'name'"),
+    "an empty name": (change(class_names=["a", "b", "c", " "]), "a class name is empty"),
+    "a long name": (change(class_names=["a", "b", "c", "d" * 9999]), "has 9,999 characters"),
+    "a terminal's command": (change(class_names=["a", "b", "c", "\x1b[2J"]), "cannot be shown"),
+    "half a character": (change(class_names=["a", "b", "c", "\ud800"]), "cannot be shown"),
+    "no names": (change(class_names=None), "its class names are no list"),
+    "unknown backbone": (change(backbone={"name": "x", "weights": "none"}), "the backbone 'x'"),
+    "no backbone": (change(backbone={}), "its backbone lacks 'name'"),
     "other backbone": (change(backbone={"name": "small_resnet", "weights": "none"}), "is damaged"),
-    "no head": (change(head=[]), "with a linear one"),
-    "unknown layer": (change(head=[LINEAR, {"layer": "exec"}]), "unknown layer"),
-    "garbled head": (change(head=[LINEAR | {"inputs": "two"}]), "is damaged"),
-    "negative head": (change(head=[LINEAR | {"inputs": -2}]), "is damaged"),
-    "garbled results": (change(results=[1]), "is damaged"),
+    "no head": (change(head=[]), "no list of 1 to 100 layers"),
+    "no linear layer": (change(head=[{"layer": "relu"}]), "no linear layer"),
+    "a million layers": (change(head=[{"layer": "relu"}] * 30_000), "no list of 1 to 100 layers"),
+    "unknown layer": (change(head=[LINEAR, {"layer": "exec"}]), "unknown layer 'exec'"),
+    "garbled head": (change(head=[LINEAR | {"inputs": "two"}]), "has inputs 'two'"),
+    "negative head": (change(head=[LINEAR | {"inputs": -2}]), "has inputs -2"),
+    "giant head": (change(head=[LINEAR | {"outputs": 2**40}]), "has outputs 1099511627776"),
+    "true outputs": (change(head=[LINEAR | {"outputs": True}]), "has outputs True"),
+    "other layers": (change(head=[LINEAR, LINEAR | {"inputs": 3}]), "do not fit each other"),
+    "other head": (change(head=[LINEAR]), "its head does not fit its backbone"),
+    "dropout of 2": (change(head=[LINEAR, {"layer": "dropout", "p": 2}]), "has p 2"),
+    "garbled results": (change(results=[1]), "its results are no JSON object"),
+    "garbled versions": (change(versions={"flowerlib": "1", "torch": 2}), "its versions"),
+    "one more field": (change(code="import os"), "it has the unknown 'code'"),
     "garbled preprocessing": (change(preprocessing={"resize": 96}), "exactly the fields"),
+    "true pixels": (change(preprocessing=PIXELS | {"crop": True}), "whole numbers"),
+    "many pixels": (change(preprocessing=PIXELS | {"resize": 5000}), "between 1 and 4096"),
+    "no spread": (change(preprocessing=PIXELS | {"std": [1, 1, 0]}), "at least 1e-6"),
+    "texts as means": (change(preprocessing=PIXELS | {"mean": "123"}), "three numbers"),
+    "huge means": (change(preprocessing=PIXELS | {"mean": [0, 0, 10**400]}), "none above 1e6"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_refused(tmp_path: Path, saved: Path, damage: str) -> None:
-    tensors, description = parts_of(saved)
+    tensors, fields = parts_of(saved)
     spoil, message = DAMAGES[damage]
-    spoil(tensors, description)
+    spoil(tensors, fields)
     file = tmp_path / "c.safetensors"
-    save_file(tensors, file, metadata={"flowerlib": json.dumps(description)})
+    rewrite(file, tensors, fields)
     with pytest.raises(InputError, match=message) as problem:
         Classifier.load(file)
     assert "\n" not in str(problem.value)
@@ -265,12 +330,161 @@ def test_layers_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> None:
     backbone = models.backbone("small_resnet", "none")
     head = models.hidden_head(backbone.num_features, 2, (8,))
     Classifier(backbone, head, ("a", "b"), Preprocessing(64, 64)).save(tmp_path / "c.safetensors")
-    tensors, description = parts_of(tmp_path / "c.safetensors")
-    description["head"][3]["inputs"] = 9
+    tensors, fields = parts_of(tmp_path / "c.safetensors")
+    fields["head"][3]["inputs"] = 9
     tensors["head.3.weight"] = torch.zeros(2, 9)
-    save_file(tensors, tmp_path / "c.safetensors", {"flowerlib": json.dumps(description)})
-    with pytest.raises(InputError, match="its head does not fit"):
+    rewrite(tmp_path / "c.safetensors", tensors, fields)
+    with pytest.raises(InputError, match="do not fit each other"):
         Classifier.load(tmp_path / "c.safetensors")
+
+
+def one_bit(tensors: Tensors, _: dict) -> None:
+    tensors["head.0.bias"].view(torch.int32)[0] ^= 1
+
+
+def swap(tensors: Tensors, _: dict) -> None:
+    first, second = [key for key in tensors if key.endswith("norm5.weight")], "norm5.bias"
+    other = first[0].replace("norm5.weight", second)
+    tensors[first[0]], tensors[other] = tensors[other], tensors[first[0]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (one_bit, "tensor 'head.0.bias' does not match its digest"),
+        (swap, "does not match its digest"),
+        (change(class_names=["daisy", "iris", "lily", "Rose"]), "its description does not match"),
+        (change(preprocessing=PIXELS), "its description does not match"),
+        (change(results={"accuracy": 1.0}), "its description does not match"),
+        (change(digest="0" * 64), "its description does not match"),
+        (change(tensors={}), "its description does not match"),
+    ],
+)
+def test_what_changed_after_saving_is_noticed(
+    tmp_path: Path, saved: Path, spoil: Callable, message: str
+) -> None:
+    tensors, fields = parts_of(saved)
+    spoil(tensors, fields)
+    rewrite(tmp_path / "c.safetensors", tensors, fields, signed=False)
+    with pytest.raises(InputError, match=message):
+        Classifier.load(tmp_path / "c.safetensors")
+
+
+def test_the_safetensors_library_reads_the_file(saved: Path, classifier: Classifier) -> None:
+    tensors, fields = parts_of(saved)
+    for key, value in classifier.backbone.body.state_dict().items():
+        assert torch.equal(tensors[f"backbone.{key}"], value)
+        assert fields["tensors"][f"backbone.{key}"] == sha256(value.numpy().tobytes()).hexdigest()
+    assert fields["format_version"] == description.FORMAT_VERSION
+
+
+def test_what_the_safetensors_library_writes_is_read(tmp_path: Path, saved: Path) -> None:
+    tensors, fields = parts_of(saved)
+    rewrite(tmp_path / "c.safetensors", tensors, fields)
+    again = Classifier.load(tmp_path / "c.safetensors")
+    assert again.backbone.digest() == Classifier.load(saved).backbone.digest()
+
+
+@pytest.mark.parametrize("version", range(1, description.FORMAT_VERSION + 1))
+def test_every_format_so_far_is_read_for_ever(tmp_path: Path, version: int) -> None:
+    """The samples were written when the format was new; see tests/samples/make.py."""
+    sample = Path(__file__).with_name("samples") / f"classifier_format_{version}"
+    file = tmp_path / "sample.safetensors"
+    file.write_bytes(lzma.decompress(sample.with_suffix(".safetensors.xz").read_bytes()))
+    answer = json.loads(sample.with_suffix(".json").read_text(encoding="utf-8"))
+    found, made = Classifier.load(file), make.classifier()
+    assert found.class_names == make.CLASS_NAMES
+    assert (found.preprocessing, found.results) == (made.preprocessing, made.results)
+    assert found.backbone.digest() == answer["digest"] == made.backbone.digest()
+    assert describe_head(found.head) == describe_head(made.head)
+    for key, value in made.head.state_dict().items():
+        assert torch.equal(found.head.state_dict()[key], value)
+    logits = found.logits([make.picture()], **EXACT)[0]
+    assert torch.allclose(logits, torch.tensor(answer["logits"]), atol=1e-4)
+    # Written again it is of the newest format, and still the same.
+    again = Classifier.load(found.save(tmp_path / "again.safetensors"))
+    assert torch.equal(again.logits([make.picture()], **EXACT)[0], logits)
+
+
+def test_equal_classifiers_give_equal_bytes(tmp_path: Path, saved: Path) -> None:
+    again = Classifier.load(saved).save(tmp_path / "again.safetensors")
+    assert again.read_bytes() == saved.read_bytes()
+
+
+def test_the_head_is_read_without_torch(tmp_path: Path, saved: Path) -> None:
+    """In a process that never loads torch: logits = features @ W.T + b."""
+    features = np.random.default_rng(0).normal(size=(3, Classifier.load(saved).head[0].in_features))
+    np.save(tmp_path / "features.npy", features.astype(np.float32))
+    program = (
+        "import sys, numpy as np; from flowerlib.description import head_arrays\n"
+        "[(W, b)] = head_arrays(sys.argv[1])\n"
+        "np.save('logits.npy', np.load('features.npy') @ W.T + b)\n"
+        "print('torch' in sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, saved], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert found.stdout.strip() == "False", found.stderr
+    expected = Classifier.load(saved).decide(torch.from_numpy(features).float()).numpy()
+    assert np.allclose(np.load(tmp_path / "logits.npy"), expected, atol=1e-4)
+
+
+def test_a_hidden_head_is_read_without_torch(tmp_path: Path) -> None:
+    made = make.classifier()
+    (w, b), (last_w, last_b) = head_arrays(made.save(tmp_path / "c.safetensors"))
+    features = np.linspace(-1, 1, w.shape[1], dtype=np.float32)
+    logits = np.maximum(features @ w.T + b, 0) @ last_w.T + last_b
+    expected = made.decide(torch.from_numpy(features)[None])[0].exp()
+    assert np.allclose(np.exp(logits) / np.exp(logits).sum(), expected, atol=1e-5)
+    content = bytearray((tmp_path / "c.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "c.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match="does not match its digest"):
+        [head_arrays(tmp_path / "c.safetensors"), Classifier.load(tmp_path / "c.safetensors")]
+    with pytest.raises(InputError, match=r"none\.safetensors cannot be read"):
+        head_arrays(tmp_path / "none.safetensors")
+
+
+def infinite(made: Classifier) -> None:
+    made.head[0].bias[0] = float("inf")
+
+
+def unwritable_results(made: Classifier) -> None:
+    made.results["loss"] = float("nan")
+
+
+def half(made: Classifier) -> None:
+    made.backbone.body.half()
+
+
+def renamed(made: Classifier) -> None:
+    made.backbone.name = "small_resnet below"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (infinite, "its tensor head.0.bias holds values not finite"),
+        (unwritable_results, "its results cannot be written as JSON"),
+        (half, "its tensors are not those of small_resnet"),
+        (renamed, "which is not in models.names"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_saved(
+    tmp_path: Path, spoil: Callable, message: str
+) -> None:
+    made = make.classifier()
+    spoil(made)
+    with pytest.raises(InputError, match=f"cannot be saved to .*{message}"):
+        made.save(tmp_path / "c.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("names", [(), ("a", ""), ("a", "a"), ("a", "b\n"), ("a", 1)])
+def test_class_names_are_checked_at_once(names: tuple) -> None:
+    made = make.classifier()
+    with pytest.raises(InputError, match="A classifier needs other class names"):
+        Classifier(made.backbone, made.head, names, made.preprocessing)
 
 
 @pytest.mark.parametrize("share", [0, 0.0001, 0.01, 0.5, 0.999])

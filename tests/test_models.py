@@ -154,17 +154,7 @@ def test_small_networks_stay_frozen(name: str) -> None:
     replace_head_and_freeze(models.backbone(name, "none"))
 
 
-HUGE = ("regnet_y_128gf", "regnet_y_32gf", "regnet_x_32gf", "regnet_y_16gf", "regnet_x_16gf")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        # Regnets cannot be built without memory; the largest take seconds.
-        pytest.param(name, marks=pytest.mark.slow) if name in HUGE else name
-        for name in models.names()
-    ],
-)
+@pytest.mark.parametrize("name", models.names())
 def test_every_architecture_fits_its_preprocessing(name: str) -> None:
     backbone = models.architecture(name)
     # What a classifier's file restores is the state dict: nothing may live beside it.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from flowerlib.errors import InputError
 from flowerlib.legacy.pickles import StandIn
-from flowerlib.models import modern_key
+from flowerlib.models import is_finite, modern_key
 
 MAX_MODULES = 10_000
 # Old torchvision pooled with a fixed window where today's adapts to the size; at 224 pixels they
@@ -135,9 +135,7 @@ def as_float32(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], set[str]]:
     found, converted = {}, set()
     for name, value in state.items():
         if value.is_floating_point():
-            # In pieces: isfinite takes several times the memory of what it looks at.
-            pieces = value.reshape(-1).split(1 << 20)
-            if not all(bool(torch.isfinite(piece).all()) for piece in pieces):
+            if not is_finite(value):
                 raise InputError(f"its tensor {name!a:.80} holds values that are not finite")
             if value.dtype != torch.float32:
                 converted.add(str(value.dtype).removeprefix("torch."))
