@@ -43,8 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"flowerlib: {doctor.import_problem(problem)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        hint = "; add --resume to go on" if options.run is _train else ""
-        print(f"flowerlib: stopped; features computed so far are kept{hint}.", file=sys.stderr)
+        kept = "features computed so far are kept"
+        if options.run is _train:
+            kept += "; add --resume to go on"
+        elif options.run is _download:
+            kept = "what has arrived is kept; run the same again to go on"
+        print(f"flowerlib: stopped; {kept}.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         sys.stderr.close()
@@ -69,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
     train.add_argument("--backbone", metavar="NAME", help="default: densenet121, or small_densenet")
     train.add_argument("--weights", metavar="imagenet|small|none|FILE", help="of the backbone")
+    train.add_argument("--effort", choices=("quick", "standard", "best"), default="standard")
     train.add_argument("--head", choices=("linear", "hidden"), default="linear")
     train.add_argument("--hidden", type=_positive, nargs="+", default=[512], metavar="N")
     train.add_argument("--dropout", type=_share, default=0.2, metavar="P")
@@ -107,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--examples", type=_positive, default=5, metavar="N", help="a section (5)")
 
     download = add("download", _download, "fetch a named data set, checked against its digest")
-    download.add_argument("name", choices=("flowers",))
+    download.add_argument("name", metavar="flowers|cifar10", help="goes on where it was stopped")
     old = add("import-old", _import_old, "turn an old torch.save checkpoint into a classifier file")
     old.add_argument("file", type=Path, metavar="FILE", help="nothing in it is run")
     old.add_argument("--out", type=Path, required=True, metavar="NEW.safetensors")
@@ -184,6 +189,7 @@ def _train_into(options: argparse.Namespace, start: float) -> int:
             epochs=options.epochs,
             lr=options.lr,
             batch_size=options.batch_size,
+            effort=options.effort,
             seed=options.seed,
             device=options.device,
             precision=options.precision,

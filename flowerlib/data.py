@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowerlib import folders, oxford
+from flowerlib import cifar, description, folders, oxford
 from flowerlib import garden as _garden
 from flowerlib.errors import InputError
 from flowerlib.photos import Photos, Splits
@@ -26,6 +26,15 @@ FOLDERS = {
     "dogs_vs_cats": ("dogs_vs_cats", "dogscats"),
     "cifar10": ("cifar10",),
     "beds_and_sofas": ("beds_and_sofas", "bed_sofa"),
+}
+
+DOWNLOADS = ("flowers", "cifar10")
+BY_HAND = {
+    "dogs_vs_cats": "Kaggle (Dogs vs. Cats) and Microsoft (Kaggle Cats and Dogs Dataset) give the "
+    "photos to those who accept their terms; put them into "
+    "dogs_vs_cats/{train,valid,test}/{cats,dogs}/",
+    "beds_and_sofas": "there is no published set; put photos of beds and sofas into "
+    "beds_and_sofas/{learn,test}/{bed,sofa}/",
 }
 
 
@@ -160,7 +169,7 @@ def _real_folder(name: str, world: str) -> Path | None:
     folder = None if world == "garden" else find(name)
     if folder is None and world == "real":
         inside = FOLDERS[name][0]
-        fetch = "run `flowerlib download flowers`, or " if name == "flowers" else ""
+        fetch = f"run `flowerlib download {name}`, or " if name in DOWNLOADS else ""
         raise InputError(
             f"The photos of {name} were not found in {_searched()}; {fetch}"
             f"point FLOWERLIB_DATA at the folder that holds {inside}/."
@@ -195,25 +204,33 @@ def _searched() -> str:
 
 
 def download(name: str) -> Path:
-    """Fetches a named data set into `home()`, checked against its published digests.
+    """Fetches a named data set into `home()`, checked against its published digest and by count.
+
+    What is there and whole is not fetched again; a broken download goes on where it stopped.
+
+    Args:
+        name: "flowers" or "cifar10"; of the others it says where their photos come from.
+
+    Returns:
+        The folder that holds the photos.
 
     Raises:
         InputError: the name is unknown, or the download failed or is incomplete.
     """
-    if name != "flowers":
-        raise InputError(f'No data set "{name}" can be downloaded; known: flowers.')
-    from torchvision.datasets import Flowers102
-
-    root = home()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        Flowers102(str(root), download=True)
-    except Exception as problem:  # URLError, RuntimeError for a wrong digest, OSError, ...
-        raise InputError(
-            f"The flower photos could not be downloaded to {root}: {problem}."
-        ) from None
-    oxford.flowers(root / "flowers-102", "official")  # complete, or it says what is missing
-    return root / "flowers-102"
+    if name in BY_HAND:
+        raise InputError(f"{name} cannot be downloaded by a command: {BY_HAND[name]}.")
+    if name == "cifar10":
+        return cifar.download(home())
+    if name == "flowers":
+        folders = [home() / inside for inside in FOLDERS[name]]
+        folder = next((folder for folder in folders if folder.is_dir()), folders[-1])
+        if folder.name == "flowers" and (lacking := oxford.lack(folder)):
+            # Somebody put these photos there by hand, so they are not replaced.
+            raise InputError(f"{folder} {lacking}; move it away and run this again.")
+        return oxford.download(home(), folder)
+    raise InputError(
+        f'No data set "{name}" can be downloaded; known: {", ".join(sorted(DOWNLOADS))}.'
+    )
 
 
 def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
@@ -255,6 +272,10 @@ def _splits(
     names = sorted(train, key=folders.natural)
     readable = folders.readable_names(root, names)
     class_names = tuple(readable[name] for name in names)
+    try:  # now, not when a trained classifier cannot be saved
+        description.check_class_names(class_names)
+    except ValueError as problem:
+        raise InputError(f"{root}: {problem}; rename the class.") from None
 
     def photos(classes: dict[str, list[Path]]) -> Photos:
         paths = [path for name in names for path in classes[name]]

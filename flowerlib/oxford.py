@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from flowerlib import archives, downloads, matlab
 from flowerlib.errors import InputError
 from flowerlib.photos import Photos, Splits
 
 TOTAL = 8189
+URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
+ARCHIVE, ARCHIVE_SIZE = "102flowers.tgz", 344_862_509
+MD5 = {  # as published; torchvision's Flowers102 has the same
+    ARCHIVE: "52808999861908f626f3c1f4e79d11fa",
+    "imagelabels.mat": "e0620be6f572b9609742df49c70aed4d",
+    "setid.mat": "a5357ecc9cb78c4bef273ce3793fc85c",
+}
 
 
 def facts() -> dict:
@@ -30,12 +38,9 @@ def flowers(folder: Path, split: str) -> Splits:
         for first, last, label in known["runs"]
         for number in range(first, last + 1)
     }
-    paths = {int(path.stem[6:]): path for path in folder.rglob("image_?????.jpg")}
-    if set(paths) != set(label_of):
-        raise InputError(
-            f"{folder} holds {len(paths):,} of the {TOTAL:,} flower photos; remove it and "
-            "run `flowerlib download flowers` again."
-        )
+    paths = _photos(folder)
+    if lacking := lack(folder):
+        raise InputError(f"{folder} {lacking}; remove it and run `flowerlib download flowers`.")
     valid, test = set(known["udacity_valid"]), set(known["udacity_test"])
     train = set(label_of) - valid - test
     if split == "official":
@@ -56,14 +61,44 @@ def _official_split(folder: Path) -> tuple[set[int], set[int], set[int]]:
             f"The official split needs {file}, which comes with `flowerlib download flowers`; "
             "use the udacity split, or put it there."
         )
+    ids = matlab.numbers(file)
     try:
-        from scipy.io import loadmat
-    except ImportError:
-        raise InputError(
-            "The official split is stored in a MATLAB file; install scipy to read it."
-        ) from None
-    ids = loadmat(file)
-    first, second, third = (
-        {int(i) for i in ids[key].ravel()} for key in ("trnid", "valid", "tstid")
-    )
+        first, second, third = ({int(i) for i in ids[key]} for key in ("trnid", "valid", "tstid"))
+    except KeyError as problem:
+        raise InputError(f"{file} lacks the list {problem}; remove it and get it again.") from None
     return first, second, third
+
+
+def download(root: Path, folder: Path) -> Path:
+    """Brings the photos and Oxford's lists to `folder`; what is there and right is not fetched.
+
+    Args:
+        root: where the archive is put, or found.
+        folder: gets jpg/image_XXXXX.jpg, imagelabels.mat and setid.mat, as torchvision has them.
+
+    Raises:
+        InputError: a file cannot be had, is not the published one, or cannot be written.
+    """
+    if not folder.is_dir() or lack(folder) is not None:
+        archive = folder / ARCHIVE  # where torchvision puts it
+        if not archive.is_file():
+            archive = root / ARCHIVE
+        with downloads.bar(ARCHIVE) as progress:
+            downloads.fetch(
+                URL + ARCHIVE, archive, md5=MD5[ARCHIVE], size=ARCHIVE_SIZE, progress=progress
+            )
+        archives.extract(archive, folder, lack=lack)
+    for name in ("imagelabels.mat", "setid.mat"):
+        downloads.fetch(URL + name, folder / name, md5=MD5[name])
+    return folder
+
+
+def lack(folder: Path) -> str | None:
+    """What a folder lacks of the whole data set, by count; None if nothing."""
+    found = len(_photos(folder).keys() & range(1, TOTAL + 1))
+    return None if found == TOTAL else f"holds {found:,} of the {TOTAL:,} flower photos"
+
+
+def _photos(folder: Path) -> dict[int, Path]:
+    found = folder.rglob("image_?????.jpg")
+    return {int(path.stem[6:]): path for path in found if path.stem[6:].isdecimal()}
