@@ -44,11 +44,11 @@ def examine() -> tuple[list[tuple[str, str]], bool]:
             rows.append(("pair", f"BROKEN: {import_problem(problem)}"))
         return rows, False
     rows.append(("pair", "torch and torchvision belong together"))
-    from flowerlib import data, features
+    from flowerlib import data, engine
 
-    device = features.choose_device("auto")
+    device = engine.choose_device("auto")
     rows.append(("device", device + (f", {torch.get_num_threads()} threads" * (device == "cpu"))))
-    rows.append(("precision", features.choose_precision("auto", device)))
+    rows.append(("precision", engine.choose_precision("auto", device)))
     try:
         rows.append(("cache", str(storage.cache_folder())))
         place = data.find("flowers")

@@ -188,6 +188,46 @@ def _confused_pairs(counts: np.ndarray, class_names: Sequence[str], most: int, t
     return _tidy(axes, title, "test photos (truth → answer)")
 
 
+def frontier(
+    seconds: Sequence[float], values: Sequence[float], names: Sequence[str], title: str = ""
+) -> Axes:
+    """Accuracy against time, one point a setting; a line joins those that nothing beats.
+
+    A setting is on the line if every faster one is less accurate. Time has a logarithmic axis.
+
+    Args:
+        seconds, values: of each setting; accuracy is in [0, 1].
+        names: what stands beside each point.
+        title: says what is seen.
+    """
+    axes = figure(7.0, 4.2).subplots()
+    best: list[int] = []
+    for index in np.argsort(seconds, kind="stable"):
+        if not best or values[index] > values[best[-1]]:
+            best.append(int(index))
+    axes.plot([seconds[i] for i in best], [values[i] for i in best], color=BLUE, lw=1.5, zorder=1)
+    for index, name in enumerate(names):
+        color = BLUE if index in best else GRAY
+        axes.plot(seconds[index], values[index], "o", color=color, zorder=2)
+        place = ((-6, 5), "right") if index in best else ((6, -10), "left")
+        axes.annotate(
+            name,
+            (seconds[index], values[index]),
+            xytext=place[0],
+            textcoords="offset points",
+            ha=place[1],
+            fontsize=8,
+            color=color,
+        )
+    axes.set_xscale("log")
+    ticks = [tick for power in (0.1, 1, 10, 100, 1000) for tick in (power, 2 * power, 5 * power)]
+    inside = [tick for tick in ticks if min(seconds) / 1.5 <= tick <= 1.5 * max(seconds)]
+    axes.set_xticks(inside, [f"{tick:g}" for tick in inside])
+    axes.minorticks_off()
+    axes.margins(x=0.12, y=0.1)
+    return _tidy(axes, title, "seconds", "accuracy")
+
+
 def accuracies(names: Sequence[str], values: Sequence[float], intervals: Sequence[Any]) -> Axes:
     """Accuracies as points with their 95 % intervals, one row each, best on top as given."""
     axes = figure(7.0, 1.1 + 0.42 * len(names)).subplots()

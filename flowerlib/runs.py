@@ -109,9 +109,8 @@ def train(
     matrix = metrics.confusion(evaluation.logits, evaluation.labels)
     plots.save(plots.confusion(matrix, splits.class_names), out / "confusion.png")
     shown = len(judged) // 2
-    answer = classifier.predict(
-        judged.image(shown), min(5, len(splits.class_names)), device=results["device"]
-    )
+    logits, few = evaluation.logits[shown], min(5, len(splits.class_names))
+    answer = classifier.answer(judged.name(shown), logits, few)
     picture = plots.photo_and_bars(judged.image(shown), answer, judged.class_name(shown))
     plots.save(picture, out / "sanity.png")
     seconds["files"] = time.perf_counter() - drawing

@@ -96,6 +96,9 @@ def fit(
     if checkpoint and (kept := checkpoint.load()):
         best_loss, best_state = _go_on(kept, model, optimizer, history)
     for epoch in range(len(history.rows) + 1, epochs + 1):
+        # Asked here, so that a training that had stopped early is not gone on with.
+        if patience is not None and history.rows and epoch - 1 - history.best_epoch >= patience:
+            break
         start = time.perf_counter()
         _start_epoch(train_batches, epoch)
         model.train()
@@ -132,8 +135,6 @@ def fit(
             )
         if report:
             report(history)
-        if patience is not None and epoch - history.best_epoch >= patience:
-            break
     model.load_state_dict(best_state)
     model.eval()
     return history
@@ -250,6 +251,7 @@ def transfer(
     lr: float = 0.003,
     batch_size: int = 64,
     seed: int = 0,
+    effort: str = "standard",
     preprocessing: Preprocessing | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -270,7 +272,9 @@ def transfer(
             Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch kept on valid.
         hidden, dropout, epochs, lr, batch_size: of the hidden head.
         seed: of random weights, of the hidden head's start and of its batches.
-        preprocessing: by default what the backbone's weights were trained for.
+        effort: "quick" looks at smaller images, "best" at several sizes of each, "standard" at the
+            size that the backbone's weights were trained for; see `models.default_preprocessing`.
+        preprocessing: instead of `effort`.
         device, precision, cache, progress: as in `features.extract`.
         report: called after every epoch of the hidden head.
         checkpoint: a file that holds the hidden head's state after every epoch; where it is there,
@@ -289,7 +293,7 @@ def transfer(
     if isinstance(backbone, str):
         default = "small" if backbone in models.SMALL else "imagenet"
         backbone = models.backbone(backbone, weights or default, seed=seed)
-    preprocessing = preprocessing or models.default_preprocessing(backbone)
+    preprocessing = preprocessing or models.default_preprocessing(backbone, effort)
     built = time.perf_counter()
     both = features.extract(  # one pass for train and valid
         backbone,
@@ -326,7 +330,7 @@ def transfer(
             kept = Checkpoint(checkpoint, [*given, hashlib.sha256(content).hexdigest()])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = models.hidden_head(backbone.num_features, num_classes, sizes, dropout)
+            module = models.hidden_head(values.shape[1], num_classes, sizes, dropout)
             history = fit(
                 module,
                 FeatureBatches(values[:size], labels[:size], batch_size, shuffle=True, seed=seed),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+LARGEST = 1e6  # of the numbers that pixels are shifted and divided by; float32 stays finite
+
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -37,6 +39,8 @@ class Preprocessing:
         crop: side of the centered square that is cut out, in pixels; at most `resize`.
         mean, std: per channel, for values in [0, 1].
         filter: "bilinear" or "bicubic"; both with antialiasing, as Pillow does it.
+        smaller: further sides, in pixels, at which a frozen backbone sees the same square; the
+            features of all sides stand side by side.
     """
 
     resize: int = 256
@@ -44,35 +48,48 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     filter: str = "bilinear"
+    smaller: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        # JSON turns tuples into lists; turning them back keeps == honest.
-        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
-        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
-        if not (isinstance(self.resize, int) and isinstance(self.crop, int)):
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if not isinstance(values, (tuple, list)) or not all(
+                type(value) in (float, int) and abs(value) <= LARGEST for value in values
+            ):
+                raise InputError(f"Preprocessing: {name} must be three numbers, none above 1e6.")
+            # JSON turns tuples into lists; turning them back keeps == honest.
+            object.__setattr__(self, name, tuple(float(value) for value in values))
+        if not (type(self.resize) is int and type(self.crop) is int):
             raise InputError("Preprocessing: resize and crop must be whole numbers of pixels.")
         if not 1 <= self.crop <= self.resize <= 4096:
             raise InputError(
-                f"Preprocessing: crop ({self.crop}) must be at most resize ({self.resize}), "
-                "and both between 1 and 4096 pixels."
+                f"Preprocessing: crop ({str(self.crop)[:9]}) must be at most resize "
+                f"({str(self.resize)[:9]}), and both between 1 and 4096 pixels."
             )
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise InputError("Preprocessing: mean and std need three numbers, std above zero.")
-        if self.filter not in FILTERS:
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) < 1 / LARGEST:
+            raise InputError("Preprocessing: mean and std need three numbers, std at least 1e-6.")
+        if not isinstance(self.filter, str) or self.filter not in FILTERS:
             raise InputError(f"Preprocessing: filter must be one of {', '.join(FILTERS)}.")
+        if not isinstance(self.smaller, (tuple, list)) or not all(
+            type(side) is int and 1 <= side < self.crop for side in self.smaller
+        ):
+            raise InputError(f"Preprocessing: smaller must be sides below crop ({self.crop}).")
+        object.__setattr__(self, "smaller", tuple(self.smaller))
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resizes and crops a PIL RGB image to a uint8 array of shape (crop, crop, 3)."""
-        width, height = image.size
-        scale = self.resize / min(width, height)
-        # Take the crop's own rectangle out of the photo: one resampling, no pixel drawn in vain.
-        side = self.crop / scale
-        # Rounding can leave the rectangle a hair outside the photo, which Pillow refuses.
-        left, top = max(0.0, (width - side) / 2), max(0.0, (height - side) / 2)
-        right, bottom = min(left + side, width), min(top + side, height)
-        if scale == 1.0 and left == int(left) and top == int(top):
-            box = (int(left), int(top), int(left) + self.crop, int(top) + self.crop)
-            return np.asarray(image.crop(box))
+        short = min(image.size)
+        box = []
+        for edge in image.size:
+            # The crop in whole pixels of the resized photo, as torchvision's Resize and CenterCrop
+            # have it: half a pixel aside would blur. Then in pixels of the photo itself, so that
+            # one resampling does it all and none is drawn in vain.
+            resized = self.resize if edge == short else int(self.resize * edge / short)
+            start = round((resized - self.crop) / 2)
+            box.append((start * edge / resized, min((start + self.crop) * edge / resized, edge)))
+        (left, right), (top, bottom) = box
+        if short == self.resize:
+            return np.asarray(image.crop((int(left), int(top), int(right), int(bottom))))
         return np.asarray(
             image.resize(
                 (self.crop, self.crop),
@@ -105,6 +122,11 @@ class Preprocessing:
         """The same for images that are cut already: resized to `crop`, nothing is cut off."""
         return dataclasses.replace(self, resize=self.crop)
 
+    def scaled(self, factor: float) -> Preprocessing:
+        """The same part of the photo with another number of pixels."""
+        resize, crop = (round(side * factor) for side in (self.resize, self.crop))
+        return dataclasses.replace(self, resize=resize, crop=crop, smaller=())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` turns it back."""
         return dataclasses.asdict(self)
@@ -117,10 +139,13 @@ class Preprocessing:
             InputError: a field is unknown, missing or out of range.
         """
         known = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(fields, dict) or set(fields) != known:
+        # Files from before `smaller` do without it.
+        if not isinstance(fields, dict) or {"smaller", *fields} != known:
             raise InputError(f"Preprocessing needs exactly the fields {', '.join(sorted(known))}.")
         try:
             return cls(**fields)
+        except InputError:
+            raise
         except (TypeError, ValueError) as problem:
             raise InputError(f"Preprocessing: {problem}") from None
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from flowerlib import data, features, models
+from flowerlib import data, engine, features, fusion, models
 from flowerlib.errors import InputError
 from flowerlib.photos import Photos
 from flowerlib.transforms import Preprocessing
@@ -131,7 +131,7 @@ def test_all_unreadable_photos_are_named(
         extract(backbone, Photos([tmp_path / "none.jpg"], [0], ["a"]))
 
 
-@pytest.mark.parametrize("damage", ["cut", "noise", "empty", "shape"])
+@pytest.mark.parametrize("damage", ["cut", "noise", "empty", "shape", "bit", "stray"])
 def test_a_damaged_cache_file_is_replaced(
     backbone: models.Backbone, photos: Photos, own_cache: Path, damage: str
 ) -> None:
@@ -142,9 +142,16 @@ def test_a_damaged_cache_file_is_replaced(
         from safetensors.torch import save_file
 
         save_file({"digests": torch.zeros(2, 16).byte(), "values": torch.zeros(2, 3)}, file)
+    elif damage == "stray":  # of the same photos, and of another precision's cache
+        extract(backbone, few, precision="bf16")
+        (other,) = set(stored(own_cache)) - {file}
+        file.write_bytes(other.read_bytes())
     else:
         content = file.read_bytes()
-        file.write_bytes({"cut": content[:-9], "noise": b"\xff" * 400, "empty": b""}[damage])
+        bit = content[:-700] + bytes([content[-700] ^ 4]) + content[-699:]
+        file.write_bytes(
+            {"cut": content[:-9], "noise": b"\xff" * 400, "empty": b"", "bit": bit}[damage]
+        )
     with pytest.warns(UserWarning, match="Damaged cache file .* removed"):
         answer = extract(backbone, few)
     assert answer.computed == 2 and torch.equal(answer.values, before)
@@ -191,7 +198,7 @@ def with_statistics(name: str) -> models.Backbone:
 def test_folding_changes_nothing_but_the_time(name: str) -> None:
     backbone = with_statistics(name)
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    folded = features.fold(backbone)
+    folded = fusion.fold(backbone)
 
     def count(module: nn.Module) -> int:
         return sum(isinstance(m, nn.BatchNorm2d) for m in module.modules())
@@ -202,43 +209,82 @@ def test_folding_changes_nothing_but_the_time(name: str) -> None:
     assert float((found - expected).norm() / expected.norm()) < 1e-4
 
 
+@pytest.mark.parametrize("name", ["densenet121", "mobilenet_v3_small", "resnet18", "googlenet"])
+def test_fused_convolutions_give_the_same_features(name: str) -> None:
+    folded = fusion.fold(with_statistics(name))
+    before = [value.clone() for value in folded.state_dict().values()]
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    fused = fusion.fuse(folded, torch.float32)
+    assert any(isinstance(module, fusion.Convolution) for module in fused.modules())
+    assert not any(type(module) is nn.Conv2d for module in fused.modules())
+    with torch.inference_mode():
+        expected, found = folded(images), fused(images)
+    assert float((found - expected).norm() / expected.norm()) < 1e-5
+    after = folded.state_dict().values()
+    assert all(torch.equal(value, now) for value, now in zip(before, after, strict=True))
+
+
+class Doubled(nn.Module):
+    """What a wrong kernel would make of a network."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return 2 * self.network(images)
+
+
+@pytest.fixture
+def wrong_kernels(monkeypatch: pytest.MonkeyPatch) -> set[torch.dtype]:
+    """Put a dtype into the set, and fused networks of that dtype are wrong."""
+    wrong: set[torch.dtype] = set()
+    honest = fusion.fuse
+
+    def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+        fused = honest(network, dtype)
+        return Doubled(fused) if dtype in wrong else fused
+
+    monkeypatch.setattr(fusion, "fuse", fuse)
+    for module in (features, engine):
+        monkeypatch.setattr(
+            module, "choose_precision", lambda asked, _: {"auto": "bf16"}.get(asked, asked)
+        )
+    return wrong
+
+
 def test_bf16_is_checked_against_fp32(
-    photos: Photos, backbone: models.Backbone, monkeypatch: pytest.MonkeyPatch
+    photos: Photos, backbone: models.Backbone, wrong_kernels: set[torch.dtype]
 ) -> None:
-    honest = features.Engine._run
-
-    def wrong_kernel(self, images, precision):
-        return honest(self, images, "fp32") * (1 if precision == "fp32" else 2)
-
-    monkeypatch.setattr(
-        features, "choose_precision", lambda asked, _: {"auto": "bf16"}.get(asked, asked)
-    )
-    monkeypatch.setattr(features.Engine, "_run", wrong_kernel)
+    wrong_kernels.add(torch.bfloat16)
     few = photos.subset([0, 4])
-    with pytest.warns(UserWarning, match="bf16 features differ from fp32 by 100%"):
+    with pytest.warns(UserWarning, match="Fast bf16 features differ .* by 1[0-9]+%.*; using fp32"):
         found = extract(backbone, few, precision="auto", cache=False)
     assert found.precision == "fp32"
     with pytest.raises(InputError, match="bf16 features differ .* use fp32"):
         extract(backbone, few, precision="bf16", cache=False)
 
 
+def test_a_wrong_fused_kernel_is_not_used(
+    photos: Photos, backbone: models.Backbone, wrong_kernels: set[torch.dtype]
+) -> None:
+    few = photos.subset([0, 4])
+    right = extract(backbone, few, cache=False)
+    wrong_kernels.add(torch.float32)
+    with pytest.warns(UserWarning, match="Fast fp32 features .* by 100%.*; using the plain net"):
+        found = extract(backbone, few, cache=False)
+    assert torch.allclose(found.values, right.values, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.usefixtures("own_cache")
 def test_features_in_fp32_are_not_stored_as_bf16(
-    photos: Photos, backbone: models.Backbone, monkeypatch: pytest.MonkeyPatch
+    photos: Photos, backbone: models.Backbone, wrong_kernels: set[torch.dtype]
 ) -> None:
     """After a fall-back the precision is said, also the second time."""
-    honest = features.Engine._run
-    monkeypatch.setattr(
-        features, "choose_precision", lambda asked, _: {"auto": "bf16"}.get(asked, asked)
-    )
-    monkeypatch.setattr(
-        features.Engine,
-        "_run",
-        lambda self, images, precision: honest(self, images, "fp32") * (1 + (precision != "fp32")),
-    )
+    wrong_kernels.add(torch.bfloat16)
     few = photos.subset([0, 4])
     for _ in range(2):
-        with pytest.warns(UserWarning, match="bf16 features differ"):
+        with pytest.warns(UserWarning, match="Fast bf16 features differ"):
             assert extract(backbone, few, precision="auto").precision == "fp32"
 
 
@@ -265,5 +311,5 @@ def test_what_was_computed_before_an_interruption_is_kept(
     with pytest.raises(KeyboardInterrupt):
         extract(backbone, photos, progress=interrupt)
     rest = extract(backbone, photos)
-    assert rest.computed == len(photos) - features.BATCH_SIZE["cpu"]
+    assert rest.computed == len(photos) - engine.BATCH_SIZE["cpu"]
     assert torch.equal(rest.values, extract(backbone, photos, cache=False).values)

@@ -11,11 +11,12 @@ import pytest
 
 # Left to right, also within a layer.
 ORDER = (
-    ("errors", "storage"),
+    ("errors", "storage", "tensorfile", "portable", "building", "downloads", "archives", "matlab"),
     ("images", "copies", "transforms", "metrics", "tables", "manifest"),
+    ("heads", "description"),
     ("garden",),
-    ("photos", "folders", "oxford", "data", "models"),
-    ("features",),
+    ("photos", "folders", "oxford", "cifar", "data", "models"),
+    ("fusion", "engine", "feature_cache", "features"),
     ("artifact", "classifier", "legacy"),
     ("solvers", "resume", "train"),
     ("explain", "plots"),
@@ -23,6 +24,9 @@ ORDER = (
 )
 PLACE = {room: place for place, room in enumerate(room for layer in ORDER for room in layer)}
 ONLY_IN = {"matplotlib": {"plots"}, "IPython": {"lesson"}}
+# Only downloads touches the network; urllib.parse, which only takes addresses apart, is for all.
+NETWORK = "urllib.request http socket ssl ftplib requests urllib3 httpx aiohttp asyncio".split()
+NETWORK += ["torch.hub", "torchvision.datasets", "huggingface_hub", "webbrowser"]
 
 
 def imports(file: Path) -> set[str]:
@@ -55,6 +59,8 @@ def wrong_imports(package: Path) -> list[str]:
                     found.append(f"{room} imports {rest[0]}, which is right of it")
             elif room not in ONLY_IN.get(top, {room}):
                 found.append(f"{room} imports {top}")
+            elif room != "downloads" and any(f"{name}.".startswith(f"{n}.") for n in NETWORK):
+                found.append(f"{room} imports {name}, which reaches the network")
             elif room == "garden" and top in ("torch", "torchvision"):
                 found.append(f"garden imports {top}")
     return found
@@ -72,6 +78,13 @@ def test_imports_only_point_left(repository):
         ("train.py", "import matplotlib.pyplot as plt", "train imports matplotlib"),
         ("plots.py", "from IPython.display import display", "plots imports IPython"),
         ("garden/flowers.py", "import torch", "garden imports torch"),
+        (
+            "data.py",
+            "from urllib.request import urlopen",
+            "data imports urllib.request.urlopen, which",
+        ),
+        ("data.py", "from urllib import request", "data imports urllib.request, which reaches"),
+        ("models.py", "import torch.hub", "models imports torch.hub, which reaches the network"),
         ("utils.py", "", "utils has no place"),
     ],
 )

@@ -80,3 +80,10 @@ def test_figures_are_saved_whole_and_stay_out_of_pyplot(tmp_path: Path) -> None:
         assert image.width > 500 and len(image.convert("RGB").getcolors(1 << 20)) > 10
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     assert not pyplot.get_fignums()
+
+
+def test_the_frontier_joins_what_nothing_faster_beats() -> None:
+    axes = plots.frontier([10, 40, 20, 30], [0.5, 0.9, 0.8, 0.7], ["a", "d", "b", "c"])
+    (line,) = [line for line in axes.lines if len(line.get_xdata()) > 1]
+    assert list(line.get_xdata()) == [10, 20, 40] and list(line.get_ydata()) == [0.5, 0.8, 0.9]
+    assert {text.get_text() for text in axes.texts} == {"a", "b", "c", "d"}

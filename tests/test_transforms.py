@@ -48,6 +48,16 @@ def test_a_photo_of_the_right_size_is_only_cut() -> None:
     assert np.array_equal(Preprocessing(96, 96).pixels(image), expected)
 
 
+@pytest.mark.parametrize("edges", [(268, 256), (339, 256), (401, 337), (300, 411), (256, 257)])
+def test_the_crop_is_where_torchvision_cuts_it(edges: tuple[int, int]) -> None:
+    """Half a pixel aside would blur every other photo."""
+    noise = np.random.default_rng(0).integers(0, 256, (edges[1], edges[0], 3), np.uint8)
+    image = Image.fromarray(noise)
+    theirs = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])(image)
+    difference = Preprocessing().pixels(image).astype(int) - np.asarray(theirs)
+    assert np.abs(difference).max() <= (0 if min(edges) == 256 else 2)
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     width=st.integers(1, 1500),

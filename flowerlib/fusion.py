@@ -1,0 +1,144 @@
+"""A frozen network rewritten for the processor: the same answers with fewer passes over memory.
+
+Between two convolutions a small network mostly moves numbers: BatchNorm reads and writes every map
+once more, so does ReLU, so does the sum of a residual block. `fold` does BatchNorm's work in the
+convolution's weights. `fuse` lets oneDNN, the library under torch's convolutions, apply ReLU and
+the sum while the result is still in a register, and lays out the weights once instead of at every
+call. torch.compile calls the same kernels, but compiles for a minute first.
+
+Ledger, one thread, 224 px, batches of 8, milliseconds an image, best of 7:
+
+                  fp32: fold only, fused    bf16: fold only, fused
+    mobilenet_v2         19.6      11.3            6.0       5.2
+    resnet50            117.3      55.4           28.6      25.4
+    densenet121         185.7     131.2           65.4      40.2
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+# torch's layers by the name and the constants that oneDNN knows them under
+AFTER: dict[Any, tuple[str, list[float]]] = {
+    nn.ReLU: ("relu", []),
+    nn.ReLU6: ("hardtanh", [0.0, 6.0]),
+    nn.Hardswish: ("hardswish", []),
+    nn.SiLU: ("swish", []),
+    F.relu: ("relu", []),
+}
+SUMS = (operator.add, operator.iadd, torch.add)
+
+
+def fold(network: nn.Module) -> nn.Module:
+    """A copy in `eval()` with each BatchNorm folded into the convolution right before it.
+
+    In `eval()` BatchNorm is a fixed scale and shift of each channel, which a convolution can do
+    itself: w' = w * gamma / sqrt(variance + eps), and the bias likewise. A network that torch.fx
+    cannot trace runs as it is, only slower.
+    """
+    network = copy.deepcopy(network).eval().requires_grad_(False)
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        return network
+    from torch.fx.experimental.optimization import fuse as fuse_norms
+
+    try:
+        return fuse_norms(network)
+    except Exception:  # torch.fx raises what the traced code happens to raise
+        return network
+
+
+def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The network with its convolutions as `Convolution`, computing in `dtype` on the processor.
+
+    The given network is not changed. Where oneDNN is not built in, or torch.fx cannot trace the
+    network, a copy comes back.
+    """
+    network = copy.deepcopy(network)
+    if not torch.backends.mkldnn.is_available():
+        return network
+    try:
+        graph = fx.symbolic_trace(network)
+    except Exception:  # as in `fold`
+        return network
+    for number, node in enumerate(list(graph.graph.nodes)):
+        layer = _layer(graph, node)
+        if type(layer) is not nn.Conv2d or layer.padding_mode != "zeros":
+            continue
+        if isinstance(layer.padding, str):
+            continue
+        last, other, after = node, None, ("none", list[float]())
+        follower = _only_user(last)
+        if follower is not None and follower.target in SUMS and len(follower.args) == 2:
+            first, second = follower.args
+            summand = second if first is node else first
+            if isinstance(summand, fx.Node):
+                last, other, follower = follower, summand, _only_user(follower)
+        if follower is not None:
+            kind = (
+                type(_layer(graph, follower)) if follower.op == "call_module" else follower.target
+            )
+            if kind in AFTER and (other is None or AFTER[kind][0] == "relu"):
+                last, after = follower, AFTER[kind]
+        name = f"fused_{number}"
+        graph.add_module(name, Convolution(layer, dtype, *after))
+        with graph.graph.inserting_before(last):
+            inputs = (node.args[0],) if other is None else (node.args[0], other)
+            last.replace_all_uses_with(graph.graph.call_module(name, inputs))
+    for node in reversed(list(graph.graph.nodes)):
+        if node.op in ("call_module", "call_function") and not node.users:
+            graph.graph.erase_node(node)
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+    return graph
+
+
+def _layer(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+class Convolution(nn.Module):
+    """A convolution of oneDNN that may add another map and apply an activation before it stores.
+
+    Images (N, C, H, W), channels last in memory → maps (N, D, H', W') of `dtype`.
+    """
+
+    def __init__(
+        self, layer: nn.Conv2d, dtype: torch.dtype, after: str, constants: list[float]
+    ) -> None:
+        super().__init__()
+        self.dtype, self.after, self.constants = dtype, after, constants
+        self.shape = (layer.padding, layer.stride, layer.dilation, layer.groups)
+        weight = layer.weight.to(dtype).contiguous(memory_format=torch.channels_last)
+        # No buffers: their layout is oneDNN's own, and nothing is ever saved from here.
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.shape, None)
+        self.bias = None if layer.bias is None else layer.bias.to(dtype)
+
+    def forward(self, images: Tensor, other: Tensor | None = None) -> Tensor:
+        images = images.to(self.dtype)
+        if other is None:
+            return torch.ops.mkldnn._convolution_pointwise(
+                images, self.weight, self.bias, *self.shape, self.after, self.constants, ""
+            )
+        unary = None if self.after == "none" else self.after
+        return torch.ops.mkldnn._convolution_pointwise.binary(
+            images,
+            other.to(self.dtype),
+            self.weight,
+            self.bias,
+            *self.shape,
+            "add",
+            1.0,
+            unary,
+            self.constants,
+            None,
+        )
