@@ -1,7 +1,24 @@
 """Linear heads solved directly on cached features: no learning rate, no epochs, no luck.
 
 L2-regularized logistic regression is convex, so there is one best head for each penalty, and
-L-BFGS finds it. The penalty is chosen on the validation set.
+L-BFGS leads to it. The penalty is chosen on the validation set.
+
+What makes it fast (6,552 flower photos, 1,280 features, 102 classes; a pass is one product for the
+logits and one for the gradient):
+
+- Slopes divided by (spread * variance + penalty) along the principal axes: the objective at 1e-4
+  is within 0.2 % of its lowest value after 12 passes; by the variance alone, 6 % off after 42.
+- The curvature seen at one penalty serves the next, for the penalty's own part is known: after 4
+  steps each the objective at 1e-8 is 0.0020; without it, after 5 steps, 0.0028.
+- Products in bf16 where the processor has it: 1.1 instead of 2.5 s on one core; over five random
+  splits test accuracy 0.947 instead of 0.948, loss 0.200 instead of 0.201.
+- Axes from float32, 0.2 instead of 1.4 s: they only steer the steps and need not be exact.
+- The refit from one penalty before: test loss 0.223; from the chosen penalty's own head, 0.234.
+- Left out: guessing the next start from the last two (no fewer passes), the sweep's curvature in
+  the refit (a worse head).
+
+Memory: two copies of the features, logits in pieces, and about 2 * MEMORY + 10 arrays as large as
+the head's weight.
 
 Shown in: notebooks/03_flowers
 """
@@ -16,9 +33,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowerlib import metrics
+from flowerlib.engine import choose_precision
 
 # From strong to weak: each solution is the starting point of the next.
 PENALTIES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+SLACK = 1.03  # a stronger penalty is preferred as long as it costs so little validation loss
+MEMORY = 6  # pairs of (step, change of the gradient) that L-BFGS remembers
+ENOUGH = 1e-3  # a step that promises less than this share of the objective is not taken
+PIECE = 2**22  # logits at a time: 16 MB
+LARGE = 2**28  # multiplications in a product from which bf16 pays
 
 
 @dataclass
@@ -46,7 +69,7 @@ def logistic(
     num_classes: int,
     *,
     penalties: Sequence[float] = PENALTIES,
-    max_steps: int = 12,
+    max_steps: int = 4,
     refit: bool = False,
 ) -> LinearSolution:
     """Finds the L2-regularized softmax regression, with the penalty that is best on valid.
@@ -55,101 +78,186 @@ def logistic(
     by one common number (so that penalties mean the same for every backbone); both are folded into
     the returned layer, which takes features as they are.
 
-    The search runs in the basis of the features' principal axes, each scaled by its own standard
-    deviation: there the problem is round, and L-BFGS needs tens of steps instead of hundreds.
-
     Args:
         features: float32 (N, D).
         labels: int64 (N,).
-        valid_features, valid_labels: (M, D) and (M,), to choose the penalty: by accuracy, and
-            among equals by loss.
+        valid_features, valid_labels: (M, D) and (M,), to choose the penalty with (see `_choose`).
         num_classes: C.
         penalties: candidates.
-        max_steps: L-BFGS steps for each of them.
+        max_steps: L-BFGS steps for each of them; twice as many for the refit.
         refit: solve once more with the chosen penalty, on train and valid together. `rows` keeps
-            what was measured before, so that valid accuracy stays an honest number.
+            what was measured before, so that the valid figures stay honest numbers.
     """
+    size = len(features)
     mean = features.mean(0)
-    centered = features - mean
-    scale = centered.square().sum(1).mean().sqrt().clamp(min=1e-12)
-    centered /= scale
-    variances, axes = torch.linalg.eigh((centered.T @ centered).double() / len(centered))
-    # Axes without variance would be scaled up without limit: keep what float32 can tell from noise.
-    kept = variances > variances[-1] * 1e-6
-    deviations = variances[kept].sqrt()
-    to_round = (axes[:, kept] / deviations).float()  # (D, R)
-    # Train and valid in one array, for the refit: (N + M, R), uncorrelated, variance 1.
-    everyone = torch.empty(len(features) + len(valid_features), to_round.shape[1])
-    rounded, valid_rounded = everyone[: len(features)], everyone[len(features) :]
-    torch.mm(centered, to_round, out=rounded)
-    del centered
-    torch.mm((valid_features - mean) / scale, to_round, out=valid_rounded)
-    stretch = (1 / deviations).square().float()[:, None]
-    weight = torch.zeros(rounded.shape[1], num_classes)
-    bias = torch.zeros(num_classes)
+    everyone = torch.cat([features, valid_features]).sub_(mean)  # train and valid, for the refit
+    scale = everyone[:size].square().sum(1).mean().sqrt().clamp(min=1e-12)
+    low = everyone.numel() * num_classes >= LARGE and choose_precision("auto", "cpu") == "bf16"
+    kind = torch.bfloat16 if low else torch.float32
+    everyone, axes, variances = _principal_axes(everyone.div_(scale), size, kind)
+    valid_turned = everyone[size:]
+    loss = _CrossEntropy(everyone[:size], labels, kind)
+    weight = torch.zeros(everyone.shape[1], num_classes)
+    memory: list[tuple[Tensor, Tensor]] = []
     rows, solutions = [], []
     for penalty in sorted(penalties, reverse=True):
-        weight, bias, loss = _minimize(
-            rounded, labels, penalty * stretch, weight, bias, max_steps=max_steps
-        )
-        logits = valid_rounded @ weight + bias
-        solutions.append((weight, bias))
+        weight, train_loss = _minimize(loss, weight, penalty, variances, memory, max_steps)
+        logits = valid_turned @ weight
+        solutions.append(weight)
         rows.append(
             {
                 "penalty": penalty,
-                "train_loss": loss,
+                "train_loss": train_loss,
                 "valid_loss": float(F.cross_entropy(logits, valid_labels)),
                 "valid_accuracy": metrics.accuracy(logits, valid_labels),
             }
         )
-    best = max(range(len(rows)), key=lambda i: (rows[i]["valid_accuracy"], -rows[i]["valid_loss"]))
-    weight, bias = solutions[best]
+    best = _choose(rows, len(valid_labels))
+    weight = solutions[best]
     if refit:
-        weight, bias, _ = _minimize(
-            everyone,
-            torch.cat([labels, valid_labels]),
-            rows[best]["penalty"] * stretch,
-            weight,
-            bias,
-            max_steps=max_steps,
-        )
+        # From one penalty before: a head that is sure of the old photos moves slowly for new ones.
+        weight = solutions[max(0, best - 1)]
+        loss = _CrossEntropy(everyone, torch.cat([labels, valid_labels]), kind)
+        weight, _ = _minimize(loss, weight, rows[best]["penalty"], variances, [], 2 * max_steps)
     layer = nn.Linear(features.shape[1], num_classes)
     with torch.no_grad():
-        original = to_round @ weight / scale  # (D, C)
+        original = axes @ weight[:-1] / scale  # (D, C)
         layer.weight.copy_(original.T)
-        layer.bias.copy_(bias - mean @ original)
+        layer.bias.copy_(weight[-1] - mean @ original)
     return LinearSolution(nn.Sequential(layer).eval(), rows[best]["penalty"], rows, best)
 
 
+def _choose(rows: list[dict[str, float]], count: int) -> int:
+    """The row of the best penalty, by both figures measured on `count` photos.
+
+    Accuracy within one standard error of the highest is as good as the highest; among those the
+    loss decides, which tells how honest a head is; of nearly equal losses the strongest penalty.
+    """
+    top = max(row["valid_accuracy"] for row in rows)
+    error = (top * (1 - top) / count) ** 0.5
+    good = [i for i, row in enumerate(rows) if row["valid_accuracy"] >= top - error]
+    limit = SLACK * min(rows[i]["valid_loss"] for i in good)
+    return next(i for i in good if rows[i]["valid_loss"] <= limit)
+
+
+def _principal_axes(
+    centered: Tensor, size: int, kind: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Turns features (N, D) into the principal axes of their first `size` rows.
+
+    Returns:
+        The turned features with a column of ones, whose weight is the bias, (N, R + 1); the axes
+        (D, R), R = min(N, D); the variances (R + 1,), that of the ones 1.
+    """
+    span = None
+    if len(centered) < centered.shape[1]:  # outside the photos' span every weight stays 0
+        span = torch.linalg.qr(centered.T)[0]
+        centered = centered @ span
+    known = centered[:size].to(kind)
+    variances, axes = torch.linalg.eigh((known.T @ known).float() / size)
+    turned = torch.ones(len(centered), len(axes) + 1)
+    torch.mm(centered, axes, out=turned[:, :-1])
+    # Rounding makes small variances anything, also negative.
+    variances = variances.clamp(min=float(variances[-1]) * 1e-6)
+    return turned, axes if span is None else span @ axes, torch.cat([variances, torch.ones(1)])
+
+
+class _CrossEntropy:
+    """Mean cross-entropy of a linear head as a function of its weight.
+
+    Args:
+        features: float32 (N, R).
+        labels: int64 (N,).
+        kind: in which to multiply; probabilities and sums over photos are float32.
+    """
+
+    def __init__(self, features: Tensor, labels: Tensor, kind: torch.dtype) -> None:
+        self.features, self.labels, self.kind = features.to(kind), labels, kind
+
+    def __call__(self, weight: Tensor) -> tuple[float, Tensor, float]:
+        """Returns (loss, its gradient (R, C), mean variance of a probability: p * (1 - p))."""
+        gradient, total, spread = torch.zeros_like(weight), 0.0, 0.0
+        factor = weight.to(self.kind)
+        size = max(1, PIECE // weight.shape[1])
+        for some, labels in zip(
+            self.features.split(size), self.labels[:, None].split(size), strict=True
+        ):
+            logs = (some @ factor).float().log_softmax(1)
+            total -= float(logs.gather(1, labels).sum())
+            shares = logs.exp_()
+            spread += len(some) - float(shares.square().sum())
+            shares.scatter_add_(1, labels, torch.full(labels.shape, -1.0))
+            gradient += some.T @ shares.to(self.kind)
+        count = len(self.labels)
+        return total / count, gradient / count, spread / (count * weight.shape[1])
+
+
 def _minimize(
-    features: Tensor,
-    labels: Tensor,
-    penalty: Tensor,
+    loss: _CrossEntropy,
     weight: Tensor,
-    bias: Tensor,
-    *,
+    penalty: float,
+    variances: Tensor,
+    memory: list[tuple[Tensor, Tensor]],
     max_steps: int,
-) -> tuple[Tensor, Tensor, float]:
-    """Minimizes mean cross-entropy + sum(penalty * weight²) / 2; returns (weight, bias, loss)."""
-    weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=max_steps,
-        history_size=20,
-        tolerance_grad=1e-5,
-        tolerance_change=1e-7,
-        line_search_fn="strong_wolfe",
-    )
-    cross_entropy = 0.0
+) -> tuple[Tensor, float]:
+    """Minimizes loss + penalty / 2 * ||weight||², the last row (the bias) free of penalty.
 
-    def closure() -> Tensor:
-        nonlocal cross_entropy
-        optimizer.zero_grad()
-        loss = F.cross_entropy(features @ weight + bias, labels)
-        cross_entropy = loss.item()
-        loss = loss + (penalty * weight.square()).sum() / 2
-        loss.backward()
-        return loss
+    Args:
+        loss, weight: what to minimize, and from where.
+        penalty, variances: the penalty, and the variance of each feature (R,).
+        memory: pairs (step, change of the loss's gradient), oldest first; goes on in place.
+        max_steps: at most so many.
 
-    optimizer.step(closure)
-    return weight.detach(), bias.detach(), cross_entropy
+    Returns:
+        (weight, loss without penalty).
+
+    Source: Nocedal and Wright, "Numerical Optimization" (2006), algorithms 7.4 and 3.1.
+    """
+    rates = torch.full((len(weight), 1), penalty)
+    rates[-1] = 0
+    value, gradient, spread = loss(weight)
+    objective = value + float((rates * weight.square()).sum()) / 2
+    for _ in range(max_steps):
+        slope = gradient + rates * weight
+        # The second derivative, if every photo were as undecided as the mean one. Three times
+        # that: the undecided ones count for more, and a first step too far costs a pass.
+        curvature = 3 * max(spread, 1e-12) * variances[:, None] + rates
+        pairs = [(step, change + rates * step) for step, change in memory]
+        direction = _newton_like(slope, curvature, pairs)
+        promised = float((slope * direction).sum())
+        if not promised > ENOUGH * objective:
+            break
+        length = 1.0
+        while True:  # until the objective falls by a small part of what the slope promises
+            moved = weight - length * direction
+            new_value, new_gradient, spread = loss(moved)
+            new = new_value + float((rates * moved.square()).sum()) / 2
+            if new <= objective - 1e-4 * length * promised:
+                break
+            if length < 1e-3:  # rounding is all that is left
+                return weight, value
+            # the lowest point of the parabola through what is known
+            parabola = length * promised / (2 * (new - objective + length * promised))
+            length *= min(0.5, max(0.1, parabola))
+        step, change = moved - weight, new_gradient - gradient
+        if float((step * change).sum()) > 0:
+            memory.append((step, change))
+            del memory[:-MEMORY]
+        weight, value, gradient, objective = moved, new_value, new_gradient, new
+    return weight, value
+
+
+def _newton_like(slope: Tensor, curvature: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """L-BFGS's two loops: slope divided by the curvature, corrected by what steps have shown."""
+    direction = slope.clone()
+    shares = []
+    for step, change in reversed(pairs):
+        shares.append((step * direction).sum() / (step * change).sum())
+        direction -= shares[-1] * change
+    direction /= curvature
+    if pairs:
+        step, change = pairs[-1]
+        direction *= (step * change).sum() / (change.square() / curvature).sum()
+    for (step, change), share in zip(pairs, reversed(shares), strict=True):
+        direction += (share - (change * direction).sum() / (step * change).sum()) * step
+    return direction
