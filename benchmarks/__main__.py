@@ -1,8 +1,12 @@
 """Measures what results/ holds, and writes README's table from it.
 
-    python -m benchmarks            all of it
+    python -m benchmarks            all but the long ones
     python -m benchmarks flowers    one of them
     python -m benchmarks table      only write README's table anew
+    python -m benchmarks list       names and expected minutes
+
+With FLOWERLIB_BENCH_DRY=1 those that compare two sides run on a handful of photos, and record
+nothing.
 
 The real photos and weights are looked for in FLOWERLIB_SHARED, or in shared/data beside the
 checkout: flowers/, and weights/mobilenet_v2_features.safetensors. Each training run is a fresh
@@ -11,17 +15,19 @@ process, so start-up counts.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
+
+from benchmarks import processes
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
-SHARED = Path(os.environ.get("FLOWERLIB_SHARED", ROOT.parent / "shared" / "data"))
+SHARED = Path(os.environ.get("FLOWERLIB_SHARED", ROOT.parent / "shared" / "data")).resolve()
 WEIGHTS = SHARED / "weights" / "mobilenet_v2_features.safetensors"
 MOBILENET = ("--backbone", "mobilenet_v2", "--weights", str(WEIGHTS))
 START, END = "<!-- table: python -m benchmarks table -->", "<!-- end of table -->"
@@ -29,40 +35,14 @@ START, END = "<!-- table: python -m benchmarks table -->", "<!-- end of table --
 
 def run(cache: Path, name: str, *arguments: str) -> dict:
     """`flowerlib train` in a fresh process; its results with wall time and peak memory added."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "flowerlib.cli", "train", *arguments, "--out", folder]
-        start = time.perf_counter()
-        environment = {**os.environ, "FLOWERLIB_CACHE": str(cache)}
-        with subprocess.Popen(command, env=environment) as process:
-            peak = _watch(process)
-        wall = time.perf_counter() - start
-        if process.returncode:
-            sys.exit(f"{name}: flowerlib ended with exit code {process.returncode}")
-        found = json.loads(Path(folder, "results.json").read_text(encoding="utf-8"))
-    found["wall_seconds"] = round(wall, 1)
-    found["peak_memory_mb"] = peak
-    found["processor"] = processor()
+    found = {**processes.train(*arguments, cache=cache), "processor": processor()}
     write(name, found)
     return found
 
 
-def _watch(process: subprocess.Popen) -> int | None:
-    """Waits for a process; its peak resident memory in MB, or None where /proc does not tell."""
-    peak = None
-    while process.poll() is None:
-        try:
-            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-            peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1000
-        except (OSError, StopIteration):
-            pass
-        time.sleep(0.05)
-    return peak
-
-
 def flowers() -> None:
     """All 8,189 real flower photos: cold cache, warm cache, the source's head."""
-    if not WEIGHTS.is_file():
-        sys.exit(f"The real photos and weights are not in {SHARED}; set FLOWERLIB_SHARED.")
+    _need_photos()
     with tempfile.TemporaryDirectory() as folder:
         data, cache = str(SHARED / "flowers"), Path(folder)
         run(cache, "flowers_linear_cold", data, *MOBILENET)
@@ -84,71 +64,6 @@ def garden_seeds() -> None:
     write("garden_seeds", {**garden.measure(), "processor": processor()})
 
 
-def agreement() -> None:
-    """Prediction, photo by photo, against evaluation on all test photos, in fp32."""
-    from flowerlib import data, models, train
-
-    splits = data.image_folder(SHARED / "flowers")
-    small = data.Splits(
-        splits.train.per_class(3),
-        splits.valid.per_class(1),
-        splits.test,
-        splits.class_names,
-        splits.name,
-        splits.world,
-        splits.origin,
-    )
-    backbone = models.backbone("mobilenet_v2", WEIGHTS)
-    classifier = train.transfer(small, backbone, precision="fp32", cache=False)
-    evaluated = classifier.evaluate(splits.test, precision="fp32", cache=False).logits
-    worst, spread = 0.0, float(evaluated.abs().max())
-    for index, path in enumerate(splits.test.source):
-        logits = classifier.predict(path, 1, precision="fp32").logits
-        worst = max(worst, float((logits - evaluated[index]).abs().max()))
-    found = {"photos": len(evaluated), "largest_difference": worst, "largest_logit": spread}
-    write("predict_equals_evaluate", found)
-
-
-def backbones() -> None:
-    """The large backbones with random weights: equal to torchvision's own, frozen, one epoch."""
-    import torch
-    from torchvision import models as torchvision_models
-
-    from flowerlib import data, features, models, train
-
-    splits = data.image_folder(SHARED / "flowers")
-    part = data.Splits(
-        splits.train.per_class(2),
-        splits.valid.per_class(1),
-        None,
-        splits.class_names,
-        "flowers",
-        "real",
-        "2 + 1 photos a class",
-    )
-    rows = []
-    for name in ("densenet121", "resnet50", "resnet101"):
-        torch.manual_seed(0)
-        whole = torchvision_models.get_model(name, weights=None).eval()
-        cut = models.backbone(name, "none").eval()
-        last = getattr(whole, "fc", None) or whole.classifier
-        cut.body.load_state_dict(whole.state_dict(), strict=False)
-        images = torch.randn(2, 3, 224, 224)
-        with torch.inference_mode():
-            gap = float((last(cut(images)) - whole(images)).abs().max())
-        before = cut.digest()
-        trained = train.transfer(part, cut, head="hidden", epochs=1, cache=False)
-        row = {"backbone": name, "difference_to_torchvision": gap, "frozen": before == cut.digest()}
-        prep = models.default_preprocessing(cut)
-        photos = part.train.subset(range(96))
-        for precision in ("fp32", "bf16"):
-            speed = features.extract(cut, photos, prep, precision=precision, cache=False)
-            row[f"images_per_second_{precision}"] = round(speed.images_per_second, 1)
-        row["seconds_one_epoch"] = round(sum(trained.results["seconds"].values()), 1)
-        rows.append(row)
-    write("backbones", {"rows": rows, "processor": processor(), "threads": torch.get_num_threads()})
-
-
 def real_lessons() -> None:
     """Every lesson on real photos; FLOWERLIB_LESSONS="03_flowers" for some of them."""
     from benchmarks import lessons
@@ -159,8 +74,61 @@ def real_lessons() -> None:
     write("lessons_real", dict(sorted(known.items())))
 
 
+def extraction() -> None:
+    """`features.extract` beside a beginner's loop; FLOWERLIB_NETWORKS="resnet50" for some."""
+    from benchmarks import throughput
+
+    _need_photos()
+    file = RESULTS / "extraction.json"
+    known = read("extraction") if file.is_file() else {}
+    for name in os.environ.get("FLOWERLIB_NETWORKS", " ".join(throughput.COUNTS)).split():
+        print(f" {name}", flush=True)
+        weights = str(WEIGHTS) if name == "mobilenet_v2" else "none"
+        known[name] = throughput.measure(name, SHARED, weights)
+        write("extraction", known)  # after each: the next takes minutes
+
+
+def frontier() -> None:
+    """Accuracy against wall time on the real flowers, and its figure."""
+    from benchmarks import frontier as work
+    from flowerlib import plots
+
+    _need_photos()
+    found = work.measure(SHARED, WEIGHTS)
+    write("frontier", {**found, "processor": processor()})
+    points = found["points"]
+    axes = plots.frontier(
+        [point["seconds"] for point in points],
+        [point["test_accuracy"] for point in points],
+        [" + ".join(map(str, point["sizes"])) for point in points],
+        "Larger photos, and several sizes of each, buy accuracy with time",
+    )
+    axes.set(xlabel="seconds, cold process to test accuracy", ylabel="test accuracy")
+    if not os.environ.get("FLOWERLIB_BENCH_DRY"):
+        plots.save(axes, RESULTS / "frontier.png")
+
+
+def compared(name: str, module: str, function: str = "measure") -> Callable[[], None]:
+    """A benchmark that calls a function of a module with the photos and the weights."""
+
+    def measure() -> None:
+        _need_photos()
+        work = getattr(importlib.import_module(f"benchmarks.{module}"), function)
+        write(name, work(SHARED, WEIGHTS))
+
+    return measure
+
+
+def _need_photos() -> None:
+    if not WEIGHTS.is_file():
+        sys.exit(f"The real photos and weights are not in {SHARED}; set FLOWERLIB_SHARED.")
+
+
 def write(name: str, found: dict) -> None:
-    """Stores one measured run."""
+    """Stores one measured run; a dry one is only shown."""
+    if os.environ.get("FLOWERLIB_BENCH_DRY"):
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
     (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
@@ -211,25 +179,40 @@ def write_table() -> None:
     file.write_text(f"{before}{START}\n{table()}\n{END}{after}", encoding="utf-8")
 
 
-BENCHMARKS = {
-    "garden": garden,
-    "flowers": flowers,
-    "backbones": backbones,
-    "garden_seeds": garden_seeds,
-    "agreement": agreement,
-    "lessons": real_lessons,
-    "table": write_table,
+# Name → what it runs, and how many minutes that takes on two cores.
+BENCHMARKS: dict[str, tuple[Callable[[], None], int]] = {
+    "garden": (garden, 1),
+    "flowers": (flowers, 2),
+    "backbones": (compared("backbones", "equalities", "backbones"), 3),
+    "garden_seeds": (garden_seeds, 10),
+    "agreement": (compared("predict_equals_evaluate", "equalities", "agreement"), 2),
+    "lessons": (real_lessons, 15),
+    "frontier": (frontier, 10),
+    "extraction": (extraction, 18),
+    "heads": (compared("heads", "linear_heads"), 8),
+    "cold": (compared("cold", "cold"), 12),
+    "growth": (compared("growth", "growth"), 5),
+    "source_recipe": (compared("source_recipe", "rivals", "source"), 35),
+    "fastai": (compared("fastai", "rivals", "fastai"), 30),
+    "table": (write_table, 0),
 }
+LONG = 20  # minutes; what takes longer runs only when named
 
 
 def main() -> None:
-    """Runs the benchmarks named on the command line, or all of them."""
+    """Runs the benchmarks named on the command line, or all that are not long."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    names = sys.argv[1:] or list(BENCHMARKS)
+    names = sys.argv[1:] or [name for name, (_, minutes) in BENCHMARKS.items() if minutes <= LONG]
+    if names == ["list"]:
+        for name, (_, minutes) in BENCHMARKS.items():
+            print(f"{name:15} {minutes:3} min{'  only when named' if minutes > LONG else ''}")
+        return
     if unknown := [name for name in names if name not in BENCHMARKS]:
         sys.exit(f"Unknown benchmark {unknown[0]}; known: {', '.join(BENCHMARKS)}.")
     for name in names:
-        BENCHMARKS[name]()
+        work, minutes = BENCHMARKS[name]
+        print(f"{name}: about {minutes} min", flush=True)
+        work()
 
 
 if __name__ == "__main__":

@@ -46,8 +46,9 @@ def disagreements(pyproject: str, environment: str) -> set[tuple[str, str]]:
     """Packages with bounds that stand in one of the two files only."""
     project = tomllib.loads(pyproject)["project"]
     wanted = list(project["dependencies"])
-    for extra in project["optional-dependencies"].values():
-        wanted += extra
+    for name, extra in project["optional-dependencies"].items():
+        if name != "bench":  # rivals, only to be measured against
+            wanted += extra
     wanted += [f"python{project['requires-python']}", "pip"]
     ours, theirs = bounds(wanted), bounds(conda_requirements(environment))
     return set(ours.items()) ^ set(theirs.items())

@@ -1,0 +1,144 @@
+"""What a user waits for: whole commands in fresh processes, with their peak memory.
+
+Cold means a fresh process and an empty feature cache; the photos' files may be in the system's
+memory already, as they are on a machine where they were just downloaded or looked at.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from benchmarks import paired, processes, rivals
+
+DRAWS = 10  # of the quick effort: its accuracy is told as a mean
+
+# Learn from 200 photos, judge the 200 others, print a table: one cold process.
+BEDS = """
+import sys, torch
+from flowerlib import data, metrics, models, tables, train
+splits = data.image_folder(sys.argv[1], valid=0.2)
+classifier = train.transfer(splits, models.backbone("mobilenet_v2", sys.argv[2]))
+found = classifier.evaluate(splits.test)
+answers = found.logits.argmax(1)
+rows = [
+    {
+        "class": name,
+        "photos": int((found.labels == label).sum()),
+        "right": int(((found.labels == label) & (answers == label)).sum()),
+    }
+    for label, name in enumerate(splits.class_names)
+]
+print(tables.table(rows).text())
+print(found.accuracy)
+"""
+
+
+def measure(shared: Path, weights: Path) -> dict:
+    """Every row of the table of waiting times.
+
+    Args:
+        shared: holds flowers/, bed_sofa/ and dogscats/.
+        weights: of mobilenet_v2.
+    """
+
+    def block() -> dict:
+        with rivals.photos(shared) as flowers, tempfile.TemporaryDirectory() as scratch:
+            return {"rows": _rows(shared, flowers, weights, Path(scratch))}
+
+    return paired.steady(block, tries=1)  # it takes a quarter of an hour
+
+
+def _rows(shared: Path, flowers: Path, weights: Path, scratch: Path) -> dict:
+    network = ("--backbone", "mobilenet_v2", "--weights", str(weights))
+    rows: dict[str, dict] = {}
+
+    def row(name: str, side: Callable[[], dict], times: int) -> None:
+        runs = [side() for _ in range(1 if paired.dry() else times)]
+        rows[name] = _told(runs)
+        print(f"  {name}: {rows[name]['median_seconds']:.2f} s", flush=True)
+
+    python, cli = [sys.executable], [sys.executable, "-m", "flowerlib.cli"]
+    row("python -c pass", partial(_command, [*python, "-c", "pass"]), 9)
+    row("import flowerlib", partial(_command, [*python, "-c", "import flowerlib"]), 9)
+    row("flowerlib --help", partial(_command, [*cli, "--help"]), 9)
+    row("import torch", partial(_command, [*python, "-c", "import torch"]), 5)
+    row("flowers, all photos", partial(processes.train_cold, str(flowers), *network), 3)
+    if rivals.has_effort():
+        for effort, times in (("quick", DRAWS), ("standard", 3), ("best", 1)):
+            seeds = iter(range(times))
+            row(
+                f"flowers, --effort {effort}",
+                lambda effort=effort, seeds=seeds: processes.train_cold(
+                    str(flowers), *network, "--effort", effort, "--seed", str(next(seeds))
+                ),
+                times,
+            )
+    if not paired.dry():
+        row(
+            "dogs vs cats",
+            partial(processes.train_cold, str(shared / "dogscats"), *network),
+            paired.PAIRS,
+        )
+    beds = partial(_beds, str(shared / "bed_sofa"), str(weights))
+    row("beds and sofas, to the printed table", beds, paired.PAIRS)
+    warm = partial(_warm, scratch, str(flowers), *network)
+    warm()  # fills the cache
+    row("flowers, warm cache, linear head", partial(warm, "--seed", "1"), 3)
+    row("flowers, warm cache, hidden head", partial(warm, "--head", "hidden"), 3)
+    model = scratch / "run"
+    processes.run(
+        [*cli, "train", str(flowers), *network, "--out", str(model)], cache=scratch / "cache"
+    )
+    photo = str(next((flowers / "test" / "1").iterdir()))
+    predict = [*cli, "predict", photo, "--model", str(model / "classifier.safetensors")]
+    row("flowerlib predict, one photo", partial(_command, predict), paired.PAIRS)
+    return rows
+
+
+def _told(runs: list[dict]) -> dict:
+    """Medians of a row's runs, all of its seconds, and accuracies as means."""
+    seconds = [run["seconds"] for run in runs]
+    told: dict = {"median_seconds": round(median(seconds), 3)}
+    told["seconds"] = [round(value, 3) for value in seconds]
+    peaks = [run["peak_memory_mb"] for run in runs]
+    told["peak_memory_mb"] = None if None in peaks else max(peaks)
+    for name in ("valid_accuracy", "test_accuracy"):
+        if name in runs[0]:
+            told[name] = round(sum(run[name] for run in runs) / len(runs), 4)
+            told[f"{name}_runs"] = [round(run[name], 4) for run in runs]
+    for name in ("after_imports", "phases", "precision", "num_images", "test_interval"):
+        if name in runs[0]:
+            told[name] = runs[0][name]
+    return told
+
+
+def _command(command: list[str]) -> dict:
+    finished = processes.run(command)
+    return {"seconds": finished.seconds, "peak_memory_mb": finished.peak_memory_mb}
+
+
+def _beds(folder: str, weights: str) -> dict:
+    with tempfile.TemporaryDirectory() as cache:
+        finished = processes.run([sys.executable, "-c", BEDS, folder, weights], cache=Path(cache))
+    return {
+        "seconds": finished.seconds,
+        "peak_memory_mb": finished.peak_memory_mb,
+        "test_accuracy": float(finished.output.splitlines()[-1]),
+    }
+
+
+def _warm(scratch: Path, *arguments: str) -> dict:
+    found = processes.train(*arguments, cache=scratch / "cache")
+    return {
+        "seconds": found["wall_seconds"],
+        "after_imports": found["seconds"]["total"],
+        "phases": found["seconds"],
+        "test_accuracy": found["test"]["accuracy"],
+        "peak_memory_mb": found["peak_memory_mb"],
+        "precision": found["precision"],
+    }

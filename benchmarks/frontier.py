@@ -1,0 +1,78 @@
+"""Test accuracy against wall time on the real flowers: how large should the photos be?
+
+Each point is a fresh process with an empty cache, from its start to the test accuracy. The
+settings on the frontier are what `--effort` offers; valid alone decides.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import paired, processes
+
+# Sides of the images; the first is cut out of the photo, the others are shrunk from it.
+SIZES: tuple[tuple[int, ...], ...] = (
+    (96,),
+    (128,),
+    (160,),
+    (192,),
+    (224,),
+    (256,),
+    (288,),
+    (224, 160),
+    (256, 224),
+    (288, 224),
+    (288, 256, 224),
+)
+USUAL = 224
+
+
+def point(folder: str, weights: str, sizes: list[int], few: int) -> dict:
+    """Trains a linear head on the frozen mobilenet_v2 at these sizes, and tests it."""
+    import dataclasses
+
+    from flowerlib import data, models, train
+
+    splits = data.image_folder(folder)
+    if few:
+        splits = splits.of_classes(splits.class_names[:few])
+    backbone = models.backbone("mobilenet_v2", weights)
+    preprocessing = models.default_preprocessing(backbone).scaled(sizes[0] / USUAL)
+    preprocessing = dataclasses.replace(preprocessing, smaller=tuple(sizes[1:]))
+    classifier = train.transfer(splits, backbone, preprocessing=preprocessing)
+    assert splits.test is not None
+    found = classifier.evaluate(splits.test)
+    return {
+        "valid_accuracy": classifier.results["valid"]["accuracy"],
+        "test_accuracy": found.accuracy,
+        "test_interval": list(found.interval),
+        "precision": classifier.results["precision"],
+    }
+
+
+def measure(shared: Path, weights: Path) -> dict:
+    """All points, those on the frontier of valid accuracy marked, and the figure."""
+    points = []
+    few = 3 if paired.dry() else 0
+    for sizes in SIZES:
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as cache:
+            found = processes.call(
+                point,
+                cache=Path(cache),
+                folder=str(shared / "flowers"),
+                weights=str(weights),
+                sizes=list(sizes),
+                few=few,
+            )
+        seconds = round(time.perf_counter() - start, 1)
+        points.append({"sizes": list(sizes), "seconds": seconds, **found})
+        print(f"  {sizes}: {seconds} s, valid {found['valid_accuracy']:.4f}", flush=True)
+    for one in points:
+        one["on_frontier"] = not any(
+            other["seconds"] < one["seconds"] and other["valid_accuracy"] >= one["valid_accuracy"]
+            for other in points
+        )
+    return {"backbone": "mobilenet_v2", "points": points}

@@ -1,0 +1,146 @@
+"""Fresh processes: how long they take, how much memory they need, what they answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CALL = """
+import json, sys
+from {module} import {name} as function
+print(json.dumps(function(**json.loads(sys.argv[1]))))
+"""
+
+
+class OverLimit(Exception):
+    """A process was ended because it took longer than it was given."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that ended well.
+
+    Attributes:
+        seconds: wall time from before its start until after its end.
+        peak_memory_mb: its largest resident memory, without that of its children; None where
+            /proc does not tell.
+        output: what it printed.
+    """
+
+    seconds: float
+    peak_memory_mb: int | None
+    output: str
+
+
+def run(command: list[str], *, cache: Path | None = None, limit: float | None = None) -> Finished:
+    """Runs a command in a fresh process.
+
+    Its environment is that of a user: OMP_WAIT_POLICY, which `python -m benchmarks` sets for
+    itself, is taken out again, so each program has what it sets itself.
+
+    Args:
+        command: program and arguments.
+        cache: the folder of flowerlib's cache, if not the usual one.
+        limit: seconds, after which the process is ended.
+
+    Raises:
+        OverLimit: it took longer than `limit`.
+        SystemExit: it failed.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    if cache:
+        environment["FLOWERLIB_CACHE"] = str(cache)
+    peaks: list[int] = []
+    start = time.perf_counter()
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        # A thread looks after the memory, so that the wall time is exact.
+        watch = threading.Thread(target=_watch, args=(process, peaks), daemon=True)
+        watch.start()
+        try:
+            output, _ = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise OverLimit(f"ended after {limit:.0f} s") from None
+        seconds = time.perf_counter() - start
+        watch.join()
+    if process.returncode:
+        told = " ".join(command)
+        sys.exit(f"exit code {process.returncode} of: {told if len(told) < 300 else told[:300]}")
+    return Finished(seconds, peaks[-1] if peaks else None, output)
+
+
+def _watch(process: subprocess.Popen, peaks: list[int]) -> None:
+    """Notes the peak resident memory in MB until the process ends."""
+    while process.returncode is None:
+        try:
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1000
+        except (OSError, StopIteration):
+            return
+        peaks.append(peak)
+        time.sleep(0.02)
+
+
+def call(
+    function: Callable[..., dict],
+    *,
+    cache: Path | None = None,
+    limit: float | None = None,
+    python: str = sys.executable,
+    **arguments: Any,
+) -> dict:
+    """Calls a function of a module in a fresh process.
+
+    Args:
+        function: takes and returns what JSON can hold; must print nothing (it may write to stderr).
+        cache, limit: as in `run`.
+        python: the interpreter.
+        arguments: of the function.
+
+    Returns:
+        What the function returned, with the process's peak memory.
+    """
+    code = CALL.format(module=function.__module__, name=function.__name__)
+    command = [python, "-c", code, json.dumps(arguments)]
+    finished = run(command, cache=cache, limit=limit)
+    found = json.loads(finished.output.splitlines()[-1])
+    return {**found, "peak_memory_mb": finished.peak_memory_mb}
+
+
+def train(*arguments: str, cache: Path) -> dict:
+    """`flowerlib train`: its results.json, with wall time and peak memory added."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "flowerlib.cli", "train", *arguments, "--out", folder]
+        finished = run(command, cache=cache)
+        found = json.loads(Path(folder, "results.json").read_text(encoding="utf-8"))
+    found["wall_seconds"] = round(finished.seconds, 1)
+    found["peak_memory_mb"] = finished.peak_memory_mb
+    return found
+
+
+def train_cold(*arguments: str) -> dict:
+    """`flowerlib train` with an empty cache: seconds of the whole command, accuracies, memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = train(*arguments, cache=Path(folder))
+    return {
+        "seconds": found["wall_seconds"],
+        "valid_accuracy": found["valid"]["accuracy"],
+        "test_accuracy": found["test"]["accuracy"],
+        "test_interval": found["test"]["interval"],
+        "peak_memory_mb": found["peak_memory_mb"],
+        "precision": found["precision"],
+        "num_images": found["num_images"],
+        "phases": found["seconds"],
+    }
