@@ -1,0 +1,26 @@
+"""A sample of every attack of tests/torture; the full runs are `make torture`."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+# Attacks in a sample: about two seconds each.
+SAMPLES: dict[str, int] = {
+    "artifacts": 80,
+    "old_checkpoints": 8,
+    "photos": 136,
+    "frozen": 6,
+    "archives": 12,
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_of_attacks_breaks_no_promise(name: str, tmp_path: Path, own_cache: Path) -> None:
+    module = importlib.import_module(f"tests.torture.{name}")
+    outcome = module.attack(SAMPLES[name], 1, tmp_path)
+    assert not outcome.failures
+    assert sum(outcome.ends.values()) == SAMPLES[name]
+    assert SAMPLES[name] < module.FULL

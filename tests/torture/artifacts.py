@@ -1,0 +1,149 @@
+"""Hostile and damaged classifier files: refused in one sentence, or the same classifier.
+
+The files come from tests/odd_artifacts.py, in the format of today and in the first. Each is loaded
+whole, and its head through numpy; nothing in it may run, and memory is watched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+from flowerlib import models
+from flowerlib.artifact import describe_head
+from flowerlib.classifier import Classifier
+from flowerlib.description import head_arrays
+from flowerlib.errors import InputError
+from flowerlib.transforms import Preprocessing
+from tests.odd_artifacts import CANARY, KINDS, first_format, take_apart
+from tests.torture import Outcome
+from tests.torture._memory import growth
+
+FULL = 10_000
+ALLOWANCE = 64 << 20  # bytes of memory beside twice the file: a header, and a network's skeleton
+
+
+def honest(name: str) -> Classifier:
+    """A classifier with a hidden layer, and simple random weights."""
+    backbone = models.backbone(name, "none")
+    head = models.hidden_head(backbone.num_features, 3, (8,))
+    results = {"accuracy": 0.5, "notes": ["é", None, 1.5e-07]}
+    return Classifier(backbone, head, ("a", "bœuf", "c"), Preprocessing(64, 32), results)
+
+
+def state(classifier: Classifier) -> tuple:
+    """All that makes a classifier what it is, to be compared."""
+    head = [value.numpy().tobytes() for value in classifier.head.state_dict().values()]
+    return (
+        classifier.backbone.name,
+        classifier.backbone.weights,
+        classifier.backbone.digest(),
+        describe_head(classifier.head),
+        head,
+        classifier.class_names,
+        classifier.preprocessing,
+        json.dumps(classifier.results),
+    )
+
+
+def sentence(problem: InputError) -> str | None:
+    """What is wrong with a refusal; None if it is one printable sentence."""
+    text = str(problem)
+    if not text.isprintable():
+        return "is not printable"
+    if not text.endswith(".") or len(text) > 500:
+        return f"is no short sentence: {text[:200]}"
+    return None
+
+
+def judge(path: Path, right: tuple, arrays: list[list]) -> tuple[str, str | None]:
+    """Loads a file in both ways; how it ended, and what was wrong with that, or None."""
+    try:
+        with_numpy = head_arrays(path)
+    except InputError as problem:
+        if fault := sentence(problem):
+            return "refused", f"the refusal through numpy {fault}"
+    except BaseException as problem:
+        return "crashed", f"through numpy: {type(problem).__name__}: {str(problem)[:200]}"
+    else:
+        if [[weights.tolist(), bias.tolist()] for weights, bias in with_numpy] != arrays:
+            return "loaded, other", "another head was loaded through numpy"
+    try:
+        found = Classifier.load(path)
+    except InputError as problem:
+        fault = sentence(problem)
+        return "refused", fault and f"the refusal {fault}"
+    except BaseException as problem:
+        return "crashed", f"{type(problem).__name__}: {str(problem)[:200]}"
+    if state(found) != right:
+        return "loaded, other", "another classifier was loaded"
+    return "loaded, equal", None
+
+
+def attack(count: int, seed: int, folder: Path) -> Outcome:
+    """Loads `count` hostile or damaged files; see the module."""
+    outcome, path = Outcome(), folder / "classifier.safetensors"
+    right = honest("squeezenet1_1")
+    content = right.save(path).read_bytes()
+    new, expected = take_apart(content), state(right)
+    arrays = [[layer.weight.tolist(), layer.bias.tolist()] for layer in right.head[::3]]
+    if new.file() != content:
+        outcome.failures.append("the control: an untouched file is not put together as it was")
+    for parts in (new, first_format(new)):
+        path.write_bytes(parts.file())
+        if judge(path, expected, arrays) != ("loaded, equal", None):
+            outcome.failures.append("the control: an untouched file is not loaded")
+    outcome.facts |= memory_of_an_honest_file(folder, outcome.failures)
+    here = Path.cwd()
+    os.chdir(folder)  # where an executed command would leave its trace
+    slowest, most = 0.0, 0
+    try:
+        for number in range(count):
+            dice = random.Random(f"{seed} {number}")
+            kind = KINDS[number % len(KINDS)]
+            made = kind(dice, first_format(new) if dice.randrange(4) == 0 else new)
+            path.write_bytes(made)
+            start = time.perf_counter()
+            with growth() as grown:
+                end, fault = judge(path, expected, arrays)
+            slowest = max(slowest, time.perf_counter() - start)
+            outcome.ends[end] += 1
+            most = max(most, grown.bytes - 2 * len(made))
+            if grown.bytes > 2 * len(made) + ALLOWANCE:
+                fault = f"took {grown.bytes >> 20} MB of memory for {len(made) >> 20} MB"
+            if Path(CANARY).exists():
+                fault = "its code was run"
+                Path(CANARY).unlink()
+            if fault:
+                outcome.failures.append(f"{number} {kind.__name__}: {fault}")
+    finally:
+        os.chdir(here)
+    outcome.facts |= {
+        "kinds": len(set(KINDS)),
+        "executed": sum("code was run" in line for line in outcome.failures),
+        "slowest_seconds": round(slowest, 3),
+        "most_memory_beyond_twice_the_file_mb": round(most / 1e6, 1),
+    }
+    return outcome
+
+
+def memory_of_an_honest_file(folder: Path, failures: list[str]) -> dict[str, float]:
+    """Memory to save and to load a file of 45 MB, as multiples of its size; at most 2 promised."""
+    path, facts = folder / "larger.safetensors", {}
+    classifier = honest("resnet18")
+    classifier.save(path)
+    for name, work in (
+        ("saving", lambda: classifier.save(path)),
+        ("loading", lambda: Classifier.load(path)),
+    ):
+        with growth() as grown:
+            work()
+        share = grown.bytes / path.stat().st_size
+        facts[f"memory_of_{name}_by_file_size"] = round(share, 2)
+        if share > 2:
+            failures.append(f"{name} takes {share:.1f} times the file in memory")
+    path.unlink()
+    return facts
