@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN = $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY = $(VENV)/.installed
 
-.PHONY: help run lab test lint render check bench clean
+.PHONY: help run lab test torture lint render check bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -e 's/:.*## /|/' | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -27,6 +27,10 @@ lab: $(READY)  ## open the lessons in JupyterLab
 
 test: $(READY)  ## unit tests, notebook checks, and every notebook executed and compared
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
+
+torture: $(READY)  ## attacks on files, caches and runs, in full; ATTACK="kills caches" for some
+	$(BIN)/python -m tests.torture $(ATTACK)
+	$(BIN)/python -m tests.test_security
 
 lint: $(READY)  ## ruff (check and format) and mypy
 	$(BIN)/python -m ruff check .

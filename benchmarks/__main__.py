@@ -2,7 +2,7 @@
 
     python -m benchmarks            all but the long ones
     python -m benchmarks flowers    one of them
-    python -m benchmarks table      only write README's table anew
+    python -m benchmarks table      only write the tables of README and how_fast anew
     python -m benchmarks list       names and expected minutes
 
 With FLOWERLIB_BENCH_DRY=1 those that compare two sides run on a handful of photos, and record
@@ -70,8 +70,9 @@ def real_lessons() -> None:
 
     file = RESULTS / "lessons_real.json"
     known = read("lessons_real") if file.is_file() else {}
-    known |= lessons.measure(SHARED, os.environ.get("FLOWERLIB_LESSONS", "").split())
-    write("lessons_real", dict(sorted(known.items())))
+    for name, found in lessons.measure(SHARED, os.environ.get("FLOWERLIB_LESSONS", "").split()):
+        known[name] = found
+        write("lessons_real", dict(sorted(known.items())))  # after each: the next takes minutes
 
 
 def extraction() -> None:
@@ -171,12 +172,34 @@ def table() -> str:
     return "\n".join(lines).replace("%", " %").replace("  %", " %")
 
 
+def frontier_table() -> str:
+    """The points of the frontier as Markdown, fastest first."""
+    lines = [
+        "| sides of the images | seconds | valid accuracy | test accuracy, 95 % interval | |",
+        "|---|---|---|---|---|",
+    ]
+    for point in sorted(read("frontier")["points"], key=lambda point: point["seconds"]):
+        low, high = point["test_interval"]
+        lines.append(
+            f"| {' + '.join(map(str, point['sizes']))} | {point['seconds']:.0f} "
+            f"| {point['valid_accuracy']:.1%} "
+            f"| {point['test_accuracy']:.1%} [{low:.1%}, {high:.1%}] "
+            f"| {'on the frontier' if point['on_frontier'] else ''} |"
+        )
+    return "\n".join(lines).replace("%", " %").replace("  %", " %")
+
+
+# File → the table between its two marks.
+TABLES = {"README.md": table, "notebooks/how_fast.md": frontier_table}
+
+
 def write_table() -> None:
-    """Puts the table between its two marks in README.md."""
-    file = ROOT / "README.md"
-    before, rest = file.read_text(encoding="utf-8").split(START)
-    after = rest.split(END)[1]
-    file.write_text(f"{before}{START}\n{table()}\n{END}{after}", encoding="utf-8")
+    """Puts the tables between their marks in README.md and notebooks/how_fast.md."""
+    for name, make in TABLES.items():
+        before, rest = (ROOT / name).read_text(encoding="utf-8").split(START)
+        after = rest.split(END)[1]
+        text = f"{before}{START}\n{make()}\n{END}{after}"
+        (ROOT / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 # Name → what it runs, and how many minutes that takes on two cores.

@@ -14,16 +14,12 @@ from benchmarks import paired, processes
 
 # Sides of the images; the first is cut out of the photo, the others are shrunk from it.
 SIZES: tuple[tuple[int, ...], ...] = (
-    (96,),
     (128,),
     (160,),
     (192,),
     (224,),
     (256,),
-    (288,),
-    (224, 160),
     (256, 224),
-    (288, 224),
     (288, 256, 224),
 )
 USUAL = 224

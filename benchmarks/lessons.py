@@ -6,13 +6,14 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 BACKBONE = "mobilenet_v2"
 
 
-def measure(shared: Path, names: list[str]) -> dict[str, dict]:
-    """Executes the lessons with a cold cache; name → headline, seconds, claims held, backbone.
+def measure(shared: Path, names: list[str]) -> Iterator[tuple[str, dict]]:
+    """Executes the lessons with a cold cache; gives name, then headline, seconds, claims held, …
 
     Args:
         shared: folder with the photos, and with weights/ inside.
@@ -28,7 +29,6 @@ def measure(shared: Path, names: list[str]) -> dict[str, dict]:
         "FLOWERLIB_WEIGHTS": str(weights / "mobilenet_v2_features.safetensors"),
         "FLOWERLIB_CONTROL": str(weights / "squeezenet1_1.safetensors"),
     }
-    found = {}
     for source in notebooks.lessons():
         if names and source.stem not in names:
             continue
@@ -41,7 +41,7 @@ def measure(shared: Path, names: list[str]) -> dict[str, dict]:
                 sys.exit(f"{source.stem} failed on real photos in {failure}")
         row = notebook_pages.Row(source.stem, notebook, seconds)
         told = [text for cell in notebook.cells for text in _printed(cell)]
-        found[source.stem] = {
+        found = {
             "headline": row.headline(),
             "seconds": round(seconds, 1),
             "claims": sum(line.startswith("✓") for text in told for line in text.splitlines()),
@@ -50,8 +50,8 @@ def measure(shared: Path, names: list[str]) -> dict[str, dict]:
             "cores": os.cpu_count(),
             **notebooks.where(),
         }
-        print(json.dumps(found[source.stem], ensure_ascii=False, indent=1), flush=True)
-    return found
+        print(json.dumps(found, ensure_ascii=False, indent=1), flush=True)
+        yield source.stem, found
 
 
 def _printed(cell: dict) -> list[str]:

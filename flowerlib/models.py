@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from flowerlib import downloads
 from flowerlib.errors import InputError
+from flowerlib.quick_torchvision import torchvision
 from flowerlib.transforms import Preprocessing
 
 # The small networks that this project trained itself (tools/pretrain_small.py): torchvision's own

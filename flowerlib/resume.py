@@ -59,7 +59,10 @@ class Checkpoint:
             "random_gpu": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         with storage.atomic_path(self.path) as temporary:
-            torch.save(state, temporary)
+            try:
+                torch.save(state, temporary)
+            except RuntimeError:  # how torch puts any error of the disk, without its cause
+                raise OSError("torch could not write all of it; is the disk full?") from None
 
     def load(self) -> dict[str, Any] | None:
         """Reads the state, or None if there is no file.

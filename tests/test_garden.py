@@ -159,7 +159,7 @@ def test_a_damaged_cache_file_is_drawn_again(own_cache):
     (file,) = own_cache.iterdir()
     file.write_bytes(file.read_bytes()[:500])
     assert np.array_equal(drawn, garden.pictures("flowers", [1, 2], [0, 0], size=32))
-    assert np.array_equal(drawn, np.load(file))
+    assert file.read_bytes()[:-4] == drawn.tobytes()
 
 
 def test_an_interrupted_request_leaves_nothing_in_the_cache(own_cache, monkeypatch):

@@ -11,7 +11,17 @@ import pytest
 
 # Left to right, also within a layer.
 ORDER = (
-    ("errors", "storage", "tensorfile", "portable", "building", "downloads", "archives", "matlab"),
+    (
+        "quick_torchvision",
+        "errors",
+        "storage",
+        "tensorfile",
+        "portable",
+        "building",
+        "downloads",
+        "archives",
+        "matlab",
+    ),
     ("images", "copies", "transforms", "metrics", "tables", "manifest"),
     ("heads", "description"),
     ("garden",),

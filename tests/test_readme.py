@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from benchmarks import __main__ as benchmarks
+from tools import notebooks
 
 
-def test_the_table_is_made_from_results(repository):
-    text = (repository / "README.md").read_text(encoding="utf-8")
-    assert f"{benchmarks.START}\n{benchmarks.table()}\n{benchmarks.END}" in text
+@pytest.mark.parametrize("name", benchmarks.TABLES)
+def test_the_table_is_made_from_results(repository, name):
+    text = (repository / name).read_text(encoding="utf-8")
+    assert f"{benchmarks.START}\n{benchmarks.TABLES[name]()}\n{benchmarks.END}" in text
 
 
 def test_it_is_short_and_its_links_lead_somewhere(repository):
@@ -26,3 +30,10 @@ def test_it_shows_the_commands_that_the_makefile_has(repository):
     named = set(re.findall(r"make ([a-z]+)", text)) - {"help"}
     assert {"run", "test"} <= named <= set(targets)
     assert "make --no-print-directory test" in (repository / ".ci" / "run").read_text()
+
+
+def test_the_times_of_the_lessons_are_those_of_the_records(repository):
+    text = (repository / "notebooks" / "README.md").read_text(encoding="utf-8")
+    assert notebooks.with_times(text) == text
+    assert len(re.findall(r"\| \d+ s, \d+ s \|$", text, re.MULTILINE)) == 5
+    assert notebooks.with_times(text.replace(" s, ", "1 s, ")) == text

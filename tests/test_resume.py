@@ -64,6 +64,37 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, stop_after: 
     assert continued.best_epoch == history.best_epoch
 
 
+def test_a_training_that_stopped_early_stays_stopped(tmp_path: Path) -> None:
+    def run(patience: int) -> tuple[int, int, str]:
+        torch.manual_seed(1)
+        head, checkpoint = models.hidden_head(12, 3, (8,), 0.5), Checkpoint(tmp_path / "state.pt")
+        history = train.fit(
+            head, *feature_batches(), epochs=40, lr=0.1, patience=patience, checkpoint=checkpoint
+        )
+        weights = b"".join(value.numpy().tobytes() for value in head.state_dict().values())
+        return len(history.rows), history.best_epoch, hashlib.sha256(weights).hexdigest()
+
+    first = run(patience=2)
+    assert first[0] == first[1] + 2 < 40
+    assert run(patience=2) == run(patience=2) == first
+    assert run(patience=3)[0] > first[0]  # more patience goes on
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path) -> None:
+    import resource
+
+    checkpoint = Checkpoint(tmp_path / "training.pt")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"^Cannot write .*training\.pt: .* disk full\?"):
+            trained(checkpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_random_views_and_their_order_resume_for_any_number_of_workers(tmp_path: Path) -> None:
     pictures = torch.randint(0, 256, (24, 16, 16, 3), dtype=torch.uint8).numpy()
     some = photos.Photos(pictures, [0, 1] * 12, ("a", "b"))

@@ -30,6 +30,7 @@ if str(REPOSITORY) not in sys.path:  # so that it runs as a script as well as wi
 from flowerlib import lesson, storage  # noqa: E402
 
 NOTEBOOKS = REPOSITORY / "notebooks"
+INDEX = NOTEBOOKS / "README.md"
 BUILD = REPOSITORY / "build"
 
 # Sums over threads depend on how many there are, so stored outputs and their comparison use a fixed
@@ -189,7 +190,25 @@ def render(sources: list[Path]) -> int:
         with storage.atomic_path(source.with_suffix(".ipynb")) as path:
             path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
         print(f"{seconds:.1f} s", flush=True)
+    INDEX.write_text(with_times(INDEX.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
     return 1 if failures else 0
+
+
+def with_times(index: str) -> str:
+    """notebooks/README.md with the last column of its table as the records have it.
+
+    Seconds in the garden come from the stamp of the last rendering, those on real photos from
+    results/lessons_real.json.
+    """
+    real = json.loads((REPOSITORY / "results" / "lessons_real.json").read_text(encoding="utf-8"))
+
+    def row(found: re.Match) -> str:
+        stored = json.loads((NOTEBOOKS / f"{found['name']}.ipynb").read_text(encoding="utf-8"))
+        garden = stored["metadata"]["flowerlib"]["seconds"]
+        return f"{found['row']}| {garden:.0f} s, {real[found['name']]['seconds']:.0f} s |"
+
+    line = r"^(?P<row>\| \[(?P<name>\d\w+)\].*)\| [^|]*\|$"
+    return re.sub(line, row, index, flags=re.MULTILINE)
 
 
 def run(sources: list[Path]) -> int:

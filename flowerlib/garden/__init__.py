@@ -11,6 +11,7 @@ import ast
 import hashlib
 import importlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -81,23 +82,31 @@ def pictures(
     request = (
         f"{source_digest(kind)} {seed} {size} ".encode() + labels.tobytes() + indices.tobytes()
     )
-    name = f"{kind}-{size}px-{hashlib.sha256(request).hexdigest()[:24]}.npy"
+    name = f"{kind}-{size}px-{hashlib.sha256(request).hexdigest()[:24]}.pixels"
     path = storage.cache_folder("garden") / name
-    if path.is_file():
-        try:
-            drawn = np.load(path)
-            if drawn.shape == shape and drawn.dtype == np.uint8:
-                return drawn
-        except (ValueError, EOFError):
-            pass  # damaged from outside: it is drawn and written again below
+    if (kept := _read(path, shape)) is not None:
+        return kept
     workers = min(_cores(), int(len(labels) * (size / 96) ** 2 / ALONE))
     if workers < 2:
         drawn = draw_many(kind, labels, indices, seed, size)
     else:
         drawn = _draw_with_workers(workers, kind, labels, indices, seed, size)
     with storage.atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, drawn)
+        file.write(drawn.data)
+        file.write(zlib.crc32(drawn.data).to_bytes(4, "little"))
     return drawn
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Pictures from a file of the cache: pixels and their CRC-32; None if missing or damaged."""
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError:
+        return None
+    pixels, checksum = content[:-4], content[-4:].tobytes()
+    if pixels.size != math.prod(shape) or checksum != zlib.crc32(pixels.data).to_bytes(4, "little"):
+        return None  # damaged from outside: it is drawn and written again
+    return pixels.reshape(shape)
 
 
 def sheet(

@@ -41,6 +41,9 @@ def in_a_new_process(attack: Callable[[int, int, Path], Outcome], *arguments: An
 
 def answer() -> None:
     """What the new process does: stdin says which attack, its outcome goes to stdout."""
+    # torch imports this when it first trains or folds a network, and every child would for itself:
+    # a second in which no file is written.
+    importlib.import_module("torch._dynamo")
     module, name, arguments = pickle.load(sys.stdin.buffer)
     with contextlib.redirect_stdout(sys.stderr):
         outcome = getattr(importlib.import_module(module), name)(*arguments)
@@ -108,6 +111,7 @@ def _work(work: Callable[[], Any], writing: int) -> None:
     """Never returns."""
     try:
         os.setpgid(0, 0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the last words of killed loaders
         signal.alarm(LONGEST)
         import torch
 
