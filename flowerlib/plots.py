@@ -220,7 +220,7 @@ def frontier(
             color=color,
         )
     axes.set_xscale("log")
-    ticks = [tick for power in (0.1, 1, 10, 100, 1000) for tick in (power, 2 * power, 5 * power)]
+    ticks = [tick * power for power in (0.1, 1, 10, 100, 1000) for tick in (1, 1.5, 2, 3, 5, 7)]
     inside = [tick for tick in ticks if min(seconds) / 1.5 <= tick <= 1.5 * max(seconds)]
     axes.set_xticks(inside, [f"{tick:g}" for tick in inside])
     axes.minorticks_off()
