@@ -30,7 +30,6 @@ if str(REPOSITORY) not in sys.path:  # so that it runs as a script as well as wi
 from flowerlib import lesson, storage  # noqa: E402
 
 NOTEBOOKS = REPOSITORY / "notebooks"
-INDEX = NOTEBOOKS / "README.md"
 BUILD = REPOSITORY / "build"
 
 # Sums over threads depend on how many there are, so stored outputs and their comparison use a fixed
@@ -190,7 +189,10 @@ def render(sources: list[Path]) -> int:
         with storage.atomic_path(source.with_suffix(".ipynb")) as path:
             path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
         print(f"{seconds:.1f} s", flush=True)
-    INDEX.write_text(with_times(INDEX.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    index = NOTEBOOKS / "README.md"
+    if index.is_file():
+        text = with_times(index.read_text(encoding="utf-8"))
+        index.write_text(text, encoding="utf-8", newline="\n")
     return 1 if failures else 0
 
 
