@@ -12,32 +12,22 @@ from pathlib import Path
 
 from benchmarks import paired, processes
 
-# Sides of the images; the first is cut out of the photo, the others are shrunk from it.
-SIZES: tuple[tuple[int, ...], ...] = (
-    (128,),
-    (160,),
-    (192,),
-    (224,),
-    (256,),
-    (256, 224),
-    (288, 256, 224),
-)
+# Side of the images in pixels, and whether the last stage is tuned.
+SETTINGS = ((128, False), (160, False), (192, False), (224, False), (256, False), (256, True))
 USUAL = 224
 
 
-def point(folder: str, weights: str, sizes: list[int], few: int) -> dict:
-    """Trains a linear head on the frozen mobilenet_v2 at these sizes, and tests it."""
-    import dataclasses
-
+def point(folder: str, weights: str, side: int, tuned: bool, few: int) -> dict:
+    """Trains a linear head on mobilenet_v2 at this size, and tests it."""
     from flowerlib import data, models, train
 
     splits = data.image_folder(folder)
     if few:
         splits = splits.of_classes(splits.class_names[:few])
     backbone = models.backbone("mobilenet_v2", weights)
-    preprocessing = models.default_preprocessing(backbone).scaled(sizes[0] / USUAL)
-    preprocessing = dataclasses.replace(preprocessing, smaller=tuple(sizes[1:]))
-    classifier = train.transfer(splits, backbone, preprocessing=preprocessing)
+    preprocessing = models.default_preprocessing(backbone).scaled(side / USUAL)
+    effort = "best" if tuned else "standard"
+    classifier = train.transfer(splits, backbone, effort=effort, preprocessing=preprocessing)
     assert splits.test is not None
     found = classifier.evaluate(splits.test)
     return {
@@ -52,7 +42,7 @@ def measure(shared: Path, weights: Path) -> dict:
     """All points, those on the frontier of valid accuracy marked, and the figure."""
     points = []
     few = 3 if paired.dry() else 0
-    for sizes in SIZES:
+    for side, tuned in SETTINGS:
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as cache:
             found = processes.call(
@@ -60,12 +50,14 @@ def measure(shared: Path, weights: Path) -> dict:
                 cache=Path(cache),
                 folder=str(shared / "flowers"),
                 weights=str(weights),
-                sizes=list(sizes),
+                side=side,
+                tuned=tuned,
                 few=few,
             )
         seconds = round(time.perf_counter() - start, 1)
-        points.append({"sizes": list(sizes), "seconds": seconds, **found})
-        print(f"  {sizes}: {seconds} s, valid {found['valid_accuracy']:.4f}", flush=True)
+        name = f"{side}, tuned" if tuned else str(side)
+        points.append({"name": name, "seconds": seconds, **found})
+        print(f"  {name}: {seconds} s, valid {found['valid_accuracy']:.4f}", flush=True)
     for one in points:
         one["on_frontier"] = not any(
             other["seconds"] < one["seconds"] and other["valid_accuracy"] >= one["valid_accuracy"]

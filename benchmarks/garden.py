@@ -192,7 +192,9 @@ def measure() -> dict[str, Any]:
         row["flowers, from scratch in the same time"] = scratch_densenet(
             flowers, cold["wall_seconds"], seed
         )
-        resnet = models.backbone("small_resnet", "small")
+        resnet, densenet = (
+            models.backbone(name, "small") for name in ("small_resnet", "small_densenet")
+        )
         pets = data.garden("pets", per_class=PETS, seed=seed)
         row["pets, linear model on pixels"] = pixels(pets)
         cnn, row["pets, three convolutions, seconds"] = scratch_cnn(pets, seed)
@@ -201,8 +203,9 @@ def measure() -> dict[str, Any]:
         row["pets, frozen small ResNet"] = accuracy
         furniture = data.garden("furniture", per_class=FURNITURE, seed=seed)
         row["furniture, linear model on pixels"] = pixels(furniture)
-        accuracy, row["furniture, frozen small ResNet, seconds"] = frozen(furniture, resnet)
-        row["furniture, frozen small ResNet"] = accuracy
+        for name, backbone in (("small ResNet", resnet), ("small DenseNet", densenet)):
+            accuracy, row[f"furniture, frozen {name}, seconds"] = frozen(furniture, backbone)
+            row[f"furniture, frozen {name}"] = accuracy
         for name, value in things(seed).items():
             row[f"things, last five, {name.replace('_', ', ')}"] = value
         rows.append(row)

@@ -98,7 +98,7 @@ def read(path: Path) -> Parts:
                 )
             # Built without memory, then given the file's tensors: nothing is initialized in vain.
             backbone = models.architecture(found.backbone)
-            if found.head_inputs != backbone.width(found.preprocessing):
+            if found.head_inputs != backbone.num_features:
                 raise TensorFileError("is damaged: its head does not fit its backbone")
             wanted = _shapes(backbone, found.head)
             tensorfile.check_shapes(header.entries, wanted)

@@ -31,7 +31,8 @@ class Engine:
     def __init__(
         self, backbone: Backbone, preprocessing: Preprocessing, *, device: str, precision: str
     ) -> None:
-        self.preprocessing, self.device = preprocessing, choose_device(device)
+        self.name, self.preprocessing = backbone.name, preprocessing
+        self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.automatic = precision == "auto"
         self.checked = False
@@ -84,7 +85,8 @@ class Engine:
         Where they differ more, the slower way is taken and a warning says so.
 
         Raises:
-            InputError: bf16 differs, and was asked for by name.
+            InputError: the network does not take images of this size, or bf16 differs and was asked
+                for by name.
         """
         if self.checked:
             return
@@ -93,7 +95,13 @@ class Engine:
             return
         self.checked = True
         plain, asked = self.network, self.precision
-        exact = self._run(plain, pixels, "fp32")
+        try:
+            exact = self._run(plain, pixels, "fp32")
+        except (AssertionError, RuntimeError, ValueError) as problem:  # each has its way to say no
+            raise InputError(
+                f"{self.name} does not compute features of images of {self.preprocessing.crop} "
+                f"pixels here ({str(problem).splitlines()[0][:200]}); try the usual size."
+            ) from problem
         for precision, limit in (("bf16", 0.1), ("fp32", 1e-3)):
             if precision == "bf16" and asked == "fp32":
                 continue
@@ -133,12 +141,7 @@ class Engine:
         images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
         images = self.preprocessing.normalize(images)
         with torch.autocast(self.device, dtype=torch.bfloat16, enabled=precision == "bf16"):
-            views = [images] + [
-                nn.functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
-                for side in self.preprocessing.smaller
-            ]
-            found = [network(view).flatten(1).float() for view in views]
-            return torch.cat(found, dim=1).cpu()
+            return network(images).flatten(1).float().cpu()
 
     def _open(self, photos: Photos, batch: range) -> tuple[list[int], list[PhotoError], np.ndarray]:
         """(numbers of the readable photos, errors of the others, pixels uint8 (n, H, W, 3))."""

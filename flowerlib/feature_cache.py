@@ -43,7 +43,7 @@ class FeatureCache:
             "precision": precision,
         }
         self.precision = precision
-        self.width = backbone.width(preprocessing)
+        self.width = backbone.num_features
         self.key = hashlib.sha256(json.dumps(context, sort_keys=True).encode()).hexdigest()
         self.folder = storage.cache_folder("features", f"{backbone.name}-{self.key[:24]}")
 

@@ -99,14 +99,18 @@ def extract(
     _refuse_unreadable(digests)
     store = FeatureCache(backbone, preprocessing, precision) if cache else None
     known = store.read() if store else {}
-    wanted: dict[bytes, int] = {}  # a content → the first photo that has it; copies are free
+    values = torch.empty(len(photos), backbone.num_features)
+    first: dict[bytes, int] = {}  # a content that is not known → the first photo that has it
     for index, digest in enumerate(digests):
-        if digest not in known:
-            wanted.setdefault(digest, index)
-    if wanted:
+        if digest in known:
+            values[index] = known[digest]
+        else:
+            first.setdefault(digest, index)
+    del known
+    if first:
         engine = Engine(backbone, preprocessing, device=device, precision=asked)
-        todo = photos.subset(list(wanted.values()))
-        engine.check(todo)
+        todo = list(first.values())
+        engine.check(photos.subset(todo))
         if engine.precision != precision:  # the check failed: another key in the cache
             return extract(
                 backbone,
@@ -117,30 +121,32 @@ def extract(
                 cache=cache,
                 progress=progress,
             )
-        known |= _compute(
-            engine, todo, list(wanted), backbone.width(preprocessing), store, progress
-        )
+        _compute(engine, photos.subset(todo), todo, digests, values, store, progress)
         del engine
         storage.return_memory()  # or the head's memory would come on top of the batches'
-    values = torch.stack([known[digest] for digest in digests])
+        for index, digest in enumerate(digests):  # copies are free
+            if (same := first.get(digest, index)) != index:
+                values[index] = values[same]
     labels = torch.from_numpy(photos.labels)
     seconds = time.perf_counter() - start
-    return Features(values, labels, precision, device, len(wanted), seconds)
+    return Features(values, labels, precision, device, len(first), seconds)
 
 
 def _compute(
     engine: Engine,
     photos: Photos,
-    keys: list[bytes],
-    width: int,
+    rows: list[int],
+    digests: list[bytes],
+    values: Tensor,
     store: FeatureCache | None,
     progress: Callable[[int, int], None] | None,
-) -> dict[bytes, Tensor]:
-    """Features of the photos by key; put into the cache piece by piece, also after Ctrl-C."""
-    # Filled in place: a list of small results between large arrays would keep the heap from
-    # being used again, and memory would grow with every batch.
-    fresh = torch.empty(len(photos), width)
-    done: list[int] = []
+) -> None:
+    """Puts each photo's features into its row of `values`, and piece by piece into the cache.
+
+    What was computed is kept after Ctrl-C, too. (Collected as many small results between large
+    arrays, it would keep the heap from being used again, and memory would grow with every batch.)
+    """
+    done: list[int] = []  # rows
     stored = 0
     problems: list[PhotoError] = []
 
@@ -148,12 +154,13 @@ def _compute(
         nonlocal stored
         if store and len(done) > stored:
             new, stored = done[stored:], len(done)
-            store.write([keys[number] for number in new], fresh[new])
+            store.write([digests[row] for row in new], values[new])
 
     try:
-        for numbers, values in engine.stream(photos, problems):
-            fresh[numbers] = values
-            done += numbers
+        for numbers, found in engine.stream(photos, problems):
+            new = [rows[number] for number in numbers]
+            values[new] = found
+            done += new
             if len(done) - stored >= SHARD:  # a killed run loses only the rest
                 keep()
             if progress:
@@ -161,7 +168,6 @@ def _compute(
     finally:
         keep()
     _refuse_unreadable(problems)
-    return {keys[number]: fresh[number] for number in done}
 
 
 def _gather(pool: ThreadPoolExecutor, ask: Callable, count: int) -> list:

@@ -9,7 +9,6 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import hashlib
 import re
@@ -67,8 +66,8 @@ def names() -> list[str]:
 
 M = TypeVar("M", bound=nn.Module)
 
-# Sides of the images, as factors of the usual one, largest first.
-EFFORTS = {"quick": (5 / 7,), "standard": (1.0,), "best": (9 / 7, 8 / 7, 1.0)}
+# Sides of the images, as factors of the usual one.
+EFFORTS = {"quick": 5 / 7, "standard": 1.0, "best": 8 / 7}
 
 
 class Backbone(nn.Module):
@@ -88,10 +87,6 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.body(images).flatten(1)
-
-    def width(self, preprocessing: Preprocessing) -> int:
-        """How many features a photo gets: `num_features` for each size that it is seen at."""
-        return self.num_features * (1 + len(preprocessing.smaller))
 
     def digest(self) -> str:
         """SHA-256 over the names, shapes and bytes of all parameters and buffers."""
@@ -179,6 +174,20 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
     return Backbone(name, body, num_features, str(weights))
 
 
+class _NoDraws(TorchFunctionMode):
+    """Inside it, weights are not filled with normally distributed values.
+
+    On "meta" they have no memory, but trying loads torch's whole compiler: 1.5 s and 140 MB.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 class _EmptyOnMeta(TorchFunctionMode):
     """Inside it, `torch.empty`, from which layers make their weights, takes no memory."""
 
@@ -200,7 +209,7 @@ def architecture(name: str) -> Backbone:
 
 def _on_meta(name: str) -> nn.Module:
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NoDraws():
             return _random(name)
     except NotImplementedError:  # regnets compute their widths with tensors, which need values
         with _EmptyOnMeta():
@@ -262,30 +271,18 @@ def default_preprocessing(backbone: Backbone, effort: str = "standard") -> Prepr
     Args:
         backbone: from `backbone`.
         effort: "standard", what its weights were trained for; "quick", five sevenths of the pixels
-            a side, which halves the work; "best", each photo at two larger sizes and that one.
+            a side, which halves the work; "best", eight sevenths. Some networks, such as vit_b_16,
+            take images of one size only.
 
     Raises:
-        InputError: the effort is unknown, or the network takes images of one size only.
+        InputError: the effort is unknown.
 
     Source of the sizes: results/frontier.json.
     """
     if effort not in EFFORTS:
         raise InputError(f'effort must be one of {", ".join(EFFORTS)}, not "{effort}".')
     usual = _trained_for(backbone)
-    if effort == "standard":
-        return usual
-    largest, *smaller = (usual.scaled(factor) for factor in EFFORTS[effort])
-    sizes = tuple(view.crop for view in smaller)
-    chosen = dataclasses.replace(largest, smaller=sizes)
-    empty = architecture(backbone.name).eval()
-    for side in (chosen.crop, *sizes):
-        try:
-            empty(torch.empty(1, 3, side, side, device="meta"))
-        except Exception:  # each network has its own way to say no
-            raise InputError(
-                f'{backbone.name} does not take images of {side} pixels; use the effort "standard".'
-            ) from None
-    return chosen
+    return usual.scaled(EFFORTS[effort])
 
 
 def _trained_for(backbone: Backbone) -> Preprocessing:
@@ -438,9 +435,9 @@ def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:
         stages = list(body.features.children())
         below = nn.Sequential(*stages[:-2])
         above = nn.Sequential(*stages[-2:], nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    elif backbone.name == "mobilenet_v2":  # before the block that ends with 320 channels
-        below = nn.Sequential(*body.features[:17])
-        above = nn.Sequential(*body.features[17:], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    elif backbone.name == "mobilenet_v2":  # its last three blocks: as resnet's, on the same maps
+        below = nn.Sequential(*body.features[:15])
+        above = nn.Sequential(*body.features[15:], nn.AdaptiveAvgPool2d(1), nn.Flatten())
     else:
         raise InputError(f"{backbone.name} cannot be split; use a densenet, resnet, mobilenet_v2.")
     with torch.inference_mode():

@@ -14,6 +14,9 @@ logits and one for the gradient):
   splits test accuracy 0.947 instead of 0.948, loss 0.200 instead of 0.201.
 - Axes from float32, 0.2 instead of 1.4 s: they only steer the steps and need not be exact.
 - The refit from one penalty before: test loss 0.223; from the chosen penalty's own head, 0.234.
+- 4 steps a penalty are enough for many photos only: over 20 draws of 160 of the 400 photos of beds
+  and sofas, the head solved again with valid is right on 0.932 of the others; with 20 steps, which
+  take a hundredth of a second, on 0.951.
 - Left out: guessing the next start from the last two (no fewer passes), the sweep's curvature in
   the refit (a worse head).
 
@@ -41,7 +44,8 @@ SLACK = 1.03  # a stronger penalty is preferred as long as it costs so little va
 MEMORY = 6  # pairs of (step, change of the gradient) that L-BFGS remembers
 ENOUGH = 1e-3  # a step that promises less than this share of the objective is not taken
 PIECE = 2**22  # logits at a time: 16 MB
-LARGE = 2**28  # multiplications in a product from which bf16 pays
+LARGE = 2**28  # multiplications in a product from which bf16 pays, and every step counts
+STEPS, SMALL_STEPS = 4, 20  # at most, for a penalty
 
 
 @dataclass
@@ -69,7 +73,7 @@ def logistic(
     num_classes: int,
     *,
     penalties: Sequence[float] = PENALTIES,
-    max_steps: int = 4,
+    max_steps: int | None = None,
     refit: bool = False,
 ) -> LinearSolution:
     """Finds the L2-regularized softmax regression, with the penalty that is best on valid.
@@ -84,7 +88,8 @@ def logistic(
         valid_features, valid_labels: (M, D) and (M,), to choose the penalty with (see `_choose`).
         num_classes: C.
         penalties: candidates.
-        max_steps: L-BFGS steps for each of them; twice as many for the refit.
+        max_steps: L-BFGS steps for each of them, twice as many for the refit; by default `STEPS`,
+            or `SMALL_STEPS` where a pass over the features takes next to no time.
         refit: solve once more with the chosen penalty, on train and valid together. `rows` keeps
             what was measured before, so that the valid figures stay honest numbers.
     """
@@ -92,7 +97,9 @@ def logistic(
     mean = features.mean(0)
     everyone = torch.cat([features, valid_features]).sub_(mean)  # train and valid, for the refit
     scale = everyone[:size].square().sum(1).mean().sqrt().clamp(min=1e-12)
-    low = everyone.numel() * num_classes >= LARGE and choose_precision("auto", "cpu") == "bf16"
+    large = everyone.numel() * num_classes >= LARGE
+    max_steps = max_steps or (STEPS if large else SMALL_STEPS)
+    low = large and choose_precision("auto", "cpu") == "bf16"
     kind = torch.bfloat16 if low else torch.float32
     everyone, axes, variances = _principal_axes(everyone.div_(scale), size, kind)
     valid_turned = everyone[size:]

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowerlib import features, metrics, models, photos, solvers, storage
+from flowerlib import features, metrics, models, photos, solvers, storage, tuning
 from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.errors import InputError
@@ -272,9 +272,10 @@ def transfer(
             Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch kept on valid.
         hidden, dropout, epochs, lr, batch_size: of the hidden head.
         seed: of random weights, of the hidden head's start and of its batches.
-        effort: "quick" looks at smaller images, "best" at several sizes of each, "standard" at the
-            size that the backbone's weights were trained for; see `models.default_preprocessing`.
-        preprocessing: instead of `effort`.
+        effort: "standard" sees images at the size that the backbone's weights were trained for,
+            "quick" at a smaller one, "best" at a larger one, and it tunes the backbone's last stage
+            on the training photos first; see `models.EFFORTS` and `tuning.last_stage`.
+        preprocessing: instead of that of `effort`.
         device, precision, cache, progress: as in `features.extract`.
         report: called after every epoch of the hidden head.
         checkpoint: a file that holds the hidden head's state after every epoch; where it is there,
@@ -295,14 +296,20 @@ def transfer(
         backbone = models.backbone(backbone, weights or default, seed=seed)
     preprocessing = preprocessing or models.default_preprocessing(backbone, effort)
     built = time.perf_counter()
+    options: dict[str, Any] = {"device": device, "precision": precision, "cache": cache}
+    options["progress"] = progress
+    if effort == "best":
+        backbone = tuning.last_stage(
+            backbone,
+            splits.train,
+            preprocessing,
+            num_classes=len(splits.class_names),
+            seed=seed,
+            **options,
+        )
+    tuned = time.perf_counter()
     both = features.extract(  # one pass for train and valid
-        backbone,
-        photos.join(splits.train, splits.valid),
-        preprocessing,
-        device=device,
-        precision=precision,
-        cache=cache,
-        progress=progress,
+        backbone, photos.join(splits.train, splits.valid), preprocessing, **options
     )
     extracted = time.perf_counter()
     size, num_classes = len(splits.train), len(splits.class_names)
@@ -356,7 +363,8 @@ def transfer(
         "features_computed": both.computed,
         "seconds": {
             "backbone": built - start,
-            "features": extracted - built,
+            "tuning": tuned - built,
+            "features": extracted - tuned,
             "head": time.perf_counter() - extracted,
         },
     }

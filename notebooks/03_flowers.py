@@ -497,8 +497,9 @@ lesson.claim(1 + VIEWS < EPOCHS, told)
 # %% [markdown]
 # The gain is measured on the same validation pictures, one by one, so its interval is narrow. Where
 # that interval holds zero, the gain may be luck, and the price was certain. With few pictures a
-# class, trained features can forget as much as they learn; with thousands of photos both steps are
-# worth trying. Ask the validation set. We go on with the cheapest way.
+# class, trained features can forget as much as they learn. With thousands of photos the last stage
+# is worth training: `train.transfer(..., effort="best")` does it, and [how_fast](how_fast.md) says
+# what it brings to the real flowers. Ask the validation set. We go on with the cheapest way.
 
 # %% [markdown]
 # ## Does it hold?

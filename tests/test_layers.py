@@ -28,7 +28,7 @@ ORDER = (
     ("photos", "folders", "oxford", "cifar", "data", "models"),
     ("fusion", "engine", "feature_cache", "features"),
     ("artifact", "classifier", "legacy"),
-    ("solvers", "resume", "train"),
+    ("solvers", "resume", "tuning", "train"),
     ("explain", "plots"),
     ("survey", "report", "check", "runs", "doctor", "lesson", "cli"),
 )

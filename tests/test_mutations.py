@@ -35,8 +35,8 @@ MISTAKES = {
     ),
     "normalization is dropped": (
         "transforms.py",
-        "return (pixels.float() / 255 - mean) / std",
-        "return pixels.float() / 255 + 0 * (mean + std)",
+        "rows.div_(255).sub_(mean).div_(std)",
+        "rows.div_(255)",
         "test_transforms.py::test_agrees_with_torchvision",
     ),
     "the order of the classes changes": (

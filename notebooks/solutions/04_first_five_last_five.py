@@ -15,7 +15,7 @@ from flowerlib import data, lesson, models, photos, plots, train, transforms
 
 # %% tags=["settings"]
 FILTERS, HIDDEN, DROPOUT = 64, 128, 0.25
-FIRST_PER_CLASS, FIRST_EPOCHS = 200, 3
+FIRST_PER_CLASS, FIRST_EPOCHS = 160, 3
 PER_CLASS, EPOCHS, LONG = 30, 5, 20
 BATCH, LR = 16, 0.001
 SEEDS = (0, 1)

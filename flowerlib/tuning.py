@@ -1,0 +1,118 @@
+"""Fine-tuning: the last stage of a backbone learns as well, from maps that are computed once.
+
+The stages below stay frozen, so what they give for a photo never changes; it is kept, as features
+are, and only the last stage runs in every epoch.
+
+Shown in: notebooks/03_flowers
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from flowerlib import features, models, photos
+from flowerlib.models import Backbone
+from flowerlib.photos import Photos
+from flowerlib.transforms import Preprocessing
+
+EPOCHS, BATCH = 5, 32
+LR, HEAD_LR, DECAY = 3e-4, 3e-3, 1e-4  # old weights take smaller steps than the new head
+SMOOTHING, DROPOUT = 0.1, 0.2
+
+
+def last_stage(
+    backbone: Backbone,
+    known: Photos,
+    preprocessing: Preprocessing,
+    *,
+    num_classes: int,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    cache: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Backbone:
+    """A copy of the backbone whose last stage has learned to tell these classes apart.
+
+    A linear head learns with it and is thrown away: one that is solved on the new features does
+    better. Half of the batches are mirrored. BatchNorm keeps its statistics.
+
+    Args:
+        backbone: one that `models.split` can cut; it is not changed.
+        known: the N photos to learn from, with labels.
+        preprocessing: what each photo goes through.
+        num_classes: C.
+        seed: of the head's start, of the batches' order, of mirroring and dropout.
+        device, precision, cache: as in `features.extract`.
+        progress: called with (photos done, photos in all), in the one pass and then in training.
+
+    Raises:
+        InputError: the backbone cannot be split, or as in `features.extract`.
+    """
+    tuned = models.unfreeze(copy.deepcopy(backbone)).eval().requires_grad_(False)
+    tuned.weights = f"{backbone.weights}, last stage tuned"
+    lower, upper = models.split(tuned, preprocessing.crop)
+    maps = features.extract(
+        lower,
+        known,
+        preprocessing,
+        device=device,
+        precision=precision,
+        cache=cache,
+        progress=progress,
+    )
+    tuned.to(maps.device).requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = nn.Linear(backbone.num_features, num_classes, device=maps.device)
+        _learn(upper.requires_grad_(True), head, maps, seed, progress)
+    return tuned.to("cpu").requires_grad_(True)
+
+
+def _learn(
+    upper: nn.Module,
+    head: nn.Module,
+    maps: features.Features,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Trains both in place, in whatever mode they are."""
+    groups = [
+        {"params": list(upper.parameters()), "lr": LR},
+        {"params": list(head.parameters()), "lr": HEAD_LR},
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=DECAY)
+    size, done = len(maps), 0
+    steps = EPOCHS * -(-size // BATCH)
+
+    def share(step: int) -> float:
+        """Of the rates: up during the first tenth of the steps, down to nothing at the end."""
+        return min(10 * (step + 1) / steps, (1 + math.cos(math.pi * step / steps)) / 2)
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+    loss = nn.CrossEntropyLoss(label_smoothing=SMOOTHING)
+    for epoch in range(1, EPOCHS + 1):
+        for batch in photos.shuffled(size, seed, epoch).split(BATCH):
+            values, labels = maps.values[batch].to(maps.device), maps.labels[batch].to(maps.device)
+            with torch.autocast(maps.device, torch.bfloat16, enabled=maps.precision == "bf16"):
+                found = upper(_mirrored(values, upper) if torch.rand(()) < 0.5 else values)
+            logits = head(nn.functional.dropout(found.float(), DROPOUT))
+            value = loss(logits, labels)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            schedule.step()
+            done += len(batch)
+            if progress:
+                progress(done, EPOCHS * size)
+
+
+def _mirrored(values: Tensor, upper: nn.Module) -> Tensor:
+    """Flattened maps (N, C * H * W) with left and right exchanged."""
+    unflatten = next(upper.children())
+    return unflatten(values).flip(3).flatten(1)
