@@ -38,7 +38,7 @@ def test_a_run_writes_everything_it_promises(flower_folder: Path, tmp_path: Path
     assert 0 <= low < high <= 1 and 0.7 <= found["test"]["accuracy"] <= 1
     assert 0 <= found["valid"]["accuracy"] <= 1
     phases = {key: value for key, value in found["seconds"].items() if key != "total"}
-    assert {"backbone", "features", "head", "test", "files"} == set(phases)
+    assert {"backbone", "tuning", "features", "head", "test", "files"} == set(phases)
     assert sum(phases.values()) <= found["seconds"]["total"] + 0.01
     assert found["images_per_second"] > 0
     assert {"python", "flowerlib", "torch", "torchvision", "numpy"} <= set(found["versions"])

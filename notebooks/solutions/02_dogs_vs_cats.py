@@ -24,7 +24,7 @@ PASSES = 20  # with dropout on
 RATES, STAGE_EPOCHS = (0.0001, 0.001, 0.01), 2  # of the unfrozen stage
 OTHERS = (50, 20)  # pictures of each class of another task: train, valid
 SHARES, DRAWS = (0.1, 0.3, 1.0), 5  # of the training pictures
-MORE_EPOCHS = 30  # of the network from scratch with few pictures
+MORE_EPOCHS = 20  # of the network from scratch with few pictures
 SEED = 0
 torch.backends.cudnn.allow_tf32 = False
 
