@@ -41,7 +41,9 @@ class Table:
     def html(self, caption: str | None = None, volatile: Sequence[str] = ()) -> str:
         """The table as HTML; cells of the `volatile` columns are marked with that class."""
         # `align` is old HTML, but it survives the sanitizers of web viewers, which CSS does not.
-        heads = ['align="right"' if flag else 'align="left"' for flag in self.right]
+        # JupyterLab's own style puts every cell to the right, and only CSS is above that.
+        left = 'align="left" style="text-align: left"'
+        heads = ['align="right"' if flag else left for flag in self.right]
         cells = [
             f'{head} class="volatile"' if name in volatile else head
             for head, name in zip(heads, self.columns, strict=True)
