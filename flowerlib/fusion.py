@@ -44,15 +44,15 @@ def fold(network: nn.Module) -> nn.Module:
     itself: w' = w * gamma / sqrt(variance + eps), and the bias likewise. A network that torch.fx
     cannot trace runs as it is, only slower.
     """
-    network = copy.deepcopy(network).eval().requires_grad_(False)
-    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
-        return network
+    whole = copy.deepcopy(network).eval().requires_grad_(False)
+    if not any(isinstance(module, nn.BatchNorm2d) for module in whole.modules()):
+        return whole
     from torch.fx.experimental.optimization import fuse as fuse_norms
 
     try:
-        return fuse_norms(network)
-    except Exception:  # torch.fx raises what the traced code happens to raise
-        return network
+        return fuse_norms(whole, inplace=True)
+    except Exception:  # torch.fx raises what the traced code happens to raise, maybe halfway
+        return copy.deepcopy(network).eval().requires_grad_(False)
 
 
 def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:

@@ -40,10 +40,11 @@ class Photos:
         labels: Sequence[int] | np.ndarray,
         class_names: Sequence[str],
     ) -> None:
-        self.source = source if isinstance(source, np.ndarray) else [Path(path) for path in source]
+        self.source = source if isinstance(source, np.ndarray) else [*map(_path, source)]
         self.labels = np.asarray(labels, dtype=np.int64)
         self.class_names = tuple(class_names)
-        self._digests: list[bytes | None] = [None] * len(self.source)
+        # One list a picture, which subsets and joins share: nothing is digested twice.
+        self._digests: list[list[bytes]] = [[] for _ in self.source]
         if len(self.labels) != len(self.source):
             raise ValueError(f"{len(self.source)} pictures but {len(self.labels)} labels")
 
@@ -71,22 +72,24 @@ class Photos:
 
     def digest(self, index: int) -> bytes:
         """16 bytes that stand for the picture's content."""
-        if (known := self._digests[index]) is None:
+        known = self._digests[index]
+        if not known:
             picture = self.source[index]
             if isinstance(picture, np.ndarray):
                 content = str(picture.shape).encode() + picture.tobytes()
-                known = hashlib.blake2b(content, digest_size=16).digest()
+                known.append(hashlib.blake2b(content, digest_size=16).digest())
             else:
-                known = images.digest(picture)
-            self._digests[index] = known
-        return known
+                known.append(images.digest(picture))
+        return known[0]
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> Photos:
         """The pictures at `indices`, in that order."""
         indices = np.asarray(indices, dtype=np.int64)
         source = self.source
         chosen = source[indices] if isinstance(source, np.ndarray) else [source[i] for i in indices]
-        return Photos(chosen, self.labels[indices], self.class_names)
+        made = Photos(chosen, self.labels[indices], self.class_names)
+        made._digests = [self._digests[i] for i in indices]
+        return made
 
     def per_class(self, count: int, seed: int = 0) -> Photos:
         """At most `count` pictures of each class, drawn with `seed`, in their old order."""
@@ -107,7 +110,9 @@ class Photos:
         position = np.full(len(self.class_names), -1)
         position[[self.class_names.index(name) for name in names]] = np.arange(len(names))
         kept = self.subset(np.flatnonzero(position[self.labels] >= 0))
-        return Photos(kept.source, position[kept.labels], names)
+        made = Photos(kept.source, position[kept.labels], names)
+        made._digests = kept._digests
+        return made
 
     def counts(self) -> np.ndarray:
         """Number of pictures of each class, int64 (num_classes,)."""
@@ -122,7 +127,13 @@ def join(*parts: Photos) -> Photos:
     if all(isinstance(part.source, np.ndarray) for part in parts):
         source = np.concatenate([part.source for part in parts])
     labels = np.concatenate([part.labels for part in parts])
-    return Photos(source, labels, parts[0].class_names)
+    made = Photos(source, labels, parts[0].class_names)
+    made._digests = [known for part in parts for known in part._digests]
+    return made
+
+
+def _path(given: Path | str) -> Path:
+    return given if isinstance(given, Path) else Path(given)  # making one takes long
 
 
 @dataclass(frozen=True)
