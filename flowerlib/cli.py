@@ -226,6 +226,8 @@ class _Progress:
             self.bar = tqdm(
                 total=total, desc=self.what, unit="photo", leave=False, disable=None, miniters=1
             )
+        if total != self.bar.total or done < self.bar.n:  # another pass has begun
+            self.bar.reset(total)
         self.bar.update(done - self.bar.n)
 
     def say(self, line: str) -> None:
