@@ -35,9 +35,9 @@ from flowerlib import data, lesson, metrics, models, photos, plots, train, trans
 # %% tags=["settings"]
 FILTERS, HIDDEN = 64, 128  # as in the source
 DROPOUT = 0.25
-FIRST_PER_CLASS, FIRST_EPOCHS = 160, 3  # training pictures of each of the first five classes
+FIRST_PER_CLASS, FIRST_EPOCHS = 200, 3  # training pictures of each of the first five classes
 PER_CLASS, EPOCHS = 30, 5  # and of each of the last five
-MANY_PER_CLASS = 80  # for the question when transfer stops helping
+MANY_PER_CLASS = 100  # for the question when transfer stops helping
 BATCH, LR = 16, 0.001
 SEEDS = (0, 1, 2, 3, 4)
 
