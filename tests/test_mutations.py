@@ -53,8 +53,8 @@ MISTAKES = {
     ),
     "a changed photo keeps its old features": (
         "photos.py",
-        "known = images.digest(picture)",
-        "known = hashlib.blake2b(str(picture).encode(), digest_size=16).digest()",
+        "known.append(images.digest(picture))",
+        "known.append(hashlib.blake2b(str(picture).encode(), digest_size=16).digest())",
         "test_features.py::test_a_changed_file_is_noticed",
     ),
     "accuracy is a mean of batch means": (
