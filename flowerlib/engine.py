@@ -100,7 +100,8 @@ class Engine:
         except (AssertionError, RuntimeError, ValueError) as problem:  # each has its way to say no
             raise InputError(
                 f"{self.name} does not compute features of images of {self.preprocessing.crop} "
-                f"pixels here ({str(problem).splitlines()[0][:200]}); try the usual size."
+                f"pixels here ({str(problem).splitlines()[0][:200]}); try the size that it was "
+                'trained for (effort "standard").'
             ) from problem
         for precision, limit in (("bf16", 0.1), ("fp32", 1e-3)):
             if precision == "bf16" and asked == "fp32":

@@ -110,9 +110,8 @@ class Photos:
         position = np.full(len(self.class_names), -1)
         position[[self.class_names.index(name) for name in names]] = np.arange(len(names))
         kept = self.subset(np.flatnonzero(position[self.labels] >= 0))
-        made = Photos(kept.source, position[kept.labels], names)
-        made._digests = kept._digests
-        return made
+        kept.labels, kept.class_names = position[kept.labels], tuple(names)
+        return kept
 
     def counts(self) -> np.ndarray:
         """Number of pictures of each class, int64 (num_classes,)."""

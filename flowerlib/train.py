@@ -294,10 +294,12 @@ def transfer(
     if isinstance(backbone, str):
         default = "small" if backbone in models.SMALL else "imagenet"
         backbone = models.backbone(backbone, weights or default, seed=seed)
-    preprocessing = preprocessing or models.default_preprocessing(backbone, effort)
+    usual = models.default_preprocessing(backbone, effort)  # always, so that a wrong word is told
+    preprocessing = preprocessing or usual
     built = time.perf_counter()
-    options: dict[str, Any] = {"device": device, "precision": precision, "cache": cache}
-    options["progress"] = progress
+    options: dict[str, Any] = dict(
+        device=device, precision=precision, cache=cache, progress=progress
+    )
     if effort == "best":
         backbone = tuning.last_stage(
             backbone,

@@ -62,7 +62,7 @@ def last_stage(
     Raises:
         InputError: the backbone cannot be split, or as in `features.extract`.
     """
-    tuned = models.unfreeze(copy.deepcopy(backbone)).eval().requires_grad_(False)
+    tuned = models.unfreeze(copy.deepcopy(backbone)).eval()
     tuned.weights = f"{backbone.weights}, last stage tuned"
     lower, upper = models.split(tuned, preprocessing.crop)
     maps = features.extract(
