@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowerlib import fusion
+from flowerlib import fusion, storage
 from flowerlib.errors import InputError
 from flowerlib.images import PhotoError
 from flowerlib.models import Backbone
@@ -23,6 +23,9 @@ from flowerlib.photos import Photos
 from flowerlib.transforms import Preprocessing
 
 BATCH_SIZE = {"cpu": 8, "cuda": 256, "mps": 64}
+# On a processor, of all images of a batch: each thread has its own maps, and those of 8 images of
+# 224 px take 70 MB; with 4 the pass takes 4 % longer (of 25 pairs, median) in 60 MB less.
+BATCH_PIXELS = 8 * 160**2
 
 
 class Engine:
@@ -52,10 +55,15 @@ class Engine:
         """
         self.check(photos)
         size, on_cpu = BATCH_SIZE[self.device], self.device == "cpu"
+        if on_cpu:
+            size = max(1, min(size, BATCH_PIXELS // self.preprocessing.crop**2))
         batches = deque(
             range(at, min(at + size, len(photos))) for at in range(0, len(photos), size)
         )
         threads = torch.get_num_threads()
+        # This thread, too: after each parallel operation OpenMP's other threads look out for the
+        # next one, and take up to a quarter of the processor from those that work.
+        torch.set_num_threads(1)
 
         def work(batch: range) -> tuple[list[int], list[PhotoError], np.ndarray | Tensor]:
             numbers, unreadable, pixels = self._open(photos, batch)
@@ -90,6 +98,12 @@ class Engine:
         """
         if self.checked:
             return
+        try:
+            self._check(photos)
+        finally:
+            storage.return_memory()  # of the plain network's maps
+
+    def _check(self, photos: Photos) -> None:
         numbers, _, pixels = self._open(photos, range(min(4, len(photos))))
         if not numbers:
             return

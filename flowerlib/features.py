@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from flowerlib.transforms import Preprocessing
 
 NAMED_PROBLEMS = 5
 SHARD = 1024  # photos in a file of the cache
+ERRAND = 32  # photos that a thread looks at without coming back: 0.3 instead of 0.8 s for 7,370
 
 
 @dataclass
@@ -173,13 +175,16 @@ def _compute(
 def _gather(pool: ThreadPoolExecutor, ask: Callable, count: int) -> list:
     """`ask(i)` for every i; a PhotoError takes the place of the answer."""
 
-    def answer(index: int) -> object:
-        try:
-            return ask(index)
-        except PhotoError as problem:
-            return problem
+    def answers(begin: int) -> list:
+        found = []
+        for index in range(begin, min(begin + ERRAND, count)):
+            try:
+                found.append(ask(index))
+            except PhotoError as problem:
+                found.append(problem)
+        return found
 
-    return list(pool.map(answer, range(count)))
+    return list(chain.from_iterable(pool.map(answers, range(0, count, ERRAND))))
 
 
 def _refuse_unreadable(answers: list) -> None:

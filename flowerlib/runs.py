@@ -64,7 +64,7 @@ def train(
     """
     import torch
 
-    from flowerlib import check, metrics, plots
+    from flowerlib import check, metrics
     from flowerlib import train as training
 
     prepare(out, force=force)
@@ -100,6 +100,8 @@ def train(
     else:
         say("no test set: only valid accuracy is known")
     seconds["test"] = evaluation.seconds
+    from flowerlib import plots  # matplotlib: not beside the batches of photos
+
     drawing = time.perf_counter()
     classifier.results = {**results, "test": test}
     (out / RESULTS).unlink(missing_ok=True)  # from here on, not the old run any more

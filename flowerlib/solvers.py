@@ -20,8 +20,8 @@ logits and one for the gradient):
 - Left out: guessing the next start from the last two (no fewer passes), the sweep's curvature in
   the refit (a worse head).
 
-Memory: two copies of the features, logits in pieces, and about 2 * MEMORY + 10 arrays as large as
-the head's weight.
+Memory: one copy of the features and one in bf16, logits in pieces, and about 2 * MEMORY + 10 arrays
+as large as the head's weight.
 
 Shown in: notebooks/03_flowers
 """
@@ -44,6 +44,7 @@ SLACK = 1.03  # a stronger penalty is preferred as long as it costs so little va
 MEMORY = 6  # pairs of (step, change of the gradient) that L-BFGS remembers
 ENOUGH = 1e-3  # a step that promises less than this share of the objective is not taken
 PIECE = 2**22  # logits at a time: 16 MB
+ROWS = 1024  # of features, turned at a time
 LARGE = 2**28  # multiplications in a product from which bf16 pays, and every step counts
 STEPS, SMALL_STEPS = 4, 20  # at most, for a penalty
 
@@ -93,15 +94,19 @@ def logistic(
         refit: solve once more with the chosen penalty, on train and valid together. `rows` keeps
             what was measured before, so that the valid figures stay honest numbers.
     """
-    size = len(features)
+    size, width = features.shape
     mean = features.mean(0)
-    everyone = torch.cat([features, valid_features]).sub_(mean)  # train and valid, for the refit
-    scale = everyone[:size].square().sum(1).mean().sqrt().clamp(min=1e-12)
+    # Train and valid, for the refit, and a column of ones, whose weight is the bias.
+    everyone = torch.ones(size + len(valid_features), width + 1)
+    everyone[:size, :-1], everyone[size:, :-1] = features, valid_features
+    centered = everyone[:, :-1].sub_(mean)
+    scale = (torch.linalg.vector_norm(centered[:size]) / size**0.5).clamp(min=1e-12)
+    centered.div_(scale)
     large = everyone.numel() * num_classes >= LARGE
     max_steps = max_steps or (STEPS if large else SMALL_STEPS)
     low = large and choose_precision("auto", "cpu") == "bf16"
     kind = torch.bfloat16 if low else torch.float32
-    everyone, axes, variances = _principal_axes(everyone.div_(scale), size, kind)
+    everyone, axes, variances = _principal_axes(everyone, size, kind)
     valid_turned = everyone[size:]
     loss = _CrossEntropy(everyone[:size], labels, kind)
     weight = torch.zeros(everyone.shape[1], num_classes)
@@ -124,6 +129,7 @@ def logistic(
     if refit:
         # From one penalty before: a head that is sure of the old photos moves slowly for new ones.
         weight = solutions[max(0, best - 1)]
+        del loss  # its copy of the features
         loss = _CrossEntropy(everyone, torch.cat([labels, valid_labels]), kind)
         weight, _ = _minimize(loss, weight, rows[best]["penalty"], variances, [], 2 * max_steps)
     layer = nn.Linear(features.shape[1], num_classes)
@@ -148,25 +154,31 @@ def _choose(rows: list[dict[str, float]], count: int) -> int:
 
 
 def _principal_axes(
-    centered: Tensor, size: int, kind: torch.dtype
+    everyone: Tensor, size: int, kind: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Turns features (N, D) into the principal axes of their first `size` rows.
+    """Turns features into the principal axes of their first `size` rows, in place where it can.
+
+    Args:
+        everyone: centered features with a column of ones (N, D + 1); not to be used afterwards.
+        size: rows that count for the axes.
+        kind: in which to multiply for them.
 
     Returns:
-        The turned features with a column of ones, whose weight is the bias, (N, R + 1); the axes
-        (D, R), R = min(N, D); the variances (R + 1,), that of the ones 1.
+        The turned features with the column of ones (N, R + 1); the axes (D, R), R = min(N, D); the
+        variances (R + 1,), that of the ones 1.
     """
-    span = None
+    span, centered = None, everyone[:, :-1]
     if len(centered) < centered.shape[1]:  # outside the photos' span every weight stays 0
         span = torch.linalg.qr(centered.T)[0]
-        centered = centered @ span
+        everyone = torch.ones(len(centered), len(centered) + 1)
+        centered = torch.mm(centered, span, out=everyone[:, :-1])
     known = centered[:size].to(kind)
     variances, axes = torch.linalg.eigh((known.T @ known).float() / size)
-    turned = torch.ones(len(centered), len(axes) + 1)
-    torch.mm(centered, axes, out=turned[:, :-1])
+    for some in centered.split(ROWS):
+        some.copy_(some @ axes)
     # Rounding makes small variances anything, also negative.
     variances = variances.clamp(min=float(variances[-1]) * 1e-6)
-    return turned, axes if span is None else span @ axes, torch.cat([variances, torch.ones(1)])
+    return everyone, axes if span is None else span @ axes, torch.cat([variances, torch.ones(1)])
 
 
 class _CrossEntropy:

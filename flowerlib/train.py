@@ -325,6 +325,7 @@ def transfer(
             num_classes,
             refit=True,
         )
+        storage.return_memory()
         module, history = solution.head, History(len(solution.rows), solution.rows)
         history.best_epoch = solution.best + 1
         settings: dict[str, Any] = {"kind": "linear", "penalty": solution.penalty}
