@@ -39,10 +39,11 @@ FIRST_PER_CLASS, FIRST_EPOCHS = 200, 3  # training pictures of each of the first
 PER_CLASS, EPOCHS = 30, 5  # and of each of the last five
 MANY_PER_CLASS = 100  # for the question when transfer stops helping
 BATCH, LR = 16, 0.001
+DRAWN = 250, 30, 100  # garden world: pictures of each class in train, valid, test
 SEEDS = (0, 1, 2, 3, 4)
 
 # %%
-splits = data.cifar10()
+splits = data.cifar10(per_class=DRAWN)
 first = splits.of_classes(splits.class_names[:5])
 last = splits.of_classes(splits.class_names[5:])
 lesson.banner(splits)

@@ -301,6 +301,16 @@ def test_progress_is_told(photos: Photos, backbone: models.Backbone) -> None:
     assert told[-1] == (12, 12) and all(total == 12 for _, total in told)
 
 
+def test_openmp_sleeps_while_threads_pass_photos_and_may_work_again_afterwards(
+    photos: Photos, backbone: models.Backbone
+) -> None:
+    before, during = torch.get_num_threads(), []
+    extract(
+        backbone, photos, cache=False, progress=lambda *_: during.append(torch.get_num_threads())
+    )
+    assert set(during) == {1} and torch.get_num_threads() == before
+
+
 @pytest.mark.usefixtures("own_cache")
 def test_what_was_computed_before_an_interruption_is_kept(
     photos: Photos, backbone: models.Backbone

@@ -18,11 +18,12 @@ FILTERS, HIDDEN, DROPOUT = 64, 128, 0.25
 FIRST_PER_CLASS, FIRST_EPOCHS = 160, 3
 PER_CLASS, EPOCHS, LONG = 30, 5, 20
 BATCH, LR = 16, 0.001
+DRAWN = 250, 30, 100  # garden world: pictures of each class in train, valid, test
 SEEDS = (0, 1)
 NUM_FEATURES = FILTERS * 14 * 14
 
 # %%
-splits = data.cifar10()
+splits = data.cifar10(per_class=DRAWN)
 first = splits.of_classes(splits.class_names[:5])
 last = splits.of_classes(splits.class_names[5:])
 lesson.banner(splits)
