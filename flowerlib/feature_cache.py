@@ -11,6 +11,7 @@ import json
 import uuid
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,15 +48,14 @@ class FeatureCache:
         self.key = hashlib.sha256(json.dumps(context, sort_keys=True).encode()).hexdigest()
         self.folder = storage.cache_folder("features", f"{backbone.name}-{self.key[:24]}")
 
-    def read(self) -> dict[bytes, Tensor]:
-        """All features that are kept, float32 (D,) by the digest of their photo.
+    def read(self) -> Iterator[tuple[list[bytes], Tensor]]:
+        """All that is kept, a file at a time: the digests of N photos, features float32 (N, D).
 
         A damaged file is removed with a warning, so that its photos are computed again.
         """
-        known: dict[bytes, Tensor] = {}
         for file in sorted(self.folder.glob("*.safetensors")):
             try:
-                known |= self._read_file(file)
+                yield self._read_file(file)
             except (SafetensorError, OSError, KeyError, ValueError) as problem:
                 end = "removed"
                 try:
@@ -63,9 +63,8 @@ class FeatureCache:
                 except OSError:  # the folder may be read-only
                     end = "left out"
                 warnings.warn(f"Damaged cache file {file} {end} ({problem}).", stacklevel=3)
-        return known
 
-    def _read_file(self, file: Path) -> dict[bytes, Tensor]:
+    def _read_file(self, file: Path) -> tuple[list[bytes], Tensor]:
         with safe_open(file, "pt") as opened:
             digests, values = opened.get_tensor("digests"), opened.get_tensor("values")
             checksum = (opened.metadata() or {}).get("checksum")
@@ -75,7 +74,7 @@ class FeatureCache:
             raise ValueError(f"types {digests.dtype}, {values.dtype}")
         if checksum != self._checksum(digests, values):
             raise ValueError("its checksum is another")
-        return dict(zip(map(bytes, digests.numpy()), values, strict=True))
+        return [bytes(digest) for digest in digests.numpy()], values
 
     def write(self, digests: list[bytes], values: Tensor) -> None:
         """Adds the features (N, D) of N photos in a new file, whole or not at all.

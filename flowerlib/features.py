@@ -100,18 +100,19 @@ def extract(
         digests = _gather(pool, photos.digest, len(photos))
     _refuse_unreadable(digests)
     store = FeatureCache(backbone, preprocessing, precision) if cache else None
-    known = store.read() if store else {}
     values = torch.empty(len(photos), backbone.num_features)
-    first: dict[bytes, int] = {}  # a content that is not known → the first photo that has it
+    first: dict[bytes, int] = {}  # a content → the first photo that has it
     for index, digest in enumerate(digests):
-        if digest in known:
-            values[index] = known[digest]
-        else:
-            first.setdefault(digest, index)
-    del known
-    if first:
+        first.setdefault(digest, index)
+    missing = dict(first)
+    for kept, found in store.read() if store else ():
+        here = [(missing.pop(digest), at) for at, digest in enumerate(kept) if digest in missing]
+        if here:
+            rows, places = zip(*here, strict=True)
+            values[list(rows)] = found[list(places)]
+    if missing:
         engine = Engine(backbone, preprocessing, device=device, precision=asked)
-        todo = list(first.values())
+        todo = list(missing.values())
         engine.check(photos.subset(todo))
         if engine.precision != precision:  # the check failed: another key in the cache
             return extract(
@@ -126,12 +127,11 @@ def extract(
         _compute(engine, photos.subset(todo), todo, digests, values, store, progress)
         del engine
         storage.return_memory()  # or the head's memory would come on top of the batches'
-        for index, digest in enumerate(digests):  # copies are free
-            if (same := first.get(digest, index)) != index:
-                values[index] = values[same]
+    copies = [index for index, digest in enumerate(digests) if first[digest] != index]
+    values[copies] = values[[first[digests[index]] for index in copies]]
     labels = torch.from_numpy(photos.labels)
     seconds = time.perf_counter() - start
-    return Features(values, labels, precision, device, len(first), seconds)
+    return Features(values, labels, precision, device, len(missing), seconds)
 
 
 def _compute(
