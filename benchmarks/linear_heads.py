@@ -123,7 +123,7 @@ def sweep(file: str, solver: str) -> dict:
         "test_accuracy": accuracy,
         "penalty": solution.penalty,
         "penalties": len(solution.rows),
-        "precision": "fp32",
+        "precision": solution.precision,
     }
 
 

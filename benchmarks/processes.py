@@ -16,9 +16,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CALL = """
-import json, sys
+import json, os, sys
 from {module} import {name} as function
-print(json.dumps(function(**json.loads(sys.argv[1]))))
+print(json.dumps(function(**json.loads(sys.argv[1]))), flush=True)
+os._exit(0)  # the end of torch's libraries would count as peak memory
 """
 
 

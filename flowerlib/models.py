@@ -331,8 +331,8 @@ def _cut(body: nn.Module, name: str) -> tuple[tuple[str, ...], int]:
 def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: str) -> None:
     """Fills a cut network from a file; every entry must fit, the classifier's may be missing.
 
-    A network on the meta device gets memory here, so that two copies of its weights, the file's and
-    its own, are all that is needed.
+    A network on the meta device is enough, so that two copies of the weights, the file's and the
+    network's own, are all that is needed.
 
     Raises:
         InputError: the file cannot be read, or belongs to another network; differences are named.
@@ -358,15 +358,11 @@ def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: 
     for key, value in given.items():
         if not is_finite(value):
             raise InputError(f"{file}: {key} holds values that are not finite; get the file again.")
-    if any(value.is_meta for value in wanted.values()):
-        body.to_empty(device="cpu")
-        # Old files do not count batches: it begins anew, as in a new network.
-        given = {
-            key: torch.zeros_like(value)
-            for key, value in body.state_dict().items()
-            if key.endswith("num_batches_tracked")
-        } | given
-    body.load_state_dict(given, strict=False)
+    # Each with memory of its own, since the file may be changed; `to_empty` would load sympy first.
+    own = {key: value.to(wanted[key].dtype, copy=True) for key, value in given.items()}
+    for key in wanted.keys() - own.keys():  # old files do not count batches: it begins anew
+        own[key] = torch.zeros(wanted[key].shape, dtype=wanted[key].dtype)
+    body.load_state_dict(own, assign=True)
 
 
 def is_finite(value: Tensor) -> bool:

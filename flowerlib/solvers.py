@@ -58,12 +58,14 @@ class LinearSolution:
         penalty: the chosen one.
         rows: one dict a penalty: penalty, train_loss, valid_loss, valid_accuracy.
         best: the row of the chosen one.
+        precision: "bf16" or "fp32", in which features were multiplied; sums are float32.
     """
 
     head: nn.Sequential
     penalty: float
     rows: list[dict[str, float]]
     best: int
+    precision: str
 
 
 def logistic(
@@ -104,8 +106,8 @@ def logistic(
     centered.div_(scale)
     large = everyone.numel() * num_classes >= LARGE
     max_steps = max_steps or (STEPS if large else SMALL_STEPS)
-    low = large and choose_precision("auto", "cpu") == "bf16"
-    kind = torch.bfloat16 if low else torch.float32
+    precision = choose_precision("auto" if large else "fp32", "cpu")
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
     everyone, axes, variances = _principal_axes(everyone, size, kind)
     valid_turned = everyone[size:]
     loss = _CrossEntropy(everyone[:size], labels, kind)
@@ -137,7 +139,8 @@ def logistic(
         original = axes @ weight[:-1] / scale  # (D, C)
         layer.weight.copy_(original.T)
         layer.bias.copy_(weight[-1] - mean @ original)
-    return LinearSolution(nn.Sequential(layer).eval(), rows[best]["penalty"], rows, best)
+    head = nn.Sequential(layer).eval()
+    return LinearSolution(head, rows[best]["penalty"], rows, best, precision)
 
 
 def _choose(rows: list[dict[str, float]], count: int) -> int:

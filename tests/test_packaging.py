@@ -84,7 +84,7 @@ def test_the_version_is_one_and_plain():
 
 def test_the_command_is_installed(repository):
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["scripts"] == {"flowerlib": "flowerlib.cli:main"}
+    assert project["scripts"] == {"flowerlib": "flowerlib.cli:command"}
     command = Path(sysconfig.get_path("scripts")) / "flowerlib"
     result = subprocess.run([command, "--version"], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")

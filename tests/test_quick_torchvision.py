@@ -15,6 +15,15 @@ assert "torch._dynamo.utils" not in sys.modules, "a stand-in was left behind"
 torchvision.models.resnet18()(torch.zeros(2, 3, 64, 64))
 assert "torch._dynamo" not in sys.modules, "a forward pass loads the compiler"
 """
+# A whole training, as far as it loads modules: weights from a file, the fused network, the solver.
+TRAINING = """
+import sys
+from flowerlib import data, train
+splits = data.garden("patterns", per_class=(3, 2, 0), size=32)
+train.transfer(splits, "small_resnet", cache=False)
+for name in ("torch._dynamo", "sympy", "matplotlib"):
+    assert name not in sys.modules, f"{name} was loaded"
+"""
 AFTERWARDS = """
 from torchvision.ops import roi_align
 from torchvision.transforms import v2
@@ -42,7 +51,7 @@ assert torch.compiler.disable.__module__ == "torch.compiler"
 
 
 @pytest.mark.parametrize(
-    "program", [WITHOUT, WITHOUT + AFTERWARDS, ASKS_FOR_MORE + AFTERWARDS], ids="abc"
+    "program", [WITHOUT, WITHOUT + AFTERWARDS, ASKS_FOR_MORE + AFTERWARDS, TRAINING], ids="abcd"
 )
 def test_in_a_fresh_process(repository, program: str) -> None:
     done = subprocess.run(
