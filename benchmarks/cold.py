@@ -18,8 +18,8 @@ from benchmarks import paired, processes, rivals
 
 DRAWS = 10  # of the quick effort: its accuracy is told as a mean
 
-# Learn from 200 photos, squeezed as in lesson 5, judge the 200 others, print a table: one cold
-# process.
+# Learn from 200 photos, judge the 200 others, print a table: one cold process. The photos' middle
+# square is seen whole; lesson 5 squeezes the whole photo into it, which is better for furniture.
 BEDS = """
 import json, sys
 from flowerlib import data, models, tables, train

@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks import linear_heads, paired, processes
 
 MEASURED, REPEATED, SIMULATED = (1000, 8000), 100_000, 1_000_000
+FEATURES = 1280 * 4 / 1e6  # MB a photo
 
 
 def measure(shared: Path, weights: Path) -> dict:
@@ -59,6 +60,34 @@ def measure(shared: Path, weights: Path) -> dict:
     return found
 
 
+def figure(rows: list[dict]) -> np.ndarray:
+    """Two axes: seconds and peak memory against photos; hollow marks are simulated."""
+    from flowerlib import plots
+
+    axes = plots.figure(9.5, 3.9).subplots(1, 2)
+    colors = (plots.BLUE, plots.GREEN, plots.ORANGE)
+    for stage, color in zip(stages(rows), colors, strict=True):
+        known = sorted(
+            (row for row in rows if row["stage"] == stage), key=lambda row: row["photos"]
+        )
+        for axis, name, unit in ((axes[0], "seconds", 1), (axes[1], "peak_memory_mb", 1000)):
+            photos, values = [row["photos"] for row in known], [row[name] / unit for row in known]
+            axis.loglog(photos, values, color=color, label=stage)
+            for x, y, row in zip(photos, values, known, strict=True):
+                face = "white" if "simulated" in row["how"] else color
+                axis.plot(x, y, "o", color=color, markerfacecolor=face)
+    axes[0].set_title("Time grows with the photos", loc="left", fontsize=11)
+    axes[1].set_title("Memory grows with what is kept of each photo", loc="left", fontsize=11)
+    axes[0].set(xlabel="photos (hollow: simulated)", ylabel="seconds")
+    axes[1].set(xlabel="photos (hollow: simulated)", ylabel="peak memory, GB")
+    axes[0].legend(frameon=False)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+        axis.yaxis.set_major_formatter("{x:,g}")
+    return axes
+
+
 def _add(rows: list[dict], stage: str, count: int, found: dict, how: str) -> None:
     row = {"stage": stage, "photos": count, "seconds": round(found["seconds"], 3)}
     rows.append({**row, "peak_memory_mb": found["peak_memory_mb"], "how": how})
@@ -73,7 +102,8 @@ def stages(rows: list[dict]) -> list[str]:
 def simulated(rows: list[dict], stage: str, count: int) -> dict:
     """The row of a stage for `count` photos: the line through its two largest numbers, prolonged.
 
-    A negative slope, which only noise can cause, is taken for none.
+    A negative slope, which only noise can cause, is taken for none. Memory grows at least by the
+    features themselves, which every stage holds: with few photos the peak lies elsewhere.
     """
     known = [row for row in rows if row["stage"] == stage and "simulated" not in row["how"]]
     one, two = sorted(known, key=lambda row: row["photos"])[-2:]
@@ -82,7 +112,8 @@ def simulated(rows: list[dict], stage: str, count: int) -> dict:
         if one[name] is None or two[name] is None:
             made[name] = None
             continue
-        slope = max(0.0, (two[name] - one[name]) / (two["photos"] - one["photos"]))
+        least = FEATURES if name == "peak_memory_mb" else 0.0
+        slope = max(least, (two[name] - one[name]) / (two["photos"] - one["photos"]))
         made[name] = round(two[name] + slope * (count - two["photos"]), 1)
     made["how"] = f"simulated: line through {one['photos']:,} and {two['photos']:,} photos"
     return made

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+# Memory is told before the process ends: the end of torch's libraries needs 100 MB more.
 CALL = """
-import json, os, sys
+import json, sys
+from benchmarks.processes import peak_memory_mb
 from {module} import {name} as function
-print(json.dumps(function(**json.loads(sys.argv[1]))), flush=True)
-os._exit(0)  # the end of torch's libraries would count as peak memory
+found = function(**json.loads(sys.argv[1]))
+print(json.dumps({{**found, "peak_memory_mb": peak_memory_mb()}}))
 """
 
 
@@ -85,13 +87,20 @@ def run(command: list[str], *, cache: Path | None = None, limit: float | None = 
 def _watch(process: subprocess.Popen, peaks: list[int]) -> None:
     """Notes the peak resident memory in MB until the process ends."""
     while process.returncode is None:
-        try:
-            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-            peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1000
-        except (OSError, StopIteration):
+        peak = peak_memory_mb(process.pid)
+        if peak is None:
             return
         peaks.append(peak)
         time.sleep(0.02)
+
+
+def peak_memory_mb(process: int | str = "self") -> int | None:
+    """The largest resident memory of a process so far; None where /proc does not tell."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1000
+    except (OSError, StopIteration):
+        return None
 
 
 def call(
@@ -116,8 +125,7 @@ def call(
     code = CALL.format(module=function.__module__, name=function.__name__)
     command = [python, "-c", code, json.dumps(arguments)]
     finished = run(command, cache=cache, limit=limit)
-    found = json.loads(finished.output.splitlines()[-1])
-    return {**found, "peak_memory_mb": finished.peak_memory_mb}
+    return json.loads(finished.output.splitlines()[-1])
 
 
 def train(*arguments: str, cache: Path) -> dict:

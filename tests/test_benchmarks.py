@@ -173,7 +173,8 @@ def test_growth_prolongs_the_line_through_the_largest_numbers():
         for n, s, m in ((10, 9.0, 50), (100, 1.0, 100), (200, 2.0, 90))
     ]
     found = growth.simulated(rows, "head", 1000)
-    assert (found["seconds"], found["peak_memory_mb"]) == (10.0, 90.0)  # a negative slope is noise
+    least = 90 + 800 * growth.FEATURES  # a negative slope is noise, but features must lie somewhere
+    assert (found["seconds"], found["peak_memory_mb"]) == (10.0, round(least, 1))
     assert found["how"].startswith("simulated")
 
 
