@@ -167,7 +167,7 @@ def table() -> str:
         "flowers_linear_cold": "Oxford flowers, frozen mobilenet_v2, linear head, nothing cached",
         "flowers_linear_warm": "the same again, features cached",
         "flowers_hidden_warm": "the same features, the source's head and settings",
-        "flowers_best_cold": "its last stage tuned as well (`--effort best`), nothing cached",
+        "flowers_best_cold": "mobilenet_v2, last stage tuned (`--effort best`), nothing cached",
     }
     drawn = {
         "garden_linear_cold": "the garden's flowers, small DenseNet (20 + 5 pictures a class)",

@@ -24,7 +24,7 @@ from flowerlib.transforms import Preprocessing
 
 BATCH_SIZE = {"cpu": 8, "cuda": 256, "mps": 64}
 # On a processor, of all images of a batch: each thread has its own maps, and those of 8 images of
-# 224 px take 70 MB; with 4 the pass takes 4 % longer (of 25 pairs, median) in 60 MB less.
+# 224 px take 70 MB; with 4 the pass takes 4 % longer (medians of 10 runs) in 60 MB less.
 BATCH_PIXELS = 8 * 160**2
 
 
