@@ -87,6 +87,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--backbone", metavar="NAME", help="default: densenet121, or small_densenet")
     train.add_argument("--weights", metavar="imagenet|small|none|FILE", help="of the backbone")
     train.add_argument("--effort", choices=("quick", "standard", "best"), default="standard")
+    train.add_argument(
+        "--fit", choices=("crop", "squeeze", "pad"), default="crop", help="of wide photos"
+    )
     train.add_argument("--head", choices=("linear", "hidden"), default="linear")
     train.add_argument("--hidden", type=_positive, nargs="+", default=[512], metavar="N")
     train.add_argument("--dropout", type=_share, default=0.2, metavar="P")
@@ -203,6 +206,7 @@ def _train_into(options: argparse.Namespace, start: float) -> int:
             lr=options.lr,
             batch_size=options.batch_size,
             effort=options.effort,
+            photo_fit=options.fit,
             seed=options.seed,
             device=options.device,
             precision=options.precision,

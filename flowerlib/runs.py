@@ -124,6 +124,7 @@ def train(
         "origin": splits.origin,
         "backbone": classifier.backbone.name,
         "weights": classifier.backbone.weights,
+        "preprocessing": classifier.preprocessing.to_dict(),
         "head": results["head"],
         "num_classes": len(splits.class_names),
         "num_images": splits.sizes(),

@@ -253,6 +253,7 @@ def transfer(
     seed: int = 0,
     effort: str = "standard",
     preprocessing: Preprocessing | None = None,
+    photo_fit: str = "crop",
     device: str = "auto",
     precision: str = "auto",
     cache: bool = True,
@@ -276,6 +277,8 @@ def transfer(
             "quick" at a smaller one, "best" at a larger one, and it tunes the backbone's last stage
             on the training photos first; see `models.EFFORTS` and `tuning.last_stage`.
         preprocessing: instead of that of `effort`.
+        photo_fit: "crop" shows the middle of wide photos, "squeeze" and "pad" all of them; see
+            `Preprocessing.squeezed` and `Preprocessing.padded`.
         device, precision, cache, progress: as in `features.extract`.
         report: called after every epoch of the hidden head.
         checkpoint: a file that holds the hidden head's state after every epoch; where it is there,
@@ -295,7 +298,7 @@ def transfer(
         default = "small" if backbone in models.SMALL else "imagenet"
         backbone = models.backbone(backbone, weights or default, seed=seed)
     usual = models.default_preprocessing(backbone, effort)  # always, so that a wrong word is told
-    preprocessing = preprocessing or usual
+    preprocessing = (preprocessing or usual).fitted(photo_fit)
     built = time.perf_counter()
     options: dict[str, Any] = dict(
         device=device, precision=precision, cache=cache, progress=progress
@@ -335,9 +338,10 @@ def transfer(
         _check_settings(sizes, dropout, epochs, lr, batch_size)
         kept = None
         if checkpoint:
-            content = values.numpy().tobytes() + labels.numpy().tobytes()
+            content = hashlib.sha256(values.numpy().data)
+            content.update(labels.numpy().data)
             given = [list(sizes), dropout, epochs, lr, batch_size, seed, size, num_classes]
-            kept = Checkpoint(checkpoint, [*given, hashlib.sha256(content).hexdigest()])
+            kept = Checkpoint(checkpoint, [*given, content.hexdigest()])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = models.hidden_head(values.shape[1], num_classes, sizes, dropout)

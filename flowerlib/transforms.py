@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from flowerlib.errors import InputError
 
@@ -27,6 +27,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 LARGEST = 1e6  # of the numbers that pixels are shifted and divided by; float32 stays finite
 
+FITS = ("crop", "squeeze", "pad")
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -39,6 +40,8 @@ class Preprocessing:
         crop: side of the centered square that is cut out, in pixels; at most `resize`.
         mean, std: per channel, for values in [0, 1].
         filter: "bilinear" or "bicubic"; both with antialiasing, as Pillow does it.
+        fit: "crop", or for photos that should be seen whole "squeeze" or "pad"; see `squeezed` and
+            `padded`.
     """
 
     resize: int = 256
@@ -46,6 +49,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     filter: str = "bilinear"
+    fit: str = "crop"
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -67,9 +71,18 @@ class Preprocessing:
             raise InputError("Preprocessing: mean and std need three numbers, std at least 1e-6.")
         if not isinstance(self.filter, str) or self.filter not in FILTERS:
             raise InputError(f"Preprocessing: filter must be one of {', '.join(FILTERS)}.")
+        if not isinstance(self.fit, str) or self.fit not in FITS:
+            raise InputError(f"Preprocessing: fit must be one of {', '.join(FITS)}.")
+        if self.fit != "crop" and self.resize != self.crop:
+            raise InputError(f'Preprocessing: with fit "{self.fit}", resize must equal crop.')
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resizes and crops a PIL RGB image to a uint8 array of shape (crop, crop, 3)."""
+        if self.fit != "crop":
+            square, how = (self.crop, self.crop), FILTERS[self.filter]
+            if self.fit == "squeeze":
+                return np.asarray(image.resize(square, how))
+            return np.asarray(ImageOps.pad(image, square, how, color="white"))
         short = min(image.size)
         box = []
         for edge in image.size:
@@ -118,6 +131,24 @@ class Preprocessing:
         """The same for images that are cut already: resized to `crop`, nothing is cut off."""
         return dataclasses.replace(self, resize=self.crop)
 
+    def squeezed(self) -> Preprocessing:
+        """The same with the whole photo, wide or tall, pressed into the square.
+
+        Proportions are bent, but nothing is cut off: for things that fill wide photos.
+        """
+        return self.fitted("squeeze")
+
+    def padded(self) -> Preprocessing:
+        """The same with the whole photo on a white square, its longer side as long as the square's.
+
+        Nothing is bent or cut off, but things are smaller.
+        """
+        return self.fitted("pad")
+
+    def fitted(self, fit: str) -> Preprocessing:
+        """The same for another `fit`; "crop" changes nothing."""
+        return self if fit == "crop" else dataclasses.replace(self, resize=self.crop, fit=fit)
+
     def scaled(self, factor: float) -> Preprocessing:
         """The same part of the photo with another number of pixels."""
         resize, crop = (round(side * factor) for side in (self.resize, self.crop))
@@ -125,7 +156,10 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` turns it back."""
-        return dataclasses.asdict(self)
+        fields = dataclasses.asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        if self.fit == "crop":  # the only one at first: old caches and files stay valid
+            del fields["fit"]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
@@ -134,8 +168,8 @@ class Preprocessing:
         Raises:
             InputError: a field is unknown, missing or out of range.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(fields, dict) or set(fields) != known:
+        known = {field.name for field in dataclasses.fields(cls)} - {"fit"}
+        if not isinstance(fields, dict) or set(fields) - {"fit"} != known:
             raise InputError(f"Preprocessing needs exactly the fields {', '.join(sorted(known))}.")
         try:
             return cls(**fields)
@@ -183,11 +217,15 @@ class Augmentation:
             image = image.rotate((2 * turn - 1) * self.rotation, Image.Resampling.BILINEAR)
         if mirror < self.flip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if self.preprocessing.fit == "pad":
+            image = ImageOps.pad(image, (max(image.size),) * 2, color="white")
         low, high = self.crop_scale
-        side = min(image.size) * (low + (high - low) * area) ** 0.5
-        left, top = across * (image.width - side), down * (image.height - side)
+        squeeze, short = self.preprocessing.fit == "squeeze", min(image.size)
+        share = (low + (high - low) * area) ** 0.5
+        width, height = (share * edge for edge in (image.size if squeeze else (short, short)))
+        left, top = across * (image.width - width), down * (image.height - height)
         if low == high == 1.0:
-            left, top = (image.width - side) / 2, (image.height - side) / 2
+            left, top = (image.width - width) / 2, (image.height - height) / 2
         size = self.preprocessing.crop
-        box = (left, top, left + side, top + side)
+        box = (left, top, left + width, top + height)
         return image.resize((size, size), Image.Resampling.BILINEAR, box=box)

@@ -23,7 +23,7 @@ from flowerlib.classifier import Classifier
 from flowerlib.description import Description
 from flowerlib.errors import InputError
 from flowerlib.tensorfile import TensorFileError
-from flowerlib.transforms import FILTERS, Preprocessing
+from flowerlib.transforms import FILTERS, FITS, Preprocessing
 from tests.torture.artifacts import honest
 
 quickly = settings(
@@ -49,13 +49,14 @@ plain_data = st.recursive(
 
 @st.composite
 def preprocessings(draw: Any) -> Preprocessing:
-    resize = draw(st.integers(1, 4096))
+    resize, fit = draw(st.integers(1, 4096)), draw(st.sampled_from(FITS))
     return Preprocessing(
         resize,
-        draw(st.integers(1, resize)),
+        draw(st.integers(1, resize)) if fit == "crop" else resize,
         tuple(draw(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3))),
         tuple(draw(st.lists(st.floats(1e-6, 1e6), min_size=3, max_size=3))),
         draw(st.sampled_from(sorted(FILTERS))),
+        fit,
     )
 
 

@@ -77,6 +77,37 @@ def test_rounding_never_leaves_the_photo(side: int) -> None:
         assert Preprocessing(crop, crop).pixels(Image.new("RGB", (side, side))).shape[0] == crop
 
 
+def test_squeezed_shows_the_whole_photo() -> None:
+    image = picture(300, 100)
+    squeezed = Preprocessing(256, 64).squeezed()
+    theirs = v2.Resize((64, 64))(image)
+    assert np.array_equal(squeezed.pixels(image), np.asarray(theirs))
+    still = Augmentation(squeezed, rotation=0, flip=0, crop_scale=(1, 1))
+    assert torch.allclose(still(image), squeezed(image), atol=0.02)
+    slope = np.tile(np.linspace(0, 255, 300).astype(np.uint8), (100, 1))  # brighter to the right
+    quarter = Augmentation(squeezed, rotation=0, flip=0, crop_scale=(0.25, 0.25))
+    view = np.asarray(quarter.view(Image.fromarray(slope).convert("RGB")))
+    assert int(view[32, -1, 0]) - int(view[32, 0, 0]) == pytest.approx(255 / 2, abs=4)
+
+
+def test_padded_shows_the_whole_photo_on_white() -> None:
+    image = picture(300, 100)
+    padded = Preprocessing(256, 60).padded()
+    found = padded.pixels(image)
+    assert np.array_equal(found[20:40], np.asarray(v2.Resize((20, 60))(image)))
+    assert (found[:20] == 255).all() and (found[40:] == 255).all()
+    still = Augmentation(padded, rotation=0, flip=0, crop_scale=(1, 1))
+    assert torch.allclose(still(image)[:, 22:38], padded(image)[:, 22:38], atol=0.05)
+
+
+def test_a_cut_says_nothing_of_other_fits() -> None:
+    """So its key in the cache, and the classifiers in its files, are those of earlier releases."""
+    usual = Preprocessing()
+    assert "fit" not in usual.to_dict() and usual.fitted("crop") == usual
+    for one in (usual, usual.squeezed(), usual.padded()):
+        assert Preprocessing.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
 def test_undo_gives_the_pixels_back() -> None:
     preprocessing = Preprocessing(64, 64)
     image = picture(64, 64)
@@ -101,6 +132,9 @@ def test_json_there_and_back() -> None:
         {"mean": None},
         {"filter": "magic"},
         {"more": 1},
+        {"fit": 1},
+        {"fit": "stretch"},
+        {"fit": "pad"},  # beside a resize that is not the crop
     ],
 )
 def test_nonsense_is_refused(change: dict) -> None:
