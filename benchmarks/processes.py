@@ -37,11 +37,13 @@ class Finished:
         seconds: wall time from before its start until after its end.
         peak_memory_mb: its largest resident memory, without that of its children; None where
             /proc does not tell.
+        peak_anonymous_mb: the same without the pages of files, looked at every 20 ms.
         output: what it printed.
     """
 
     seconds: float
     peak_memory_mb: int | None
+    peak_anonymous_mb: int | None
     output: str
 
 
@@ -63,7 +65,7 @@ def run(command: list[str], *, cache: Path | None = None, limit: float | None = 
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     if cache:
         environment["FLOWERLIB_CACHE"] = str(cache)
-    peaks: list[int] = []
+    peaks: dict[str, int] = {}
     start = time.perf_counter()
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
@@ -81,26 +83,33 @@ def run(command: list[str], *, cache: Path | None = None, limit: float | None = 
     if process.returncode:
         told = " ".join(command)
         sys.exit(f"exit code {process.returncode} of: {told if len(told) < 300 else told[:300]}")
-    return Finished(seconds, peaks[-1] if peaks else None, output)
+    return Finished(seconds, peaks.get("VmHWM"), peaks.get("RssAnon"), output)
 
 
-def _watch(process: subprocess.Popen, peaks: list[int]) -> None:
-    """Notes the peak resident memory in MB until the process ends."""
+def _watch(process: subprocess.Popen, peaks: dict[str, int]) -> None:
+    """Notes the largest figures of memory in MB until the process ends."""
     while process.returncode is None:
-        peak = peak_memory_mb(process.pid)
-        if peak is None:
+        found = _memory_mb(process.pid)
+        if not found:
             return
-        peaks.append(peak)
+        for name, value in found.items():
+            peaks[name] = max(value, peaks.get(name, 0))
         time.sleep(0.02)
 
 
-def peak_memory_mb(process: int | str = "self") -> int | None:
-    """The largest resident memory of a process so far; None where /proc does not tell."""
+def _memory_mb(process: int | str) -> dict[str, int]:
+    """Figures of a process's memory in MB, such as VmHWM and RssAnon; none without /proc."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1000
-    except (OSError, StopIteration):
-        return None
+    except OSError:
+        return {}
+    fields = (line.split() for line in lines if line.endswith(" kB"))
+    return {name.rstrip(":"): int(value) // 1000 for name, value, _ in fields}
+
+
+def peak_memory_mb() -> int | None:
+    """The largest resident memory of this process so far; None where /proc does not tell."""
+    return _memory_mb("self").get("VmHWM")
 
 
 def call(
@@ -120,12 +129,13 @@ def call(
         arguments: of the function.
 
     Returns:
-        What the function returned, with the process's peak memory.
+        What the function returned, with the process's peaks of memory.
     """
     code = CALL.format(module=function.__module__, name=function.__name__)
     command = [python, "-c", code, json.dumps(arguments)]
     finished = run(command, cache=cache, limit=limit)
-    return json.loads(finished.output.splitlines()[-1])
+    found = json.loads(finished.output.splitlines()[-1])
+    return {**found, "peak_anonymous_mb": finished.peak_anonymous_mb}
 
 
 def train(*arguments: str, cache: Path) -> dict:

@@ -20,6 +20,7 @@ from benchmarks import paired, processes, roofs
 # Photos of one run: the beginner's side takes about half a minute, ours some seconds.
 COUNTS = {"mobilenet_v2": 1200, "densenet121": 320, "resnet50": 256, "resnet101": 160}
 SIZE = 224
+HIDDEN = 1600  # photos for what is not hidden: the check at a pass's start counts as such, once
 
 
 def measure(name: str, shared: Path, weights: str) -> dict:
@@ -44,7 +45,8 @@ def measure(name: str, shared: Path, weights: str) -> dict:
             )
             found["difference_of_features"] = _difference(*map(np.load, files))
         if name == "densenet121":
-            found["not_hidden_behind_compute"] = not_hidden(given)
+            more = {**given, "count": 16 if paired.dry() else HIDDEN}
+            found["not_hidden_behind_compute"] = not_hidden(more)
         return found
 
     found = {"photos": count, "weights": Path(weights).name, **paired.steady(block)}
@@ -73,7 +75,7 @@ def not_hidden(given: dict) -> dict:
         names=names,
     )
     shares = [1 - 1 / ratio for ratio in found["ratio"]["pairs"]]
-    told = {"median": round(median(shares), 4)}
+    told: dict = {"photos": given["count"], "median": round(median(shares), 4)}
     if len(shares) > 1:
         told["interval"] = [round(value, 4) for value in paired.interval(shares)]
     return {"share": told, **{name: found[name] for name in names}}

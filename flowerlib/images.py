@@ -32,6 +32,8 @@ from flowerlib.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")  # Pillow's names
+PIECE = 2**20  # bytes of a file, read at a time
+NO_WAITING, BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
 MAX_PIXELS = 175_000_000  # about 500 MB decoded; Pillow itself refuses 179 million
 
 # Pillow warns about large pictures, whose size is checked here. Said once and not around each call:
@@ -120,7 +122,7 @@ def _opened(path: Path | str) -> Iterator[ImageFile.ImageFile]:
     """Opens a file without decoding it; what goes wrong inside becomes a PhotoError."""
     path = Path(path)
     try:
-        _refuse_irregular(path)
+        _refuse_irregular(path, os.stat(path).st_mode)
         with Image.open(path, formats=_formats()) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
@@ -146,9 +148,8 @@ def _opened(path: Path | str) -> Iterator[ImageFile.ImageFile]:
         raise PhotoError(path, f"the picture is damaged ({reason})") from None
 
 
-def _refuse_irregular(path: Path) -> None:
+def _refuse_irregular(path: Path, mode: int) -> None:
     """Refuses folders, and pipes and devices, which could be read without end."""
-    mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise PhotoError(path, "this is a folder, not a photo")
     if not stat.S_ISREG(mode):
@@ -284,8 +285,18 @@ def digest(path: Path | str) -> bytes:
     Raises:
         PhotoError: the file cannot be read.
     """
+    found = hashlib.blake2b(digest_size=16)
     try:
-        _refuse_irregular(Path(path))
-        return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).digest()
+        # By the system's own calls: half the time of Path.read_bytes for small photos. Opening a
+        # pipe must not wait for somebody who writes to it.
+        handle = os.open(path, os.O_RDONLY | NO_WAITING | BINARY)
+        try:
+            about = os.fstat(handle)
+            _refuse_irregular(Path(path), about.st_mode)
+            while piece := os.read(handle, min(about.st_size + 1, PIECE)):
+                found.update(piece)
+        finally:
+            os.close(handle)
     except OSError as problem:
         raise PhotoError(path, f"the file cannot be read ({problem.strerror})") from None
+    return found.digest()

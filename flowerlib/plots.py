@@ -71,6 +71,8 @@ def curves(history: History) -> np.ndarray:
     for axis in axes:
         if solved:
             axis.set_xscale("log")
+            axis.set_xticks(x, [f"{penalty:.0e}".replace("e-0", "e-") for penalty in x])
+            axis.minorticks_off()
             axis.invert_xaxis()
         else:
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -20,8 +20,9 @@ logits and one for the gradient):
 - Left out: guessing the next start from the last two (no fewer passes), the sweep's curvature in
   the refit (a worse head).
 
-Memory: one copy of the features and one in bf16, logits in pieces, and about 2 * MEMORY + 10 arrays
-as large as the head's weight.
+Memory: one copy of the features, in bf16 if they are multiplied in it, in a file if there are very
+many (see `storage.empty`); logits in pieces, and about 2 * MEMORY + 10 arrays as large as the
+head's weight.
 
 Shown in: notebooks/03_flowers
 """
@@ -35,16 +36,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowerlib import metrics
+from flowerlib import metrics, storage
 from flowerlib.engine import choose_precision
 
 # From strong to weak: each solution is the starting point of the next.
 PENALTIES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
-SLACK = 1.03  # a stronger penalty is preferred as long as it costs so little validation loss
+SLACK = 1.05  # a stronger penalty is preferred as long as it costs so little validation loss
 MEMORY = 6  # pairs of (step, change of the gradient) that L-BFGS remembers
 ENOUGH = 1e-3  # a step that promises less than this share of the objective is not taken
 PIECE = 2**22  # logits at a time: 16 MB
-ROWS = 1024  # of features, turned at a time
+ROWS = 512  # of features, centered and turned at a time
 LARGE = 2**28  # multiplications in a product from which bf16 pays, and every step counts
 STEPS, SMALL_STEPS = 4, 20  # at most, for a penalty
 
@@ -96,27 +97,28 @@ def logistic(
         refit: solve once more with the chosen penalty, on train and valid together. `rows` keeps
             what was measured before, so that the valid figures stay honest numbers.
     """
-    size, width = features.shape
-    mean = features.mean(0)
-    # Train and valid, for the refit, and a column of ones, whose weight is the bias.
-    everyone = torch.ones(size + len(valid_features), width + 1)
-    everyone[:size, :-1], everyone[size:, :-1] = features, valid_features
-    centered = everyone[:, :-1].sub_(mean)
-    scale = (torch.linalg.vector_norm(centered[:size]) / size**0.5).clamp(min=1e-12)
-    centered.div_(scale)
-    large = everyone.numel() * num_classes >= LARGE
+    size, count = len(features), len(features) + len(valid_features)
+    large = count * features.shape[1] * num_classes >= LARGE
     max_steps = max_steps or (STEPS if large else SMALL_STEPS)
     precision = choose_precision("auto" if large else "fp32", "cpu")
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    everyone, axes, variances = _principal_axes(everyone, size, kind)
-    valid_turned = everyone[size:]
-    loss = _CrossEntropy(everyone[:size], labels, kind)
+    mean = features.mean(0)
+    axes, variances = _principal_axes(features, mean, kind)
+    storage.return_memory()  # of what it took to find them
+    # Train and valid, for the refit, and a column of ones, whose weight is the bias.
+    everyone = storage.empty(count, axes.shape[1] + 1, kind)
+    everyone[:, -1] = 1
+    parts, rounded = [*features.split(ROWS), *valid_features.split(ROWS)], axes.to(kind)
+    for part, turned in zip(parts, everyone.split([len(part) for part in parts]), strict=True):
+        turned[:, :-1] = (part - mean).to(kind) @ rounded
+    loss = _CrossEntropy(everyone[:size], labels)
     weight = torch.zeros(everyone.shape[1], num_classes)
     memory: list[tuple[Tensor, Tensor]] = []
     rows, solutions = [], []
     for penalty in sorted(penalties, reverse=True):
         weight, train_loss = _minimize(loss, weight, penalty, variances, memory, max_steps)
-        logits = valid_turned @ weight
+        original, bias = _as_they_are(weight, axes, mean)
+        logits = torch.addmm(bias, valid_features, original)
         solutions.append(weight)
         rows.append(
             {
@@ -131,16 +133,22 @@ def logistic(
     if refit:
         # From one penalty before: a head that is sure of the old photos moves slowly for new ones.
         weight = solutions[max(0, best - 1)]
-        del loss  # its copy of the features
-        loss = _CrossEntropy(everyone, torch.cat([labels, valid_labels]), kind)
-        weight, _ = _minimize(loss, weight, rows[best]["penalty"], variances, [], 2 * max_steps)
+        memory.clear()
+        loss = _CrossEntropy(everyone, torch.cat([labels, valid_labels]))
+        weight, _ = _minimize(loss, weight, rows[best]["penalty"], variances, memory, 2 * max_steps)
     layer = nn.Linear(features.shape[1], num_classes)
     with torch.no_grad():
-        original = axes @ weight[:-1] / scale  # (D, C)
+        original, bias = _as_they_are(weight, axes, mean)
         layer.weight.copy_(original.T)
-        layer.bias.copy_(weight[-1] - mean @ original)
+        layer.bias.copy_(bias)
     head = nn.Sequential(layer).eval()
     return LinearSolution(head, rows[best]["penalty"], rows, best, precision)
+
+
+def _as_they_are(weight: Tensor, axes: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight (D, C) and bias (C,) that do to features what (R + 1, C) does to turned ones."""
+    original = axes @ weight[:-1]
+    return original, weight[-1] - mean @ original
 
 
 def _choose(rows: list[dict[str, float]], count: int) -> int:
@@ -156,50 +164,50 @@ def _choose(rows: list[dict[str, float]], count: int) -> int:
     return next(i for i in good if rows[i]["valid_loss"] <= limit)
 
 
-def _principal_axes(
-    everyone: Tensor, size: int, kind: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Turns features into the principal axes of their first `size` rows, in place where it can.
+def _principal_axes(features: Tensor, mean: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The principal axes of features (N, D), and the variance along each of them.
 
     Args:
-        everyone: centered features with a column of ones (N, D + 1); not to be used afterwards.
-        size: rows that count for the axes.
-        kind: in which to multiply for them.
+        features, mean: (N, D) and (D,).
+        kind: in which to multiply features.
 
     Returns:
-        The turned features with the column of ones (N, R + 1); the axes (D, R), R = min(N, D); the
-        variances (R + 1,), that of the ones 1.
+        Axes (D, R), R = min(N, D): (features - mean) @ axes has a mean squared length of 1. The
+        variances (R + 1,) of that, the last for a column of ones, which is 1.
     """
-    span, centered = None, everyone[:, :-1]
-    if len(centered) < centered.shape[1]:  # outside the photos' span every weight stays 0
-        span = torch.linalg.qr(centered.T)[0]
-        everyone = torch.ones(len(centered), len(centered) + 1)
-        centered = torch.mm(centered, span, out=everyone[:, :-1])
-    known = centered[:size].to(kind)
-    variances, axes = torch.linalg.eigh((known.T @ known).float() / size)
-    for some in centered.split(ROWS):
-        some.copy_(some @ axes)
+    span, rank = None, min(features.shape)
+    if len(features) < features.shape[1]:  # outside the photos' span every weight stays 0
+        span = torch.linalg.qr((features - mean).T)[0]
+    products = torch.zeros(rank, rank)
+    for part in features.split(ROWS):
+        centered = part - mean if span is None else (part - mean) @ span
+        rounded = centered.to(kind)
+        products += rounded.T @ rounded
+    variances, axes = torch.linalg.eigh(products / len(features))
     # Rounding makes small variances anything, also negative.
-    variances = variances.clamp(min=float(variances[-1]) * 1e-6)
-    return everyone, axes if span is None else span @ axes, torch.cat([variances, torch.ones(1)])
+    variances = variances.clamp(min=max(1e-24, float(variances[-1]) * 1e-6))
+    total = variances.sum()
+    axes = (axes if span is None else span @ axes) / total.sqrt()
+    return axes, torch.cat([variances / total, torch.ones(1)])
 
 
 class _CrossEntropy:
     """Mean cross-entropy of a linear head as a function of its weight.
 
     Args:
-        features: float32 (N, R).
+        features: (N, R), float32 or bfloat16, in which they are multiplied; probabilities and sums
+            over photos are float32.
         labels: int64 (N,).
-        kind: in which to multiply; probabilities and sums over photos are float32.
     """
 
-    def __init__(self, features: Tensor, labels: Tensor, kind: torch.dtype) -> None:
-        self.features, self.labels, self.kind = features.to(kind), labels, kind
+    def __init__(self, features: Tensor, labels: Tensor) -> None:
+        self.features, self.labels = features, labels
 
     def __call__(self, weight: Tensor) -> tuple[float, Tensor, float]:
         """Returns (loss, its gradient (R, C), mean variance of a probability: p * (1 - p))."""
         gradient, total, spread = torch.zeros_like(weight), 0.0, 0.0
-        factor = weight.to(self.kind)
+        kind = self.features.dtype
+        factor = weight.to(kind)
         size = max(1, PIECE // weight.shape[1])
         for some, labels in zip(
             self.features.split(size), self.labels[:, None].split(size), strict=True
@@ -209,7 +217,7 @@ class _CrossEntropy:
             shares = logs.exp_()
             spread += len(some) - float(shares.square().sum())
             shares.scatter_add_(1, labels, torch.full(labels.shape, -1.0))
-            gradient += some.T @ shares.to(self.kind)
+            gradient += some.T @ shares.to(kind)
         count = len(self.labels)
         return total / count, gradient / count, spread / (count * weight.shape[1])
 

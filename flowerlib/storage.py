@@ -1,4 +1,4 @@
-"""Where caches live, how a file is written whole or not at all, how memory is given back."""
+"""Where caches live, how a file is written whole or not at all, where large arrays lie."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowerlib.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+LARGE = 2**28  # bytes of an array from which it lies in a file
 
 
 def cache_folder(*parts: str) -> Path:
@@ -71,6 +77,29 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def empty(rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
+    """An array (rows, columns) that holds anything; a large one lies in a file.
+
+    So the memory that a process holds does not grow with its photos: the system keeps the file's
+    pages in memory as long as nobody else needs it. The file, in the cache's folder, has no name
+    any more and is gone with the array. Where there is no room for it, or no Linux, the array lies
+    in memory.
+    """
+    import torch
+
+    size = rows * columns
+    if size * dtype.itemsize >= LARGE and hasattr(os, "posix_fallocate"):
+        with (
+            contextlib.suppress(OSError, InputError),
+            tempfile.NamedTemporaryFile(dir=cache_folder()) as file,
+        ):
+            # Room now: a disk that is full at the first write would end the process.
+            os.posix_fallocate(file.fileno(), 0, size * dtype.itemsize)
+            array = torch.from_file(file.name, shared=True, size=size, dtype=dtype)
+            return array.view(rows, columns)
+    return torch.empty(rows, columns, dtype=dtype)
 
 
 def return_memory() -> None:

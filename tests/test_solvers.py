@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowerlib import metrics, solvers
+from flowerlib import metrics, solvers, storage
 
 CLASSES, WIDTH = 5, 20
 
@@ -78,7 +80,7 @@ def test_the_gradient_is_the_derivative() -> None:
     values, labels = clouds(50, 0)
     values = (values - values.mean(0)) / 30
     weight = torch.randn(WIDTH, CLASSES, generator=torch.Generator().manual_seed(1))
-    found, gradient, spread = solvers._CrossEntropy(values, labels, torch.float32)(weight)
+    found, gradient, spread = solvers._CrossEntropy(values, labels)(weight)
     weight.requires_grad_()
     logits = values @ weight
     loss = F.cross_entropy(logits, labels)
@@ -95,6 +97,17 @@ def test_logits_in_pieces_give_the_same_head(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(solvers, "PIECE", 7 * CLASSES)  # 15 pieces, the last one smaller
     pieces = solvers.logistic(values, labels, values, labels, CLASSES, max_steps=4)
     assert torch.allclose(whole.head(values), pieces.head(values), atol=0.02)
+
+
+def test_features_in_a_file_give_the_same_head(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, labels = clouds(400, 0, spread=2.0)
+    usual = solvers.logistic(values, labels, values, labels, CLASSES, refit=True)
+    monkeypatch.setattr(storage, "LARGE", 0)
+    monkeypatch.setattr(solvers, "ROWS", 33)  # and centered in 13 pieces
+    filed = solvers.logistic(values, labels, values, labels, CLASSES, refit=True)
+    assert torch.allclose(usual.head(values), filed.head(values), atol=0.02)
 
 
 def test_bf16_finds_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from flowerlib import storage
 from flowerlib.errors import InputError
@@ -84,3 +86,33 @@ def test_the_new_file_takes_the_name_and_the_old_one_is_not_written_to(tmp_path:
     with storage.atomic_path(target) as temporary:
         temporary.write_text("new")
     assert (target.read_text(), other_name.read_text()) == ("new", "old")
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="arrays lie in files on Linux only")
+def test_a_large_array_lies_in_a_file_without_a_name(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "LARGE", 1000)
+    small, large = storage.empty(3, 4, torch.float32), storage.empty(100, 7, torch.bfloat16)
+    assert (small.shape, small.dtype) == ((3, 4), torch.float32)
+    assert (large.shape, large.dtype) == ((100, 7), torch.bfloat16)
+    large[:] = torch.arange(700).view(100, 7) % 250
+    assert torch.equal(large[99].int(), torch.arange(693, 700).int() % 250)
+    mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if "cache" in line]
+    assert any(str(own_cache) in line and line.endswith("(deleted)") for line in mapped)
+    assert not any(own_cache.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="arrays lie in files on Linux only")
+def test_without_room_on_the_disk_an_array_lies_in_memory(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage, "LARGE", 1000)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    array = storage.empty(100, 7, torch.float32)
+    array[:] = 1
+    assert float(array.sum()) == 700
+    assert not any(own_cache.iterdir())
