@@ -17,6 +17,8 @@ logits and one for the gradient):
 - 4 steps a penalty are enough for many photos only: over 20 draws of 160 of the 400 photos of beds
   and sofas, the head solved again with valid is right on 0.932 of the others; with 20 steps, which
   take a hundredth of a second, on 0.951.
+- A slack of 1.0, 1.03 or 1.05: test accuracy 0.950 over twelve random splits; of 1.12: 0.949, and
+  the loss is 7 % higher.
 - Left out: guessing the next start from the last two (no fewer passes), the sweep's curvature in
   the refit (a worse head).
 

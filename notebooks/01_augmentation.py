@@ -417,7 +417,7 @@ def network(seed):
 def trained(recipe, seed):
     """A network that has learned from the training pictures of `seed` by this recipe."""
     model = network(seed).to(memory_format=torch.channels_last)  # a faster layout
-    steps = v2.Compose([*recipes[recipe], v2.PILToTensor()])
+    steps = v2.Compose([v2.PILToTensor(), *recipes[recipe]])
     batches = photos.loader(pools[seed], steps, batch_size=BATCH, shuffle=True, seed=seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
     total = EPOCHS * len(batches)

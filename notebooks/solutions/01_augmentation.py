@@ -197,7 +197,7 @@ def accuracy(count, steps, seed):
     """Validation accuracy after `total` steps on `count` pictures of each class."""
     model, step = network(seed).to(memory_format=torch.channels_last), 0
     pool = shrunk(splits.train.per_class(count, seed))
-    transform = v2.Compose([*steps, v2.PILToTensor()])
+    transform = v2.Compose([v2.PILToTensor(), *steps])
     batches = photos.loader(pool, transform, batch_size=BATCH, shuffle=True, seed=seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
     rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, 1.25 * (1 - s / total)))
