@@ -20,7 +20,7 @@ from benchmarks import paired, processes, roofs
 # Photos of one run: the beginner's side takes about half a minute, ours some seconds.
 COUNTS = {"mobilenet_v2": 1200, "densenet121": 320, "resnet50": 256, "resnet101": 160}
 SIZE = 224
-HIDDEN = 1600  # photos for what is not hidden: the check at a pass's start counts as such, once
+HIDDEN = 4000  # photos for what is not hidden: the check at a pass's start counts as such, once
 
 
 def measure(name: str, shared: Path, weights: str) -> dict:

@@ -99,20 +99,15 @@ def logistic(
         refit: solve once more with the chosen penalty, on train and valid together. `rows` keeps
             what was measured before, so that the valid figures stay honest numbers.
     """
-    size, count = len(features), len(features) + len(valid_features)
-    large = count * features.shape[1] * num_classes >= LARGE
+    size = len(features)
+    large = (size + len(valid_features)) * features.shape[1] * num_classes >= LARGE
     max_steps = max_steps or (STEPS if large else SMALL_STEPS)
     precision = choose_precision("auto" if large else "fp32", "cpu")
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     mean = features.mean(0)
     axes, variances = _principal_axes(features, mean, kind)
     storage.return_memory()  # of what it took to find them
-    # Train and valid, for the refit, and a column of ones, whose weight is the bias.
-    everyone = storage.empty(count, axes.shape[1] + 1, kind)
-    everyone[:, -1] = 1
-    parts, rounded = [*features.split(ROWS), *valid_features.split(ROWS)], axes.to(kind)
-    for part, turned in zip(parts, everyone.split([len(part) for part in parts]), strict=True):
-        turned[:, :-1] = (part - mean).to(kind) @ rounded
+    everyone = _turned([features, valid_features], mean, axes, kind)  # valid, too, for the refit
     loss = _CrossEntropy(everyone[:size], labels)
     weight = torch.zeros(everyone.shape[1], num_classes)
     memory: list[tuple[Tensor, Tensor]] = []
@@ -145,6 +140,16 @@ def logistic(
         layer.bias.copy_(bias)
     head = nn.Sequential(layer).eval()
     return LinearSolution(head, rows[best]["penalty"], rows, best, precision)
+
+
+def _turned(sets: list[Tensor], mean: Tensor, axes: Tensor, kind: torch.dtype) -> Tensor:
+    """Features along the axes, and a column of ones, whose weight is the bias: (N, R + 1)."""
+    parts, rounded = [part for values in sets for part in values.split(ROWS)], axes.to(kind)
+    turned = storage.empty(sum(map(len, parts)), axes.shape[1] + 1, kind)
+    turned[:, -1] = 1
+    for part, rows in zip(parts, turned.split([len(part) for part in parts]), strict=True):
+        rows[:, :-1] = (part - mean).to(kind) @ rounded
+    return turned
 
 
 def _as_they_are(weight: Tensor, axes: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
