@@ -18,26 +18,34 @@ from benchmarks import paired, processes, rivals
 
 DRAWS = 10  # of the quick effort: its accuracy is told as a mean
 
-# Learn from 200 photos, judge the 200 others, print a table: one cold process. Furniture is wide,
-# so the whole photos are squeezed into the square, as in lesson 5.
+# Learn from 200 photos, judge the 200 others, print a table: one cold process. As in lesson 5,
+# whole photos are squeezed and padded, and the penalty is fixed in advance.
 BEDS = """
 import json, sys
-from flowerlib import data, models, tables, train
+import torch
+from flowerlib import data, features, metrics, models, photos, solvers, tables
 splits = data.image_folder(sys.argv[1], valid=0.2)
 backbone = models.backbone("mobilenet_v2", sys.argv[2])
-classifier = train.transfer(splits, backbone, photo_fit="squeeze")
-found = classifier.evaluate(splits.test)
-answers = found.logits.argmax(1)
+usual = models.default_preprocessing(backbone)
+every = photos.join(splits.train, splits.valid, splits.test)
+ways = usual.squeezed(), usual.padded()
+values = torch.cat([features.extract(backbone, every, way).values for way in ways], 1)
+labels, known = torch.from_numpy(every.labels), len(every) - len(splits.test)
+mine = values[:known], labels[:known]
+head = solvers.logistic(*mine, *mine, len(splits.class_names), penalties=(1e-4,)).head
+answers, labels = head(values[known:]).argmax(1), labels[known:]
+right = int((answers == labels).sum())
 rows = [
     {
         "class": name,
-        "photos": int((found.labels == label).sum()),
-        "right": int(((found.labels == label) & (answers == label)).sum()),
+        "photos": int((labels == label).sum()),
+        "right": int(((labels == label) & (answers == label)).sum()),
     }
     for label, name in enumerate(splits.class_names)
 ]
 print(tables.table(rows).text())
-print(json.dumps({"test_accuracy": found.accuracy, "test_interval": found.interval}))
+accuracy, interval = right / len(labels), metrics.interval(right, len(labels))
+print(json.dumps({"test_accuracy": accuracy, "test_interval": interval}))
 """
 
 

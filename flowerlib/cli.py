@@ -88,7 +88,10 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--weights", metavar="imagenet|small|none|FILE", help="of the backbone")
     train.add_argument("--effort", choices=("quick", "standard", "best"), default="standard")
     train.add_argument(
-        "--fit", choices=("crop", "squeeze", "pad"), default="crop", help="of wide photos"
+        "--fit",
+        choices=("crop", "squeeze", "pad"),
+        default="crop",
+        help="crop shows only the middle",
     )
     train.add_argument("--head", choices=("linear", "hidden"), default="linear")
     train.add_argument("--hidden", type=_positive, nargs="+", default=[512], metavar="N")

@@ -287,8 +287,8 @@ def digest(path: Path | str) -> bytes:
     """
     found = hashlib.blake2b(digest_size=16)
     try:
-        # By the system's own calls: half the time of Path.read_bytes for small photos. Opening a
-        # pipe must not wait for somebody who writes to it.
+        # By the system's own calls: three quarters of the time that Path.read_bytes takes.
+        # Opening a pipe must not wait for somebody who writes to it.
         handle = os.open(path, os.O_RDONLY | NO_WAITING | BINARY)
         try:
             about = os.fstat(handle)

@@ -105,7 +105,8 @@ def logistic(
     precision = choose_precision("auto" if large else "fp32", "cpu")
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     mean = features.mean(0)
-    axes, variances = _principal_axes(features, mean, kind)
+    later = valid_features if refit else valid_features[:0]
+    axes, variances = _principal_axes(features, later, mean, kind)
     storage.return_memory()  # of what it took to find them
     everyone = _turned([features, valid_features], mean, axes, kind)  # valid, too, for the refit
     loss = _CrossEntropy(everyone[:size], labels)
@@ -171,20 +172,24 @@ def _choose(rows: list[dict[str, float]], count: int) -> int:
     return next(i for i in good if rows[i]["valid_loss"] <= limit)
 
 
-def _principal_axes(features: Tensor, mean: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+def _principal_axes(
+    features: Tensor, later: Tensor, mean: Tensor, kind: torch.dtype
+) -> tuple[Tensor, Tensor]:
     """The principal axes of features (N, D), and the variance along each of them.
 
     Args:
-        features, mean: (N, D) and (D,).
+        features: (N, D).
+        later: (M, D), more that a head will learn from; their directions are not to be lost.
+        mean: (D,), of the features.
         kind: in which to multiply features.
 
     Returns:
-        Axes (D, R), R = min(N, D): (features - mean) @ axes has a mean squared length of 1. The
+        Axes (D, R), R = min(N + M, D): (features - mean) @ axes has a mean squared length of 1. The
         variances (R + 1,) of that, the last for a column of ones, which is 1.
     """
-    span, rank = None, min(features.shape)
-    if len(features) < features.shape[1]:  # outside the photos' span every weight stays 0
-        span = torch.linalg.qr((features - mean).T)[0]
+    span, rank = None, min(len(features) + len(later), features.shape[1])
+    if rank < features.shape[1]:  # outside the photos' span every weight stays 0
+        span = torch.linalg.qr((torch.cat([features, later]) - mean).T)[0]
     products = torch.zeros(rank, rank)
     for part in features.split(ROWS):
         centered = part - mean if span is None else (part - mean) @ span

@@ -140,6 +140,16 @@ def test_more_features_than_photos() -> None:
     assert found.rows[found.best]["valid_accuracy"] == 1.0
 
 
+def test_refitting_few_photos_sees_what_only_valid_shows() -> None:
+    """A third class has its mark in a direction in which no training photo differs."""
+    train, valid = torch.zeros(6, 40), torch.zeros(6, 40)
+    train[:, 0] = torch.tensor([1.0, 1.1, 0.9, -1.0, -1.1, -0.9])
+    valid[:, 30] = torch.tensor([1.0, 1.1, 0.9, -1.0, -1.1, -0.9])
+    labels, other = torch.tensor([0, 0, 0, 1, 1, 1]), torch.tensor([2, 2, 2, 1, 1, 1])
+    found = solvers.logistic(train, labels, valid, other, 3, refit=True)
+    assert metrics.accuracy(found.head(valid), other) == 1.0
+
+
 def test_refitting_uses_valid_as_well_and_keeps_the_honest_figures() -> None:
     values, labels = clouds(60, 0, spread=2.0)
     other, other_labels = clouds(60, 1, spread=2.0)
