@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import processes
+from flowerlib.cli import WAITING
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
@@ -347,7 +348,8 @@ LONG = 20  # minutes; what takes longer runs only when named
 
 def main() -> None:
     """Runs the benchmarks named on the command line, or all that are not long."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in WAITING.items():  # as `flowerlib` does
+        os.environ.setdefault(name, value)
     names = sys.argv[1:] or [name for name, (_, minutes) in BENCHMARKS.items() if minutes <= LONG]
     if names == ["list"]:
         for name, (_, minutes) in BENCHMARKS.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -13,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from flowerlib import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 # Memory is told before the process ends: the end of torch's libraries needs 100 MB more.
@@ -50,7 +54,7 @@ class Finished:
 def run(command: list[str], *, cache: Path | None = None, limit: float | None = None) -> Finished:
     """Runs a command in a fresh process.
 
-    Its environment is that of a user: OMP_WAIT_POLICY, which `python -m benchmarks` sets for
+    Its environment is that of a user: how threads wait, which `python -m benchmarks` sets for
     itself, is taken out again, so each program has what it sets itself.
 
     Args:
@@ -62,7 +66,7 @@ def run(command: list[str], *, cache: Path | None = None, limit: float | None = 
         OverLimit: it took longer than `limit`.
         SystemExit: it failed.
     """
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment = {name: value for name, value in os.environ.items() if name not in cli.WAITING}
     if cache:
         environment["FLOWERLIB_CACHE"] = str(cache)
     peaks: dict[str, int] = {}
@@ -163,3 +167,17 @@ def train_cold(*arguments: str) -> dict:
         "num_images": found["num_images"],
         "phases": found["seconds"],
     }
+
+
+def train_after_imports(arguments: list[str]) -> dict:
+    """`flowerlib train` where everything that it imports is there already: {"seconds": …}."""
+    cli.settle()
+    from flowerlib import check, plots, train  # noqa: F401
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        start = time.perf_counter()
+        code = cli.main(["train", *arguments, "--out", folder])
+        seconds = time.perf_counter() - start
+    if code:
+        sys.exit(code)
+    return {"seconds": seconds}

@@ -9,6 +9,7 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -127,6 +128,7 @@ def extract(
             )
         _compute(engine, photos.subset(todo), todo, digests, values, store, progress)
         del engine
+        gc.collect()  # traced networks refer to themselves: 33 MB
         storage.return_memory()  # or the head's memory would come on top of the batches'
     copies = [index for index, digest in enumerate(digests) if first[digest] != index]
     values[copies] = values[[first[digests[index]] for index in copies]]

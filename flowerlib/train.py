@@ -21,6 +21,7 @@ from flowerlib import features, metrics, models, photos, solvers, storage, tunin
 from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.errors import InputError
+from flowerlib.quick_optim import quick
 from flowerlib.resume import Checkpoint
 from flowerlib.transforms import Preprocessing
 
@@ -90,7 +91,7 @@ def fit(
     if optimizer is None:
         # fused: one kernel for the whole update instead of a dozen; the same arithmetic
         fused = device.type in ("cpu", "cuda")
-        optimizer = torch.optim.Adam(models.trainable(model), lr=lr, fused=fused)
+        optimizer = quick(torch.optim.Adam)(models.trainable(model), lr=lr, fused=fused)
     history = History(epochs)
     best_loss, best_state = float("inf"), copy.deepcopy(model.state_dict())
     if checkpoint and (kept := checkpoint.load()):

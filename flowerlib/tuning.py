@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from flowerlib import features, models, photos
 from flowerlib.models import Backbone
 from flowerlib.photos import Photos
+from flowerlib.quick_optim import quick
 from flowerlib.transforms import Preprocessing
 
 EPOCHS, BATCH = 5, 32
@@ -94,7 +95,8 @@ def _learn(
         {"params": list(upper.parameters()), "lr": LR},
         {"params": list(head.parameters()), "lr": HEAD_LR},
     ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=DECAY)
+    fused = maps.device in ("cpu", "cuda")  # as in `train.fit`
+    optimizer = quick(torch.optim.AdamW)(groups, weight_decay=DECAY, fused=fused)
     size, done = len(maps), 0
     steps = EPOCHS * -(-size // BATCH)
 

@@ -13,6 +13,7 @@ import pytest
 ORDER = (
     (
         "quick_torchvision",
+        "quick_optim",
         "errors",
         "storage",
         "tensorfile",

@@ -15,12 +15,14 @@ assert "torch._dynamo.utils" not in sys.modules, "a stand-in was left behind"
 torchvision.models.resnet18()(torch.zeros(2, 3, 64, 64))
 assert "torch._dynamo" not in sys.modules, "a forward pass loads the compiler"
 """
-# A whole training, as far as it loads modules: weights from a file, the fused network, the solver.
+# Whole trainings, as far as they load modules: weights from a file, the fused network, the solver,
+# the loop, the last stage.
 TRAINING = """
 import sys
 from flowerlib import data, train
 splits = data.garden("patterns", per_class=(3, 2, 0), size=32)
-train.transfer(splits, "small_resnet", cache=False)
+for options in ({}, {"head": "hidden", "epochs": 1}, {"effort": "best"}):
+    train.transfer(splits, "small_resnet", cache=False, **options)
 for name in ("torch._dynamo", "sympy", "matplotlib"):
     assert name not in sys.modules, f"{name} was loaded"
 """

@@ -28,12 +28,13 @@ if str(REPOSITORY) not in sys.path:  # so that it runs as a script as well as wi
     sys.path.insert(0, str(REPOSITORY))
 
 from flowerlib import lesson, storage  # noqa: E402
+from flowerlib.cli import WAITING  # noqa: E402
 
 NOTEBOOKS = REPOSITORY / "notebooks"
 BUILD = REPOSITORY / "build"
 
 # Sums over threads depend on how many there are, so stored outputs and their comparison use a fixed
-# number. Threads that wait by spinning make two kernels on two cores many times slower.
+# number. Threads that wait awake make two kernels on two cores many times slower.
 FIXED_ENVIRONMENT = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
 
 # What a kernel says about itself includes the Python version; this is all that viewers need.
@@ -266,7 +267,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("FLOWERLIB_WEIGHTS", "FLOWERLIB_CONTROL"):  # a word such as "imagenet", or a file
         if Path(os.environ.get(name, "")).is_file():
             os.environ[name] = str(Path(os.environ[name]).resolve())
-    os.environ.setdefault("OMP_WAIT_POLICY", FIXED_ENVIRONMENT["OMP_WAIT_POLICY"])
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
     BUILD.mkdir(exist_ok=True)
     os.environ["IPYTHONDIR"] = str(BUILD / "ipython")  # no profile or start-up file of the user's
 
