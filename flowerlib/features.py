@@ -128,7 +128,8 @@ def extract(
             )
         _compute(engine, photos.subset(todo), todo, digests, values, store, progress)
         del engine
-        gc.collect()  # traced networks refer to themselves: 33 MB
+        # Traced networks refer to themselves: 33 MB. Old objects are left alone: 0.1 s for nothing.
+        gc.collect(1)
         storage.return_memory()  # or the head's memory would come on top of the batches'
     copies = [index for index, digest in enumerate(digests) if first[digest] != index]
     values[copies] = values[[first[digests[index]] for index in copies]]

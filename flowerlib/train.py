@@ -89,7 +89,8 @@ def fit(
     loss = loss or nn.NLLLoss()
     device = next(model.parameters()).device
     if optimizer is None:
-        # fused: one kernel for the whole update instead of a dozen; the same arithmetic
+        # fused: one kernel for the whole update instead of a dozen; quick: torch's compiler, which
+        # is not used here, is not loaded. The same arithmetic.
         fused = device.type in ("cpu", "cuda")
         optimizer = quick(torch.optim.Adam)(models.trainable(model), lr=lr, fused=fused)
     history = History(epochs)

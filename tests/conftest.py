@@ -5,6 +5,7 @@ Tests marked `shared` want the real photos; they are skipped, with the reason, w
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -23,6 +24,10 @@ os.environ["IPYTHONDIR"] = str(REPOSITORY / "build" / "ipython")
 (REPOSITORY / "build").mkdir(exist_ok=True)
 os.environ.update(FIXED_ENVIRONMENT)
 
+# Imports and tests are hundreds of thousands of objects that stay. Not searched for garbage, they
+# are collected in two thirds of the time.
+gc.disable()
+
 
 def shared_folder() -> Path:
     """Where real photos and weights are on this machine; the folder may not exist."""
@@ -36,6 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("nbval", False) and why_figures_may_differ():
         elsewhere = REPOSITORY / "tests" / "nbval_sanitize_elsewhere.cfg"
         config.option.nbval_sanitize_with = str(elsewhere)
+
+
+def pytest_collection_finish() -> None:
+    """From here on, garbage is looked for again, but only among what is new."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -53,7 +53,7 @@ assert torch.compiler.disable.__module__ == "torch.compiler"
 
 
 @pytest.mark.parametrize(
-    "program", [WITHOUT, WITHOUT + AFTERWARDS, ASKS_FOR_MORE + AFTERWARDS, TRAINING], ids="abcd"
+    "program", [WITHOUT + AFTERWARDS, ASKS_FOR_MORE + AFTERWARDS, TRAINING], ids="abc"
 )
 def test_in_a_fresh_process(repository, program: str) -> None:
     done = subprocess.run(

@@ -15,8 +15,8 @@ SAMPLES: dict[str, int] = {
     "photos": 136,
     "frozen": 6,
     "archives": 12,
-    "kills": 3,
-    "caches": 4,
+    "kills": 2,
+    "caches": 2,
 }
 FORKING = ("kills", "caches")
 
