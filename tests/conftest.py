@@ -49,6 +49,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Libraries that count what is left at the end shall see nothing kept."""
+    gc.unfreeze()
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Says how the notebooks' outputs are compared."""
     if not config.getoption("nbval", False):
