@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
         default="crop",
         help="crop shows only the middle",
     )
-    train.add_argument("--head", choices=("linear", "hidden"), default="linear")
+    train.add_argument("--head", choices=("linear", "ridge", "hidden"), default="linear")
     train.add_argument("--hidden", type=_positive, nargs="+", default=[512], metavar="N")
     train.add_argument("--dropout", type=_share, default=0.2, metavar="P")
     train.add_argument("--epochs", type=_positive, default=10, metavar="N")

@@ -1,10 +1,11 @@
 """Linear heads solved directly on cached features: no learning rate, no epochs, no luck.
 
 L2-regularized logistic regression is convex, so there is one best head for each penalty, and
-L-BFGS leads to it. The penalty is chosen on the validation set.
+L-BFGS leads to it. Ridge regression even has a formula. The penalty is chosen on the validation
+set.
 
-What makes it fast (6,552 flower photos, 1,280 features, 102 classes; a pass is one product for the
-logits and one for the gradient):
+What makes `logistic` fast (6,552 flower photos, 1,280 features, 102 classes; a pass is one product
+for the logits and one for the gradient):
 
 - Slopes divided by (spread * variance + penalty) along the principal axes: the objective at 1e-4
   is within 0.2 % of its lowest value after 12 passes; by the variance alone, 6 % off after 42.
@@ -31,7 +32,7 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +51,10 @@ PIECE = 2**22  # logits at a time: 16 MB
 ROWS = 512  # of features, centered and turned at a time
 LARGE = 2**28  # multiplications in a product from which bf16 pays, and every step counts
 STEPS, SMALL_STEPS = 4, 20  # at most, for a penalty
+RIDGE_PENALTIES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+STRETCHES = tuple(
+    2 ** (power / 4) for power in range(40)
+)  # 1 to 861, what scores are multiplied by
 
 
 @dataclass
@@ -134,13 +139,96 @@ def logistic(
         memory.clear()
         loss = _CrossEntropy(everyone, torch.cat([labels, valid_labels]))
         weight, _ = _minimize(loss, weight, rows[best]["penalty"], variances, memory, 2 * max_steps)
-    layer = nn.Linear(features.shape[1], num_classes)
-    with torch.no_grad():
-        original, bias = _as_they_are(weight, axes, mean)
-        layer.weight.copy_(original.T)
-        layer.bias.copy_(bias)
-    head = nn.Sequential(layer).eval()
+    head = _layer(*_as_they_are(weight, axes, mean))
     return LinearSolution(head, rows[best]["penalty"], rows, best, precision)
+
+
+def ridge(
+    features: Tensor,
+    labels: Tensor,
+    valid_features: Tensor,
+    valid_labels: Tensor,
+    num_classes: int,
+    *,
+    penalties: Sequence[float] = RIDGE_PENALTIES,
+    refit: bool = False,
+) -> LinearSolution:
+    """Finds the ridge regression onto the classes, with the penalty that is best on valid.
+
+    Minimizes the mean squared distance to one column of zeros and ones for each class, + penalty *
+    ||W||^2, over features centered and scaled as in `logistic`. All penalties share one
+    decomposition, so each costs two products. Such scores are no logits: they are stretched by one
+    number, the one with the lowest cross-entropy on valid, and the softmax of that is a
+    probability.
+
+    Of 819 flowers it names 0.910, `logistic` 0.943; from 20 photos of each class 0.893 and 0.904,
+    from 5 photos 0.759 and 0.776 (means of five draws).
+
+    Args and what is returned: as for `logistic`. Losses in `rows` are cross-entropies.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks" (2017), for the stretching.
+    """
+    solve = _least_squares(features, labels, num_classes)
+    rows, stretches = [], []
+    for penalty in sorted(penalties, reverse=True):
+        weight, bias = solve(penalty)
+        scores = torch.addmm(bias, valid_features, weight)
+        losses = [float(F.cross_entropy(stretch * scores, valid_labels)) for stretch in STRETCHES]
+        stretch = STRETCHES[losses.index(min(losses))]
+        stretches.append(stretch)
+        rows.append(
+            {
+                "penalty": penalty,
+                "train_loss": _loss(features, labels, stretch * weight, stretch * bias),
+                "valid_loss": min(losses),
+                "valid_accuracy": metrics.accuracy(scores, valid_labels),
+            }
+        )
+    best = _choose(rows, len(valid_labels))
+    if refit:
+        size = len(features) + len(valid_features)
+        everyone = storage.empty(size, features.shape[1], torch.float32)
+        torch.cat([features, valid_features], out=everyone)
+        solve = _least_squares(everyone, torch.cat([labels, valid_labels]), num_classes)
+    weight, bias = solve(rows[best]["penalty"])
+    layer = _layer(stretches[best] * weight, stretches[best] * bias)
+    return LinearSolution(layer, rows[best]["penalty"], rows, best, "fp32")
+
+
+def _least_squares(
+    features: Tensor, labels: Tensor, num_classes: int
+) -> Callable[[float], tuple[Tensor, Tensor]]:
+    """What turns a penalty into the weight (D, C) and bias (C,) with the smallest squares."""
+    mean = features.mean(0)
+    axes, variances = _principal_axes(features, features[:0], mean, torch.float32)
+    counts = labels.bincount(minlength=num_classes)[:, None]
+    sums = torch.zeros(num_classes, features.shape[1]).index_add_(0, labels, features)
+    products = axes.T @ (sums - counts * mean).T / len(features)  # of features and targets (R, C)
+    shares = counts[:, 0] / len(features)
+
+    def solve(penalty: float) -> tuple[Tensor, Tensor]:
+        weight = axes @ (products / (variances[:-1, None] + penalty))
+        return weight, shares - mean @ weight
+
+    return solve
+
+
+def _loss(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> float:
+    """Mean cross-entropy of a linear head, its logits in pieces."""
+    size, total = max(1, PIECE // len(bias)), 0.0
+    for some, known in zip(features.split(size), labels.split(size), strict=True):
+        logits = torch.addmm(bias, some, weight)
+        total += float(F.cross_entropy(logits, known, reduction="sum"))
+    return total / len(labels)
+
+
+def _layer(weight: Tensor, bias: Tensor) -> nn.Sequential:
+    """Weight (D, C) and bias (C,) as a `models.linear_head`."""
+    layer = nn.Linear(*weight.shape)
+    with torch.no_grad():
+        layer.weight.copy_(weight.T)
+        layer.bias.copy_(bias)
+    return nn.Sequential(layer).eval()
 
 
 def _turned(sets: list[Tensor], mean: Tensor, axes: Tensor, kind: torch.dtype) -> Tensor:

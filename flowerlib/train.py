@@ -26,6 +26,7 @@ from flowerlib.resume import Checkpoint
 from flowerlib.transforms import Preprocessing
 
 Batches = Iterable[tuple[Tensor, Tensor]]
+HEADS = ("linear", "ridge", "hidden")
 
 
 @dataclass
@@ -270,9 +271,11 @@ def transfer(
         backbone: a name (see `models.names`), or one that was built already.
         weights: as in `models.backbone`; by default ImageNet's, or the project's own for its small
             backbones.
-        head: "linear", solved directly with the penalty chosen on valid, then solved once more with
-            that penalty on train and valid together; or "hidden", the source's: Linear, ReLU,
-            Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch kept on valid.
+        head: "linear", logistic regression solved directly with the penalty chosen on valid, then
+            solved once more with that penalty on train and valid together; "ridge", likewise, by a
+            formula, quicker and less accurate (see `solvers.ridge`); or "hidden", the source's:
+            Linear, ReLU, Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch
+            kept on valid.
         hidden, dropout, epochs, lr, batch_size: of the hidden head.
         seed: of random weights, of the hidden head's start and of its batches.
         effort: "standard" sees images at the size that the backbone's weights were trained for,
@@ -293,8 +296,8 @@ def transfer(
     Raises:
         InputError: something given cannot be used; the message says what and how to mend it.
     """
-    if head not in ("linear", "hidden"):
-        raise InputError(f'head must be "linear" or "hidden", not "{head}".')
+    if head not in HEADS:
+        raise InputError(f'head must be "linear", "ridge" or "hidden", not "{head}".')
     start = time.perf_counter()
     if isinstance(backbone, str):
         default = "small" if backbone in models.SMALL else "imagenet"
@@ -321,8 +324,9 @@ def transfer(
     extracted = time.perf_counter()
     size, num_classes = len(splits.train), len(splits.class_names)
     values, labels = both.values, both.labels
-    if head == "linear":
-        solution = solvers.logistic(
+    if head != "hidden":
+        solve = solvers.logistic if head == "linear" else solvers.ridge
+        solution = solve(
             values[:size],
             labels[:size],
             values[size:],
@@ -333,7 +337,7 @@ def transfer(
         storage.return_memory()
         module, history = solution.head, History(len(solution.rows), solution.rows)
         history.best_epoch = solution.best + 1
-        settings: dict[str, Any] = {"kind": "linear", "penalty": solution.penalty}
+        settings: dict[str, Any] = {"kind": head, "penalty": solution.penalty}
         valid_accuracy = solution.rows[solution.best]["valid_accuracy"]
     else:
         sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)

@@ -164,3 +164,48 @@ def test_the_same_every_time() -> None:
     values, labels = clouds(100, 0)
     heads = [solvers.logistic(values, labels, values, labels, CLASSES).head for _ in range(2)]
     assert np.array_equal(heads[0][0].weight.detach(), heads[1][0].weight.detach())
+
+
+@pytest.mark.parametrize("count", [400, 12], ids=["more photos than features", "fewer"])
+@pytest.mark.parametrize("refit", [False, True])
+def test_ridge_is_the_solution_of_the_normal_equations(count: int, refit: bool) -> None:
+    values, labels = clouds(count, 0, spread=2.0)
+    other, other_labels = clouds(300, 1, spread=2.0)
+    penalty = 1e-3
+    ours = solvers.ridge(
+        values, labels, other, other_labels, CLASSES, penalties=[penalty], refit=refit
+    )
+    seen, known = (torch.cat([values, other]), torch.cat([labels, other_labels]))
+    if not refit:
+        seen, known = values, labels
+    centered = (seen - seen.mean(0)).double()
+    total = centered.square().sum(1).mean()
+    targets = F.one_hot(known, CLASSES).double()
+    curvature = centered.T @ centered / len(seen) + penalty * total * torch.eye(WIDTH)
+    weight = torch.linalg.solve(curvature, centered.T @ (targets - targets.mean(0)) / len(seen))
+    expected = (other - seen.mean(0)).double() @ weight + targets.mean(0)
+    scores = ours.head(other).detach().double()
+    stretch = float(scores.sum(1).mean())  # scores of least squares sum to 1
+    assert stretch == pytest.approx(
+        min(solvers.STRETCHES, key=lambda known: abs(known - stretch)), rel=1e-3
+    )
+    assert torch.allclose(scores / stretch, expected, atol=2e-3)
+
+
+def test_ridge_tells_honest_probabilities() -> None:
+    values, labels = clouds(400, 0, spread=2.0)
+    other, other_labels = clouds(300, 1, spread=2.0)
+    found = solvers.ridge(values, labels, other, other_labels, CLASSES)
+    best, logits = found.rows[found.best], found.head(other).detach()
+    assert [row["penalty"] for row in found.rows] == sorted(solvers.RIDGE_PENALTIES, reverse=True)
+    assert best["valid_loss"] == pytest.approx(
+        float(F.cross_entropy(logits, other_labels)), abs=1e-4
+    )
+    assert best["valid_accuracy"] == metrics.accuracy(logits, other_labels)
+    loss = float(F.cross_entropy(found.head(values).detach(), labels))
+    assert best["train_loss"] == pytest.approx(loss, abs=1e-4)
+    # Neither twice nor half as sure would be closer to the truth.
+    for factor in (0.5, 2):
+        assert F.cross_entropy(factor * logits, other_labels) > best["valid_loss"]
+    rival = solvers.logistic(values, labels, other, other_labels, CLASSES)
+    assert best["valid_accuracy"] > rival.rows[rival.best]["valid_accuracy"] - 0.05

@@ -154,7 +154,7 @@ def test_history_is_written_as_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_cache")
-@pytest.mark.parametrize("kind", ["linear", "hidden"])
+@pytest.mark.parametrize("kind", train.HEADS)
 def test_three_lines_for_a_borrower(flower_folder: Path, kind: str) -> None:
     splits = data.image_folder(flower_folder)
     classifier = train.transfer(splits, backbone="small_densenet", head=kind)
@@ -199,7 +199,7 @@ def test_transfer_repeats_itself(flower_folder: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"head": "deep"}, 'head must be "linear" or "hidden"'),
+        ({"head": "deep"}, 'head must be "linear", "ridge" or "hidden"'),
         ({"head": "hidden", "hidden": 0}, "hidden must be 1 or more"),
         ({"head": "hidden", "hidden": ()}, "hidden must be 1 or more"),
         ({"head": "hidden", "dropout": 1.0}, "dropout must be in"),
