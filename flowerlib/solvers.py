@@ -105,7 +105,7 @@ def logistic(
             what was measured before, so that the valid figures stay honest numbers.
     """
     size = len(features)
-    large = (size + len(valid_features)) * features.shape[1] * num_classes >= LARGE
+    large = _is_large(features, valid_features, num_classes)
     max_steps = max_steps or (STEPS if large else SMALL_STEPS)
     precision = choose_precision("auto" if large else "fp32", "cpu")
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
@@ -161,14 +161,17 @@ def ridge(
     number, the one with the lowest cross-entropy on valid, and the softmax of that is a
     probability.
 
-    Of 819 flowers it names 0.910, `logistic` 0.943; from 20 photos of each class 0.893 and 0.904,
-    from 5 photos 0.759 and 0.776 (means of five draws).
+    Of 819 flowers it names 0.912, `logistic` 0.943, after 0.4 instead of 0.55 s; from 5 photos of
+    each class 0.759 and 0.776 (means of five draws).
 
     Args and what is returned: as for `logistic`. Losses in `rows` are cross-entropies.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks" (2017), for the stretching.
     """
-    solve = _least_squares(features, labels, num_classes)
+    large = _is_large(features, valid_features, num_classes)
+    precision = choose_precision("auto" if large else "fp32", "cpu")
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    solve = _least_squares(features, labels, num_classes, kind)
     rows, stretches = [], []
     for penalty in sorted(penalties, reverse=True):
         weight, bias = solve(penalty)
@@ -189,18 +192,21 @@ def ridge(
         size = len(features) + len(valid_features)
         everyone = storage.empty(size, features.shape[1], torch.float32)
         torch.cat([features, valid_features], out=everyone)
-        solve = _least_squares(everyone, torch.cat([labels, valid_labels]), num_classes)
+        solve = _least_squares(everyone, torch.cat([labels, valid_labels]), num_classes, kind)
     weight, bias = solve(rows[best]["penalty"])
     layer = _layer(stretches[best] * weight, stretches[best] * bias)
-    return LinearSolution(layer, rows[best]["penalty"], rows, best, "fp32")
+    return LinearSolution(layer, rows[best]["penalty"], rows, best, precision)
 
 
 def _least_squares(
-    features: Tensor, labels: Tensor, num_classes: int
+    features: Tensor, labels: Tensor, num_classes: int, kind: torch.dtype
 ) -> Callable[[float], tuple[Tensor, Tensor]]:
-    """What turns a penalty into the weight (D, C) and bias (C,) with the smallest squares."""
+    """What turns a penalty into the weight (D, C) and bias (C,) with the smallest squares.
+
+    Products of features and features are multiplied in `kind`.
+    """
     mean = features.mean(0)
-    axes, variances = _principal_axes(features, features[:0], mean, torch.float32)
+    axes, variances = _principal_axes(features, features[:0], mean, kind)
     counts = labels.bincount(minlength=num_classes)[:, None]
     sums = torch.zeros(num_classes, features.shape[1]).index_add_(0, labels, features)
     products = axes.T @ (sums - counts * mean).T / len(features)  # of features and targets (R, C)
@@ -229,6 +235,11 @@ def _layer(weight: Tensor, bias: Tensor) -> nn.Sequential:
         layer.weight.copy_(weight.T)
         layer.bias.copy_(bias)
     return nn.Sequential(layer).eval()
+
+
+def _is_large(features: Tensor, valid_features: Tensor, num_classes: int) -> bool:
+    count = len(features) + len(valid_features)
+    return count * features.shape[1] * num_classes >= LARGE
 
 
 def _turned(sets: list[Tensor], mean: Tensor, axes: Tensor, kind: torch.dtype) -> Tensor:
