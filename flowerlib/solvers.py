@@ -158,8 +158,7 @@ def ridge(
     Minimizes the mean squared distance to one column of zeros and ones for each class, + penalty *
     ||W||^2, over features centered and scaled as in `logistic`. All penalties share one
     decomposition, so each costs two products. Such scores are no logits: they are stretched by one
-    number, the one with the lowest cross-entropy on valid, and the softmax of that is a
-    probability.
+    number, chosen on valid, and the softmax of that is a probability.
 
     Of 819 flowers it names 0.912, `logistic` 0.943, after 0.4 instead of 0.55 s; from 5 photos of
     each class 0.759 and 0.776 (means of five draws).
@@ -176,14 +175,13 @@ def ridge(
     for penalty in sorted(penalties, reverse=True):
         weight, bias = solve(penalty)
         scores = torch.addmm(bias, valid_features, weight)
-        losses = [float(F.cross_entropy(stretch * scores, valid_labels)) for stretch in STRETCHES]
-        stretch = STRETCHES[losses.index(min(losses))]
+        stretch = _stretch(scores, valid_labels)
         stretches.append(stretch)
         rows.append(
             {
                 "penalty": penalty,
                 "train_loss": _loss(features, labels, stretch * weight, stretch * bias),
-                "valid_loss": min(losses),
+                "valid_loss": float(F.cross_entropy(stretch * scores, valid_labels)),
                 "valid_accuracy": metrics.accuracy(scores, valid_labels),
             }
         )
@@ -196,6 +194,20 @@ def ridge(
     weight, bias = solve(rows[best]["penalty"])
     layer = _layer(stretches[best] * weight, stretches[best] * bias)
     return LinearSolution(layer, rows[best]["penalty"], rows, best, precision)
+
+
+def _stretch(scores: Tensor, labels: Tensor) -> float:
+    """The factor for scores (M, C) with the lowest cross-entropy.
+
+    Labels are smoothed as if one more photo of unknown class had been seen: where all few photos
+    are right, the loss alone would fall for ever, and every answer would be 100 % sure (Platt,
+    "Probabilistic Outputs for Support Vector Machines", 1999, 2.2).
+    """
+    doubt = 1 / (len(labels) + 1)
+    return min(
+        STRETCHES,
+        key=lambda known: float(F.cross_entropy(known * scores, labels, label_smoothing=doubt)),
+    )
 
 
 def _least_squares(

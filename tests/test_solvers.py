@@ -209,3 +209,14 @@ def test_ridge_tells_honest_probabilities() -> None:
         assert F.cross_entropy(factor * logits, other_labels) > best["valid_loss"]
     rival = solvers.logistic(values, labels, other, other_labels, CLASSES)
     assert best["valid_accuracy"] > rival.rows[rival.best]["valid_accuracy"] - 0.05
+
+
+def test_ridge_is_not_sure_of_everything_where_few_valid_photos_are_all_right() -> None:
+    values, labels = clouds(40, 0, spread=0.8)
+    other, other_labels = clouds(10, 1, spread=0.3)
+    unseen, unseen_labels = clouds(500, 2, spread=1.5)
+    found = solvers.ridge(values, labels, other, other_labels, CLASSES)
+    assert found.rows[found.best]["valid_accuracy"] == 1
+    logits = found.head(unseen).detach()
+    wrong = logits.argmax(1) != unseen_labels
+    assert wrong.any() and logits[wrong].softmax(1).amax(1).mean() < 0.9
