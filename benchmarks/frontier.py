@@ -12,12 +12,16 @@ from pathlib import Path
 
 from benchmarks import paired, processes
 
-# Side of the images in pixels, and whether the last stage is tuned.
-SETTINGS = ((128, False), (160, False), (192, False), (224, False), (256, False), (256, True))
+# Side of the images in pixels, what the head sees, and whether the last stage is tuned.
+SETTINGS = (
+    *((side, "stages", False) for side in (96, 112, 128, 160, 192, 224, 256)),
+    *((side, "last", False) for side in (128, 160, 224)),
+    (256, "stages", True),
+)
 USUAL = 224
 
 
-def point(folder: str, weights: str, side: int, tuned: bool, few: int) -> dict:
+def point(folder: str, weights: str, side: int, layers: str, tuned: bool, few: int) -> dict:
     """Trains a linear head on mobilenet_v2 at this size, and tests it."""
     from flowerlib import data, models, train
 
@@ -25,9 +29,13 @@ def point(folder: str, weights: str, side: int, tuned: bool, few: int) -> dict:
     if few:
         splits = splits.of_classes(splits.class_names[:few])
     backbone = models.backbone("mobilenet_v2", weights)
-    preprocessing = models.default_preprocessing(backbone).scaled(side / USUAL)
-    effort = "best" if tuned else "standard"
-    classifier = train.transfer(splits, backbone, effort=effort, preprocessing=preprocessing)
+    classifier = train.transfer(
+        splits,
+        backbone,
+        layers=layers,
+        effort="best" if tuned else "standard",
+        preprocessing=models.default_preprocessing(backbone).scaled(side / USUAL),
+    )
     assert splits.test is not None
     found = classifier.evaluate(splits.test)
     return {
@@ -42,7 +50,7 @@ def measure(shared: Path, weights: Path) -> dict:
     """All points, those on the frontier of valid accuracy marked, and the figure."""
     points = []
     few = 3 if paired.dry() else 0
-    for side, tuned in SETTINGS:
+    for side, layers, tuned in SETTINGS:
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as cache:
             found = processes.call(
@@ -51,11 +59,12 @@ def measure(shared: Path, weights: Path) -> dict:
                 folder=str(shared / "flowers"),
                 weights=str(weights),
                 side=side,
+                layers=layers,
                 tuned=tuned,
                 few=few,
             )
         seconds = round(time.perf_counter() - start, 1)
-        name = f"{side}, tuned" if tuned else str(side)
+        name = f"{side}{', last layer alone' * (layers == 'last')}{', tuned' * tuned}"
         points.append({"name": name, "seconds": seconds, **found})
         print(f"  {name}: {seconds} s, valid {found['valid_accuracy']:.4f}", flush=True)
     for one in points:

@@ -108,6 +108,12 @@ def parser() -> argparse.ArgumentParser:
         help="crop shows only the middle",
     )
     train.add_argument("--head", choices=("linear", "ridge", "hidden"), default="linear")
+    train.add_argument(
+        "--layers",
+        choices=("auto", "last", "stages"),
+        default="auto",
+        help="what the head sees; auto: stages for linear and ridge",
+    )
     train.add_argument("--hidden", type=_positive, nargs="+", default=[512], metavar="N")
     train.add_argument("--dropout", type=_share, default=0.2, metavar="P")
     train.add_argument("--epochs", type=_positive, default=10, metavar="N")
@@ -217,6 +223,7 @@ def _train_into(options: argparse.Namespace, start: float) -> int:
             backbone=backbone,
             weights=options.weights,
             head=options.head,
+            layers=options.layers,
             hidden=tuple(options.hidden),
             dropout=options.dropout,
             epochs=options.epochs,

@@ -67,7 +67,9 @@ class Engine:
 
         def work(batch: range) -> tuple[list[int], list[PhotoError], np.ndarray | Tensor]:
             numbers, unreadable, pixels = self._open(photos, batch)
-            return numbers, unreadable, self.features(pixels) if on_cpu and numbers else pixels
+            if not numbers:
+                return numbers, unreadable, pixels
+            return numbers, unreadable, self.features(pixels) if on_cpu else self._near(pixels)
 
         try:
             with ThreadPoolExecutor(
@@ -146,14 +148,22 @@ class Engine:
                 module.to(dtype)
         return network
 
-    def features(self, pixels: np.ndarray) -> Tensor:
+    def _near(self, pixels: np.ndarray) -> Tensor:
+        """Pixels in memory that stays in place, which a CUDA device fetches from while it computes.
+
+        Copied there by the thread that opened the photos.
+        """
+        given = torch.from_numpy(pixels)
+        return given.pin_memory() if self.device == "cuda" else given
+
+    def features(self, pixels: np.ndarray | Tensor) -> Tensor:
         """uint8 pixels (N, H, W, 3) → features float32 (N, D) on the CPU."""
         return self._run(self.network, pixels, self.precision)
 
     @torch.inference_mode()
-    def _run(self, network: nn.Module, pixels: np.ndarray, precision: str) -> Tensor:
-        # Already channels last in memory: permuting only renames the axes.
-        images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
+    def _run(self, network: nn.Module, pixels: np.ndarray | Tensor, precision: str) -> Tensor:
+        images = torch.as_tensor(pixels).to(self.device, non_blocking=True)
+        images = images.permute(0, 3, 1, 2)  # already channels last: this only renames the axes
         images = self.preprocessing.normalize(images)
         with torch.autocast(self.device, dtype=torch.bfloat16, enabled=precision == "bf16"):
             return network(images).flatten(1).float().cpu()

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from flowerlib import downloads
+from flowerlib import downloads, stages
 from flowerlib.errors import InputError
 from flowerlib.quick_torchvision import torchvision
 from flowerlib.transforms import Preprocessing
@@ -49,6 +49,8 @@ _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 # "vgg16.features" is vgg16 before its whole classifier of three layers, which many courses replace,
 # where "vgg16" lacks only the last of them.
 BEFORE_CLASSIFIER = ".features"
+# "resnet50.stages" is resnet50 with what its stages before the last layer know (`stages.Stages`).
+STAGES = ".stages"
 
 
 class _NarrowBottleneck(torchvision.models.resnet.Bottleneck):
@@ -61,13 +63,18 @@ def names() -> list[str]:
     """All backbones that can be asked for, the project's small ones first."""
     networks = torchvision.models.list_models(module=torchvision.models)
     deep = [name for name in networks if name.startswith(("alexnet", "vgg"))]
-    return [*SMALL, *networks, *(f"{name}{BEFORE_CLASSIFIER}" for name in deep)]
+    staged = [name for name in (*SMALL, *networks) if stages.known(name)]
+    return [
+        *(*SMALL, *networks),
+        *(f"{name}{BEFORE_CLASSIFIER}" for name in deep),
+        *(f"{name}{STAGES}" for name in staged),
+    ]
 
 
 M = TypeVar("M", bound=nn.Module)
 
 # Sides of the images, as factors of the usual one.
-EFFORTS = {"quick": 5 / 7, "standard": 1.0, "best": 8 / 7}
+EFFORTS = {"quick": 1 / 2, "standard": 1.0, "best": 8 / 7}
 
 
 class Backbone(nn.Module):
@@ -153,6 +160,8 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
         close = difflib.get_close_matches(name, names(), n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else "see `flowerlib.models.names()`."
         raise InputError(f'There is no backbone called "{name}"; {hint}')
+    if name.endswith(STAGES):
+        return with_stages(backbone(name.removesuffix(STAGES), weights, seed=seed))
     if weights == "small" and name not in SMALL:
         raise InputError(f'"small" weights exist for {" and ".join(SMALL)}, not for {name}.')
     if weights == "imagenet" and name in SMALL:
@@ -200,8 +209,31 @@ class _EmptyOnMeta(TorchFunctionMode):
         return func(*args, **options)
 
 
+def with_stages(backbone: Backbone) -> Backbone:
+    """The same network with what its stages know beside the features of its last layer.
+
+    Both share their weights. The name gets `STAGES` at its end. See `stages.Stages`.
+
+    Raises:
+        InputError: the backbone is of a family whose stages are not known.
+    """
+    if isinstance(backbone.body, stages.Stages):
+        return backbone
+    if not stages.known(backbone.name):
+        raise InputError(
+            f"The stages of {backbone.name} are not known; use its last layer, or a densenet, "
+            "resnet, mobilenet_v2."
+        )
+    body = stages.Stages(backbone.body, backbone.num_features)
+    body.train(backbone.training)
+    name = f"{backbone.name}{STAGES}"
+    return Backbone(name, body, body.num_features, backbone.weights)
+
+
 def architecture(name: str) -> Backbone:
     """An empty backbone of that name on torch's "meta" device: shapes, but no values."""
+    if name.endswith(STAGES):
+        return with_stages(architecture(name.removesuffix(STAGES)))
     body = _on_meta(name)
     _, num_features = _cut(body, name)
     return Backbone(name, body, num_features, "none")
@@ -261,7 +293,8 @@ def imagenet_entry(name: str) -> Any:
     are reported to give worse frozen features (Kornblith et al., "Why do better loss functions lead
     to less transferable features?", 2021).
     """
-    entries = torchvision.models.get_model_weights(name.removesuffix(BEFORE_CLASSIFIER))
+    plain = name.removesuffix(STAGES).removesuffix(BEFORE_CLASSIFIER)
+    entries = torchvision.models.get_model_weights(plain)
     return min(entries, key=lambda entry: entry.transforms().crop_size[0])
 
 
@@ -270,9 +303,9 @@ def default_preprocessing(backbone: Backbone, effort: str = "standard") -> Prepr
 
     Args:
         backbone: from `backbone`.
-        effort: "standard", what its weights were trained for; "quick", five sevenths of the pixels
-            a side, which halves the work; "best", eight sevenths. Some networks, such as vit_b_16,
-            take images of one size only.
+        effort: "standard", what its weights were trained for; "quick", half of the pixels a side,
+            a quarter of the work; "best", eight sevenths. Some networks, such as vit_b_16, take
+            images of one size only.
 
     Raises:
         InputError: the effort is unknown.
@@ -286,8 +319,8 @@ def default_preprocessing(backbone: Backbone, effort: str = "standard") -> Prepr
 
 
 def _trained_for(backbone: Backbone) -> Preprocessing:
-    if backbone.name in INPUT_SIZES:
-        resize, crop = INPUT_SIZES[backbone.name]
+    if (plain := backbone.name.removesuffix(STAGES)) in INPUT_SIZES:
+        resize, crop = INPUT_SIZES[plain]
         return Preprocessing(resize=resize, crop=crop)
     preset = imagenet_entry(backbone.name).transforms()
     bicubic = preset.interpolation == torchvision.transforms.InterpolationMode.BICUBIC
@@ -422,20 +455,12 @@ def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:
 
     Shown in: notebooks/03_flowers
     """
-    body = cast(Any, backbone.body)
-    if hasattr(body, "layer4"):
-        parts = [body.conv1, body.bn1, body.relu, body.maxpool, body.layer1, body.layer2]
-        below = nn.Sequential(*parts, body.layer3)
-        above = nn.Sequential(body.layer4, body.avgpool, nn.Flatten())
-    elif hasattr(body, "features") and hasattr(body.features, "denseblock4"):
-        stages = list(body.features.children())
-        below = nn.Sequential(*stages[:-2])
-        above = nn.Sequential(*stages[-2:], nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    elif backbone.name == "mobilenet_v2":  # its last three blocks: as resnet's, on the same maps
-        below = nn.Sequential(*body.features[:15])
-        above = nn.Sequential(*body.features[15:], nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    else:
+    found = stages.chain(backbone.body)
+    if found is None:
         raise InputError(f"{backbone.name} cannot be split; use a densenet, resnet, mobilenet_v2.")
+    below = nn.Sequential(*found.blocks[: found.cut])
+    end = [nn.ReLU()] * found.rectified + [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    above = nn.Sequential(*found.blocks[found.cut :], *end)
     with torch.inference_mode():
         device = next(below.parameters()).device
         maps = below.eval()(torch.zeros(1, 3, size, size, device=device))

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowerlib import features, metrics, models, photos, solvers, storage, tuning
+from flowerlib import features, metrics, models, photos, solvers, stages, storage, tuning
 from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.errors import InputError
@@ -27,6 +27,7 @@ from flowerlib.transforms import Preprocessing
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 HEADS = ("linear", "ridge", "hidden")
+LAYERS = ("auto", "last", "stages")
 
 
 @dataclass
@@ -248,6 +249,7 @@ def transfer(
     *,
     weights: str | Path | None = None,
     head: str = "linear",
+    layers: str = "auto",
     hidden: int | tuple[int, ...] = 512,
     dropout: float = 0.2,
     epochs: int = 10,
@@ -276,6 +278,10 @@ def transfer(
             formula, quicker and less accurate (see `solvers.ridge`); or "hidden", the source's:
             Linear, ReLU, Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch
             kept on valid.
+        layers: "last", the head sees the features of the backbone's last layer, as the source's
+            does; "stages", also what the stages before it know (see `stages.Stages`); "auto",
+            stages, if a solved head is asked for and the name of a backbone that has them. A
+            backbone that was built already is taken as it is. `classifier.backbone.name` tells.
         hidden, dropout, epochs, lr, batch_size: of the hidden head.
         seed: of random weights, of the hidden head's start and of its batches.
         effort: "standard" sees images at the size that the backbone's weights were trained for,
@@ -298,8 +304,17 @@ def transfer(
     """
     if head not in HEADS:
         raise InputError(f'head must be "linear", "ridge" or "hidden", not "{head}".')
+    if layers not in LAYERS:
+        raise InputError(f'layers must be "auto", "last" or "stages", not "{layers}".')
     start = time.perf_counter()
+    staged = layers == "stages"
     if isinstance(backbone, str):
+        plain = backbone.removesuffix(models.STAGES)
+        if layers == "last" and plain != backbone:
+            raise InputError(f'{backbone} gives more than its last layer; say "{plain}".')
+        if layers == "auto":
+            staged = plain != backbone or (head != "hidden" and stages.known(plain))
+        backbone = plain
         default = "small" if backbone in models.SMALL else "imagenet"
         backbone = models.backbone(backbone, weights or default, seed=seed)
     usual = models.default_preprocessing(backbone, effort)  # always, so that a wrong word is told
@@ -317,6 +332,8 @@ def transfer(
             seed=seed,
             **options,
         )
+    if staged:
+        backbone = models.with_stages(backbone)
     tuned = time.perf_counter()
     both = features.extract(  # one pass for train and valid
         backbone, photos.join(splits.train, splits.valid), preprocessing, **options

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import cold, fastai_recipe, growth, paired, processes, roofs, throughput
-from flowerlib import images
+from benchmarks import cold, fastai_recipe, gpu, growth, paired, processes, roofs, throughput
+from flowerlib import images, models
 
 
 @pytest.fixture(autouse=True)
@@ -194,3 +194,15 @@ def test_a_row_of_waiting_times_tells_medians_and_mean_accuracy():
     told = cold._told(runs)
     assert (told["median_seconds"], told["peak_memory_mb"]) == (2.0, 300)
     assert told["test_accuracy"] == 0.9
+
+
+def test_the_gpu_benchmark_works_on_the_processor_too(monkeypatch, flower_folder, tmp_path):
+    (tmp_path / "flowers").symlink_to(flower_folder)
+    weights = models.SMALL_WEIGHTS / "small_resnet.safetensors"
+    usual = models.backbone
+    monkeypatch.setattr(models, "backbone", lambda name, given: usual("small_resnet", given))
+    monkeypatch.setattr(gpu, "RUNS", 2)
+    found = gpu.measure(tmp_path, weights, device="cpu")
+    assert found["device"] == "cpu" and len(found["runs"]) == 2
+    assert found["runs"][0]["phases"]["features"] < found["runs"][0]["seconds"]
+    assert 0 < found["opening_alone_seconds"]

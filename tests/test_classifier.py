@@ -274,7 +274,7 @@ DAMAGES = {
     "no version": (change(format_version=None), "its format and format_version are garbled"),
     "version true": (change(format_version=True), "its format and format_version are garbled"),
     "format 1 with digests": (change(format_version=1), "it has the unknown '(tensors|digest)'"),
-    "missing tensor": (drop, "lacks tensor 'backbone.features.conv0.weight'"),
+    "missing tensor": (drop, "lacks tensor 'backbone.body.features.conv0.weight'"),
     "NaN": (poison, "tensor 'head.0.bias' holds values not finite"),
     "shape": (reshape, "tensor 'head.0.bias' has the wrong shape or type"),
     "type": (retype, "tensor 'head.0.bias' has the wrong shape or type"),

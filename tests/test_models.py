@@ -50,7 +50,7 @@ def parameters_of(name: str) -> int:
 OTHERS = [
     name
     for name in models.names()
-    if name not in (*models.SMALL, *ONE_PER_FAMILY) and not name.endswith(models.BEFORE_CLASSIFIER)
+    if name not in (*models.SMALL, *ONE_PER_FAMILY) and "." not in name
 ]
 AFFORDABLE = [name for name in OTHERS if parameters_of(name) < LARGEST]
 

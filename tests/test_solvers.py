@@ -115,6 +115,7 @@ def test_bf16_finds_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
     other, other_labels = clouds(300, 1, spread=2.0)
     exact = solvers.logistic(values, labels, other, other_labels, CLASSES, max_steps=4)
     monkeypatch.setattr(solvers, "LARGE", 0)
+    monkeypatch.setattr(solvers, "FORGOTTEN", 0)  # here the weakest axes count as much as others
     monkeypatch.setattr(solvers, "choose_precision", lambda *given: "bf16")
     rough = solvers.logistic(values, labels, other, other_labels, CLASSES)
     assert not torch.equal(exact.head[0].weight, rough.head[0].weight)
@@ -122,6 +123,28 @@ def test_bf16_finds_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
         assert one["valid_loss"] == pytest.approx(two["valid_loss"], rel=0.02)
     agree = exact.head(other).argmax(1) == rough.head(other).argmax(1)
     assert agree.double().mean() > 0.97
+
+
+def test_rough_axes_are_those_of_pieces_without_the_weakest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(solvers, "WIDEST", 8)  # 20 features: pieces of 7, 7 and 6
+    values, _ = clouds(400, 0)
+    mean = values.mean(0)
+    axes, variances = solvers._principal_axes(values, values[:0], mean, torch.float32, rough=True)
+    widths, ranks = solvers._sizes(axes)
+    assert widths == [7, 7, 6] and sum(ranks) == len(variances) - 1 < WIDTH
+    turned = solvers._turned([values], mean, axes, torch.float32)
+    assert torch.allclose(turned.square().mean(0), variances, rtol=1e-3)
+    assert variances[:-1].sum().item() == pytest.approx(1)
+    square = axes[0][:, 0].square().sum()
+    for its in axes:  # at right angles, as long as all others
+        assert torch.allclose(its.T @ its, square * torch.eye(its.shape[1]), atol=1e-6)
+    share = 1 / (square * (values - mean).square().sum(1).mean())
+    assert 0.99 < float(share) < 1
+    monkeypatch.setattr(solvers, "FORGOTTEN", 0)
+    axes, _ = solvers._principal_axes(values, values[:0], mean, torch.float32, rough=True)
+    assert sum(solvers._sizes(axes)[1]) == WIDTH
 
 
 def test_features_without_variance_are_no_trouble() -> None:

@@ -88,7 +88,7 @@ def test_effort_best_is_saved_and_loaded(pets: Splits, tmp_path: Path) -> None:
 
 def test_efforts_differ_in_the_size_of_the_images(backbone: models.Backbone) -> None:
     crops = [models.default_preprocessing(backbone, effort).crop for effort in models.EFFORTS]
-    assert crops == [69, 96, 110]
+    assert crops == [48, 96, 110]
     with pytest.raises(InputError, match='effort must be one of quick, standard, best, not "most"'):
         models.default_preprocessing(backbone, "most")
 
