@@ -225,9 +225,9 @@ def with_stages(backbone: Backbone) -> Backbone:
             "resnet, mobilenet_v2."
         )
     body = stages.Stages(backbone.body, backbone.num_features)
-    body.train(backbone.training)
-    name = f"{backbone.name}{STAGES}"
-    return Backbone(name, body, body.num_features, backbone.weights)
+    made = Backbone(f"{backbone.name}{STAGES}", body, body.num_features, backbone.weights)
+    made.train(backbone.training)
+    return freeze(made) if "train" in vars(backbone) else made  # what was frozen stays so
 
 
 def architecture(name: str) -> Backbone:

@@ -329,8 +329,8 @@ def _principal_axes(
 
 def _strongest(found: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
     """Variances (r,), rising, and axes (d, r) without those that together hold `FORGOTTEN`."""
-    every = torch.cat([variances for variances, _ in found]).sort().values
-    least = every[every.cumsum(0) > FORGOTTEN * every.sum()][0]
+    every = torch.cat([variances for variances, _ in found]).clamp(min=0).sort().values
+    least = every[every.cumsum(0) >= FORGOTTEN * every.sum()][0]
     counts = [int((variances >= least).sum()) for variances, _ in found]
     return [
         (variances[len(variances) - count :], axes[:, axes.shape[1] - count :])

@@ -311,10 +311,8 @@ plain, _ = train.measure(head, whole, nn.NLLLoss())  # dropout off
 
 # %%
 lesson.claim(reported[0] > valid[0], "after epoch 1, training loss as reported is the higher one")
-lesson.claim(
-    all(f < v for f, v in zip(fair, valid, strict=True)),
-    "measured alike, training loss is below validation loss after every epoch",
-)
+below = all(f < v for f, v in zip(fair, valid, strict=True))
+lesson.claim(below, "measured alike, training loss is below validation loss after every epoch")
 lesson.claim(noisy > plain, "the same weights have a higher training loss with dropout on")
 lesson.claim(valid[-1] - fair[-1] > valid[0] - fair[0], "the fair gap has grown by the last epoch")
 

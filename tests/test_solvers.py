@@ -156,6 +156,13 @@ def test_features_without_variance_are_no_trouble() -> None:
     assert found.rows[found.best]["valid_accuracy"] > 0.9
 
 
+def test_rough_axes_of_constant_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solvers, "WIDEST", 8)
+    values, labels = torch.full((60, 20), 3.0), torch.arange(60) % CLASSES
+    found = solvers.logistic(values, labels, values, labels, CLASSES)
+    assert found.rows[found.best]["valid_accuracy"] == pytest.approx(1 / CLASSES)
+
+
 def test_more_features_than_photos() -> None:
     values = torch.randn(12, 40, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(12) % 3

@@ -109,6 +109,16 @@ def test_by_name_or_from_a_network() -> None:
         models.backbone("vgg11.stages", "none")
 
 
+def test_what_was_frozen_stays_frozen() -> None:
+    plain = models.backbone("small_resnet", "small")
+    assert models.with_stages(plain.train()).body.body.training
+    assert not models.with_stages(plain.eval()).training
+    staged = models.with_stages(models.freeze(plain))
+    staged.train()
+    assert not any(module.training for module in staged.modules())
+    assert not any(True for _ in models.trainable(staged))
+
+
 def test_what_a_head_sees(pets: Splits) -> None:
     def seen(backbone: str, **options: str) -> str:
         made = train.transfer(
