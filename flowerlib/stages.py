@@ -16,8 +16,8 @@ Ledger, a linear head, test accuracy, means over random splits, last layer and w
     garden's furniture, small_densenet   0.976  0.988
     garden's things, small_densenet      0.693  0.814
 
-- Flowers at 224 px: only the means 0.961, only the spreads 0.954. At 160 px: without the stage whose
-  maps are an eighth of the image 0.954, with those before it, too, 0.961.
+- Flowers at 224 px: only the means 0.961, only the spreads 0.954. At 160 px: without the stage that
+  ends on an eighth of the image's side 0.954, with those before it, too, 0.961.
 - Each summary is standardized over its channels, photo by photo. Flowers at 160 px otherwise: as it
   is, so that the last layer outweighs all others, 0.936; divided by its length 0.954.
 
