@@ -225,9 +225,22 @@ def with_stages(backbone: Backbone) -> Backbone:
             "resnet, mobilenet_v2."
         )
     body = stages.Stages(backbone.body, backbone.num_features)
-    made = Backbone(f"{backbone.name}{STAGES}", body, body.num_features, backbone.weights)
+    return _rebuilt(backbone, f"{backbone.name}{STAGES}", body, body.num_features)
+
+
+def without_stages(backbone: Backbone) -> Backbone:
+    """Undoes `with_stages`: the network with the features of its last layer; weights are shared."""
+    if not isinstance(backbone.body, stages.Stages):
+        return backbone
+    plain = backbone.body
+    return _rebuilt(backbone, backbone.name.removesuffix(STAGES), plain.body, plain.last)
+
+
+def _rebuilt(backbone: Backbone, name: str, body: nn.Module, num_features: int) -> Backbone:
+    """A backbone around the same weights, in the same mode: what was frozen stays so."""
+    made = Backbone(name, body, num_features, backbone.weights)
     made.train(backbone.training)
-    return freeze(made) if "train" in vars(backbone) else made  # what was frozen stays so
+    return freeze(made) if "train" in vars(backbone) else made
 
 
 def architecture(name: str) -> Backbone:

@@ -98,7 +98,8 @@ class Stages(nn.Module):
     equally long and the mean square of a feature is 1.
 
     Attributes:
-        body: a network that `chain` knows, which gives features as many as `last`.
+        body: a network that `chain` knows.
+        last: how many features it gives.
         num_features: D.
     """
 
@@ -106,7 +107,7 @@ class Stages(nn.Module):
         super().__init__()
         found = chain(body)
         assert found is not None
-        self.body = body
+        self.body, self.last = body, last
         self.num_features = last + 2 * sum(found.widths())
         self.share = self.num_features / (2 * len(found.ends) + 1)
 

@@ -275,7 +275,7 @@ def transfer(
             backbones.
         head: "linear", logistic regression solved directly with the penalty chosen on valid, then
             solved once more with that penalty on train and valid together; "ridge", likewise, by a
-            formula, quicker and less accurate (see `solvers.ridge`); or "hidden", the source's:
+            formula, less accurate (see `solvers.ridge`); or "hidden", the source's:
             Linear, ReLU, Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch
             kept on valid.
         layers: "last", the head sees the features of the backbone's last layer, as the source's
@@ -324,8 +324,9 @@ def transfer(
         device=device, precision=precision, cache=cache, progress=progress
     )
     if effort == "best":
+        staged |= backbone.name.endswith(models.STAGES)
         backbone = tuning.last_stage(
-            backbone,
+            models.without_stages(backbone),
             splits.train,
             preprocessing,
             num_classes=len(splits.class_names),

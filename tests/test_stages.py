@@ -119,6 +119,28 @@ def test_what_was_frozen_stays_frozen() -> None:
     assert not any(True for _ in models.trainable(staged))
 
 
+def test_without_stages_it_is_the_network_again() -> None:
+    plain = models.freeze(models.backbone("small_resnet", "small"))
+    again = models.without_stages(models.with_stages(plain))
+    assert (again.name, again.num_features) == (plain.name, plain.num_features)
+    assert again.digest() == plain.digest() and again.body is plain.body
+    assert not again.train().training  # still frozen
+    assert models.without_stages(plain) is plain
+
+
+def test_a_network_with_stages_is_tuned_as_one_without(pets: Splits) -> None:
+    plain = models.backbone("small_resnet", "small")
+    made = [
+        train.transfer(
+            pets, backbone, layers=layers, effort="best", preprocessing=SMALL, precision="fp32",
+            cache=False,
+        )
+        for backbone, layers in ((models.with_stages(plain), "auto"), (plain, "stages"))
+    ]  # fmt: skip
+    assert {one.backbone.name for one in made} == {"small_resnet.stages"}
+    assert made[0].backbone.digest() == made[1].backbone.digest()
+
+
 def test_what_a_head_sees(pets: Splits) -> None:
     def seen(backbone: str, **options: str) -> str:
         made = train.transfer(
