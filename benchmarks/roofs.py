@@ -41,7 +41,7 @@ def _best(work: Callable[[], object], seconds: float) -> float:
         start = time.perf_counter()
         work()
         best = min(best, time.perf_counter() - start)
-    return round(total / best / 1e9, 1)
+    return float(f"{total / best / 1e9:.4g}")
 
 
 def flops(work: Callable[[], object]) -> int:

@@ -184,7 +184,7 @@ class Classifier:
             raise problems[0]
         if not rows:
             raise InputError("There is no photo to look at.")
-        return self.decide(torch.cat(rows))
+        return self.decide(torch.cat(rows).float())
 
     @torch.inference_mode()
     def decide(self, values: Tensor) -> Tensor:

@@ -21,11 +21,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from flowerlib import storage
+from flowerlib.engine import KINDS
 from flowerlib.errors import InputError
 from flowerlib.models import Backbone
 from flowerlib.transforms import Preprocessing
 
-FORMAT = 3  # raise it when the same inputs would give other features, or the files change
+FORMAT = 4  # raise it when the same inputs would give other features, or the files change
 
 
 class FeatureCache:
@@ -43,13 +44,13 @@ class FeatureCache:
             "preprocessing": preprocessing.to_dict(),
             "precision": precision,
         }
-        self.precision = precision
+        self.kind = KINDS[precision]
         self.width = backbone.num_features
         self.key = hashlib.sha256(json.dumps(context, sort_keys=True).encode()).hexdigest()
         self.folder = storage.cache_folder("features", f"{backbone.name}-{self.key[:24]}")
 
     def read(self) -> Iterator[tuple[list[bytes], Tensor]]:
-        """All that is kept, a file at a time: the digests of N photos, features float32 (N, D).
+        """All that is kept, a file at a time: the digests of N photos, features (N, D) of `kind`.
 
         A damaged file is removed with a warning, so that its photos are computed again.
         """
@@ -70,20 +71,20 @@ class FeatureCache:
             checksum = (opened.metadata() or {}).get("checksum")
         if values.shape != (len(digests), self.width) or digests.shape[1:] != (16,):
             raise ValueError(f"shapes {tuple(digests.shape)}, {tuple(values.shape)}")
-        if (digests.dtype, values.dtype) != (torch.uint8, torch.float32):
+        if (digests.dtype, values.dtype) != (torch.uint8, self.kind):
             raise ValueError(f"types {digests.dtype}, {values.dtype}")
         if checksum != self._checksum(digests, values):
             raise ValueError("its checksum is another")
         return [bytes(digest) for digest in digests.numpy()], values
 
     def write(self, digests: list[bytes], values: Tensor) -> None:
-        """Adds the features (N, D) of N photos in a new file, whole or not at all.
+        """Adds the features (N, D) of N photos in a new file of `kind`, whole or not at all.
 
         Raises:
             InputError: the cache's folder is full, or cannot be written to.
         """
         keys = torch.from_numpy(np.frombuffer(b"".join(digests), np.uint8).copy()).view(-1, 16)
-        tensors = {"digests": keys, "values": values.contiguous()}
+        tensors = {"digests": keys, "values": values.to(self.kind).contiguous()}
         checksum = self._checksum(**tensors)
         try:
             with storage.atomic_path(self.folder / f"{uuid.uuid4().hex}.safetensors") as path:
@@ -105,5 +106,5 @@ class FeatureCache:
         """
         found = zlib.crc32(self.key.encode())
         for tensor in (digests, values):
-            found = zlib.crc32(tensor.numpy(), found)  # type: ignore[arg-type]
+            found = zlib.crc32(tensor.view(torch.uint8).numpy(), found)  # type: ignore[arg-type]
         return f"{found:08x}"

@@ -50,9 +50,12 @@ def fold(network: nn.Module) -> nn.Module:
     from torch.fx.experimental.optimization import fuse as fuse_norms
 
     try:
-        return fuse_norms(whole, inplace=True)
+        traced = _trace(whole)
+        folded = fuse_norms(traced, inplace=True, no_trace=True)
     except Exception:  # torch.fx raises what the traced code happens to raise, maybe halfway
         return copy.deepcopy(network).eval().requires_grad_(False)
+    _let_go(traced)
+    return _let_go(folded)
 
 
 def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -61,11 +64,11 @@ def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     The given network is not changed. Where oneDNN is not built in, or torch.fx cannot trace the
     network, a copy comes back.
     """
-    network = copy.deepcopy(network)
+    network = copied(network)
     if not torch.backends.mkldnn.is_available():
         return network
     try:
-        graph = fx.symbolic_trace(network)
+        graph = _trace(network)
     except Exception:  # as in `fold`
         return network
     for number, node in enumerate(list(graph.graph.nodes)):
@@ -97,7 +100,31 @@ def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
             graph.graph.erase_node(node)
     graph.delete_all_unused_submodules()
     graph.recompile()
-    return graph
+    return _let_go(graph)
+
+
+def copied(network: nn.Module) -> nn.Module:
+    """A copy, which if it was traced goes as soon as nobody uses it."""
+    return _let_go(copy.deepcopy(network))
+
+
+def _trace(network: nn.Module) -> fx.GraphModule:
+    """As `fx.symbolic_trace`, whose tracer would hold on to the network; see `_let_go`."""
+    tracer = fx.Tracer()
+    traced = fx.GraphModule(network, tracer.trace(network))
+    tracer.root = nn.Module()
+    return traced
+
+
+def _let_go(network: nn.Module) -> nn.Module:
+    """Takes a traced network's graph its reference back to the network.
+
+    The graph refers to itself in circles, so it and all weights would stay until Python's next full
+    search for garbage: three copies of the network at the end of a pass.
+    """
+    if isinstance(network, fx.GraphModule):
+        network.graph.owning_module = None
+    return network
 
 
 def _layer(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:

@@ -53,7 +53,7 @@ SLACK = 1.05  # a stronger penalty is preferred as long as it costs so little va
 MEMORY = 6  # pairs of (step, change of the gradient) that L-BFGS remembers
 ENOUGH = 1e-3  # a step that promises less than this share of the objective is not taken
 PIECE = 2**22  # logits at a time: 16 MB
-ROWS = 512  # of features, centered and turned at a time
+ROWS = 256  # of features, centered and turned at a time
 LARGE = 2**28  # multiplications in a product from which bf16 pays, and every step counts
 STEPS, SMALL_STEPS = 4, 20  # at most, for a penalty
 RIDGE_PENALTIES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -99,7 +99,7 @@ def logistic(
     the returned layer, which takes features as they are.
 
     Args:
-        features: float32 (N, D).
+        features: (N, D), float32 or bfloat16.
         labels: int64 (N,).
         valid_features, valid_labels: (M, D) and (M,), to choose the penalty with (see `_choose`).
         num_classes: C.
@@ -114,12 +114,13 @@ def logistic(
     max_steps = max_steps or (STEPS if large else SMALL_STEPS)
     precision = choose_precision("auto" if large else "fp32", "cpu")
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    mean = features.mean(0)
+    mean = features.mean(0, dtype=torch.float32)
     later = valid_features if refit else valid_features[:0]
     rough = size >= WIDEST and (large or features.shape[1] > WIDEST)
     axes, variances = _principal_axes(features, later, mean, kind, rough=rough)
     storage.return_memory()  # of what it took to find them
     everyone = _turned([features, valid_features], mean, axes, kind)  # valid, too, for the refit
+    storage.return_memory()
     loss = _CrossEntropy(everyone[:size], labels)
     weight = torch.zeros(everyone.shape[1], num_classes)
     memory: list[tuple[Tensor, Tensor]] = []
@@ -127,7 +128,7 @@ def logistic(
     for penalty in sorted(penalties, reverse=True):
         weight, train_loss = _minimize(loss, weight, penalty, variances, memory, max_steps)
         original, bias = _as_they_are(weight, axes, mean)
-        logits = torch.addmm(bias, valid_features, original)
+        logits = _logits(valid_features, original, bias)
         solutions.append(weight)
         rows.append(
             {
@@ -181,7 +182,7 @@ def ridge(
     rows, stretches = [], []
     for penalty in sorted(penalties, reverse=True):
         weight, bias = solve(penalty)
-        scores = torch.addmm(bias, valid_features, weight)
+        scores = _logits(valid_features, weight, bias)
         stretch = _stretch(scores, valid_labels)
         stretches.append(stretch)
         rows.append(
@@ -195,7 +196,7 @@ def ridge(
     best = _choose(rows, len(valid_labels))
     if refit:
         size = len(features) + len(valid_features)
-        everyone = storage.empty(size, features.shape[1], torch.float32)
+        everyone = storage.empty(size, features.shape[1], features.dtype)
         torch.cat([features, valid_features], out=everyone)
         solve = _least_squares(everyone, torch.cat([labels, valid_labels]), num_classes, kind)
     weight, bias = solve(rows[best]["penalty"])
@@ -224,10 +225,12 @@ def _least_squares(
 
     Products of features and features are multiplied in `kind`.
     """
-    mean = features.mean(0)
+    mean = features.mean(0, dtype=torch.float32)
     (axes,), variances = _principal_axes(features, features[:0], mean, kind)
     counts = labels.bincount(minlength=num_classes)[:, None]
-    sums = torch.zeros(num_classes, features.shape[1]).index_add_(0, labels, features)
+    sums = torch.zeros(num_classes, features.shape[1])
+    for some, known in zip(features.split(ROWS), labels.split(ROWS), strict=True):
+        sums.index_add_(0, known, some.float())
     products = axes.T @ (sums - counts * mean).T / len(features)  # of features and targets (R, C)
     shares = counts[:, 0] / len(features)
 
@@ -238,12 +241,16 @@ def _least_squares(
     return solve
 
 
+def _logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Float32 (N, C), of a linear head."""
+    return torch.cat([torch.addmm(bias, some.float(), weight) for some in features.split(ROWS)])
+
+
 def _loss(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> float:
     """Mean cross-entropy of a linear head, its logits in pieces."""
-    size, total = max(1, PIECE // len(bias)), 0.0
-    for some, known in zip(features.split(size), labels.split(size), strict=True):
-        logits = torch.addmm(bias, some, weight)
-        total += float(F.cross_entropy(logits, known, reduction="sum"))
+    total = 0.0
+    for some, known in zip(features.split(ROWS), labels.split(ROWS), strict=True):
+        total += float(F.cross_entropy(_logits(some, weight, bias), known, reduction="sum"))
     return total / len(labels)
 
 

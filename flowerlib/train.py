@@ -198,7 +198,8 @@ def _check_outputs(outputs: Tensor, loss: nn.Module) -> None:
 
 
 class FeatureBatches:
-    """Batches of cached features: gives (values (n, D), labels (n,)), in a new order every pass.
+    """Batches of cached features: gives (values float32 (n, D), labels (n,)), in a new order every
+    pass.
 
     The order follows from `seed` and `epoch`, which each pass raises by one.
     """
@@ -219,7 +220,7 @@ class FeatureBatches:
             order = photos.shuffled(len(self.values), self.seed, self.epoch)
         self.epoch += 1
         for batch in order.split(self.batch_size):
-            yield self.values[batch], self.labels[batch]
+            yield self.values[batch].float(), self.labels[batch]
 
 
 class Bar:
@@ -337,7 +338,11 @@ def transfer(
         backbone = models.with_stages(backbone)
     tuned = time.perf_counter()
     both = features.extract(  # one pass for train and valid
-        backbone, photos.join(splits.train, splits.valid), preprocessing, **options
+        backbone,
+        photos.join(splits.train, splits.valid),
+        preprocessing,
+        compact=True,
+        **options,
     )
     extracted = time.perf_counter()
     size, num_classes = len(splits.train), len(splits.class_names)
@@ -362,7 +367,7 @@ def transfer(
         _check_settings(sizes, dropout, epochs, lr, batch_size)
         kept = None
         if checkpoint:
-            content = hashlib.sha256(values.numpy().data)
+            content = hashlib.sha256(values.view(torch.uint8).numpy().data)
             content.update(labels.numpy().data)
             given = [list(sizes), dropout, epochs, lr, batch_size, seed, size, num_classes]
             kept = Checkpoint(checkpoint, [*given, content.hexdigest()])

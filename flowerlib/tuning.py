@@ -74,6 +74,7 @@ def last_stage(
         device=device,
         precision=precision,
         cache=cache,
+        compact=True,
         progress=progress,
     )
     tuned.to(maps.device).requires_grad_(False)
@@ -109,7 +110,8 @@ def _learn(
     loss = nn.CrossEntropyLoss(label_smoothing=SMOOTHING)
     for epoch in range(1, EPOCHS + 1):
         for batch in photos.shuffled(size, seed, epoch).split(BATCH):
-            values, labels = maps.values[batch].to(maps.device), maps.labels[batch].to(maps.device)
+            values = maps.values[batch].to(maps.device).float()
+            labels = maps.labels[batch].to(maps.device)
             with torch.autocast(maps.device, torch.bfloat16, enabled=maps.precision == "bf16"):
                 found = upper(_mirrored(values, upper) if torch.rand(()) < 0.5 else values)
             logits = head(nn.functional.dropout(found.float(), DROPOUT))

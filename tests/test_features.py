@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,22 @@ def test_the_cache_answers_like_a_fresh_pass(backbone: models.Backbone, photos: 
     assert (fresh.computed, first.computed, second.computed) == (12, 12, 0)
     assert torch.equal(fresh.values, first.values) and torch.equal(first.values, second.values)
     assert fresh.labels.tolist() == photos.labels.tolist() == second.labels.tolist()
+
+
+def test_compact_features_are_the_same_numbers_in_half_the_memory(
+    backbone: models.Backbone, photos: Photos, own_cache: Path
+) -> None:
+    whole = extract(backbone, photos, precision="bf16")
+    known = extract(backbone, photos, precision="bf16", compact=True)
+    fresh = extract(backbone, photos, precision="bf16", compact=True, cache=False)
+    assert (whole.computed, known.computed, fresh.computed) == (12, 0, 12)
+    assert (whole.values.dtype, known.values.dtype) == (torch.float32, torch.bfloat16)
+    assert torch.equal(whole.values, known.values.float())
+    assert torch.equal(fresh.values, known.values)
+    (file,) = stored(own_cache)
+    assert file.stat().st_size < len(photos) * backbone.num_features * 4
+    exact = extract(backbone, photos, precision="fp32", compact=True)
+    assert exact.values.dtype == torch.float32
 
 
 @pytest.mark.usefixtures("own_cache")
@@ -222,6 +240,21 @@ def test_fused_convolutions_give_the_same_features(name: str) -> None:
     assert float((found - expected).norm() / expected.norm()) < 1e-5
     after = folded.state_dict().values()
     assert all(torch.equal(value, now) for value, now in zip(before, after, strict=True))
+
+
+def test_rewritten_networks_go_when_nobody_uses_them() -> None:
+    backbone = with_statistics("small_densenet")
+    gc.disable()
+    try:
+        folded = fusion.fold(backbone)
+        fused, copied = fusion.fuse(folded, torch.bfloat16), fusion.copied(folded)
+        networks = (folded, fused, copied)
+        left = [weakref.ref(module) for network in networks for module in network.modules()]
+        del folded, fused, copied, networks
+        gone = [module() is None for module in left]
+    finally:
+        gc.enable()
+    assert all(gone) and len(gone) > 100
 
 
 class Doubled(nn.Module):

@@ -110,6 +110,17 @@ def test_features_in_a_file_give_the_same_head(
     assert torch.allclose(usual.head(values), filed.head(values), atol=0.02)
 
 
+@pytest.mark.parametrize("solve", [solvers.logistic, solvers.ridge])
+def test_features_may_be_kept_in_half_the_memory(solve) -> None:
+    values, labels = clouds(600, 0)
+    other, other_labels = clouds(300, 1)
+    halves = values.bfloat16(), other.bfloat16()
+    half = solve(halves[0], labels, halves[1], other_labels, CLASSES, refit=True)
+    same = solve(halves[0].float(), labels, halves[1].float(), other_labels, CLASSES, refit=True)
+    assert torch.equal(half.head[0].weight, same.head[0].weight)
+    assert half.rows == same.rows
+
+
 def test_bf16_finds_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
     values, labels = clouds(400, 0, spread=2.0)
     other, other_labels = clouds(300, 1, spread=2.0)
