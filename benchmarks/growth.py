@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks import linear_heads, paired, processes
 
 MEASURED, REPEATED, MOST = (1000, 8000), 100_000, 1_000_000
+BACKBONE = "mobilenet_v2.stages"  # what `flowerlib train --backbone mobilenet_v2` looks with
 
 
 def measure(shared: Path, weights: Path) -> dict:
@@ -45,7 +46,7 @@ def measure(shared: Path, weights: Path) -> dict:
                         _add(rows, stage, count, found, how)
         with tempfile.TemporaryDirectory() as folder:
             file = str(Path(folder, "features.npz"))
-            size = linear_heads.prepare_file(shared, weights, file)
+            size = linear_heads.prepare_file(shared, weights, file, BACKBONE)
             for count in (*measured, repeated, most):
                 how = "measured" if count <= size["train"] else "features repeated, 5 % noise"
                 found = processes.call(solve, cache=Path(folder), file=file, count=count)
@@ -59,7 +60,7 @@ def measure(shared: Path, weights: Path) -> dict:
             rows.append(simulated(rows, stage, most))
     found["stages"] = {
         "features": "opening photos, network, cache; memory is that of the whole process",
-        "head": "penalty sweep, 102 classes, 1,280 features; an eighth more features to choose on",
+        "head": "penalty sweep, 102 classes, 2,624 features; an eighth more features to choose on",
         "peak_memory_mb": "what the process holds for itself: without the pages of files, which "
         "the system takes back when it needs them",
         "peak_resident_mb": "with them",
@@ -150,9 +151,10 @@ def extract(folder: str, weights: str, count: int) -> dict:
     files = list(images.photos_below(folder))
     picked = [files[at] for at in np.linspace(0, len(files) - 1, count).astype(int)]
     photos = Photos(picked, np.zeros(count), ["photo"])
-    backbone = models.backbone("mobilenet_v2", weights)
+    backbone = models.backbone(BACKBONE, weights)
     start = time.perf_counter()
-    features.extract(backbone, photos, models.default_preprocessing(backbone))
+    preprocessing = models.default_preprocessing(backbone)
+    features.extract(backbone, photos, preprocessing, compact=True)
     return {"seconds": time.perf_counter() - start}
 
 
@@ -163,15 +165,16 @@ def solve(file: str, count: int) -> dict:
     """
     import torch
 
-    from flowerlib import solvers, storage
+    from flowerlib import engine, solvers, storage
 
     given = {name: torch.from_numpy(values) for name, values in np.load(file).items()}
     generator = torch.Generator().manual_seed(0)
+    kind = engine.KINDS[engine.choose_precision("auto", "cpu")]  # as features.extract has them
 
     def drawn(name: str, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         known, labels = given[name], given[f"{name}_labels"]
         at = torch.arange(number) * 7919 % len(known)  # 7919 is prime: every class has its share
-        values = storage.empty(number, known.shape[1], known.dtype)  # as features.extract has them
+        values = storage.empty(number, known.shape[1], kind)
         size = 0.05 * float(known.std()) if number > len(known) else 0.0
         for part, rows in zip(values.split(1000), at.split(1000), strict=True):
             noise = torch.randn(part.shape, generator=generator)

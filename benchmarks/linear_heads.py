@@ -74,32 +74,33 @@ def cross_validate(file: str) -> dict:
     raise SystemExit(f"scikit-learn did not end: {'; '.join(told)}")
 
 
-def prepare_file(shared: Path, weights: Path, file: str) -> dict:
+def prepare_file(shared: Path, weights: Path, file: str, name: str = "mobilenet_v2") -> dict:
     """`prepare` in a process of its own, with the usual cache; for a dry run 6 photos a class."""
     print("  features of all flowers, from the cache or in about a minute", flush=True)
     return processes.call(
         prepare,
         folder=str(shared / "flowers"),
+        name=name,
         weights=str(weights),
         out=file,
         per_class=6 if paired.dry() else 0,
     )
 
 
-def prepare(folder: str, weights: str, out: str, per_class: int) -> dict:
+def prepare(folder: str, name: str, weights: str, out: str, per_class: int) -> dict:
     """Writes features and labels of train, valid and test into one file; returns their sizes."""
     from flowerlib import data, features, models
 
     splits = data.image_folder(folder)
-    backbone = models.backbone("mobilenet_v2", weights)
+    backbone = models.backbone(name, weights)
     preprocessing = models.default_preprocessing(backbone)
     arrays = {}
-    for name, part in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
-        photos = part.per_class(per_class) if per_class else part
+    for part, every in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
+        photos = every.per_class(per_class) if per_class else every
         found = features.extract(backbone, photos, preprocessing)
-        arrays |= {name: found.values.numpy(), f"{name}_labels": found.labels.numpy()}
+        arrays |= {part: found.values.numpy(), f"{part}_labels": found.labels.numpy()}
     np.savez(out, **arrays)
-    sizes = {name: len(arrays[name]) for name in ("train", "valid", "test")}
+    sizes = {part: len(arrays[part]) for part in ("train", "valid", "test")}
     return {**sizes, "width": backbone.num_features, "classes": len(splits.class_names)}
 
 

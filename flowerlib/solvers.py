@@ -43,7 +43,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowerlib import metrics, storage
-from flowerlib.engine import choose_precision
+from flowerlib.engine import KINDS, choose_precision
 
 # From strong to weak: each solution is the starting point of the next.
 PENALTIES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
@@ -113,8 +113,8 @@ def logistic(
     large = _is_large(features, valid_features, num_classes)
     max_steps = max_steps or (STEPS if large else SMALL_STEPS)
     precision = choose_precision("auto" if large else "fp32", "cpu")
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    mean = features.mean(0, dtype=torch.float32)
+    kind = KINDS[precision]
+    mean = _mean(features)
     later = valid_features if refit else valid_features[:0]
     rough = size >= WIDEST and (large or features.shape[1] > WIDEST)
     axes, variances = _principal_axes(features, later, mean, kind, rough=rough)
@@ -177,7 +177,7 @@ def ridge(
     """
     large = _is_large(features, valid_features, num_classes)
     precision = choose_precision("auto" if large else "fp32", "cpu")
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    kind = KINDS[precision]
     solve = _least_squares(features, labels, num_classes, kind)
     rows, stretches = [], []
     for penalty in sorted(penalties, reverse=True):
@@ -225,7 +225,7 @@ def _least_squares(
 
     Products of features and features are multiplied in `kind`.
     """
-    mean = features.mean(0, dtype=torch.float32)
+    mean = _mean(features)
     (axes,), variances = _principal_axes(features, features[:0], mean, kind)
     counts = labels.bincount(minlength=num_classes)[:, None]
     sums = torch.zeros(num_classes, features.shape[1])
@@ -241,9 +241,20 @@ def _least_squares(
     return solve
 
 
+def _mean(features: Tensor) -> Tensor:
+    """Float32 (D,). `Tensor.mean` would first turn all of bfloat16 into float32: so in pieces."""
+    if features.dtype == torch.float32:
+        return features.mean(0)
+    sums = torch.stack([some.float().sum(0) for some in features.split(ROWS)])
+    return sums.sum(0) / len(features)
+
+
 def _logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Float32 (N, C), of a linear head."""
-    return torch.cat([torch.addmm(bias, some.float(), weight) for some in features.split(ROWS)])
+    logits = torch.empty(len(features), len(bias))
+    for some, place in zip(features.split(ROWS), logits.split(ROWS), strict=True):
+        torch.addmm(bias, some.float(), weight, out=place)
+    return logits
 
 
 def _loss(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> float:

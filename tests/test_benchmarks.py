@@ -9,8 +9,19 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import cold, fastai_recipe, gpu, growth, paired, processes, roofs, throughput
-from flowerlib import images, models
+from benchmarks import (
+    cold,
+    fastai_recipe,
+    gpu,
+    growth,
+    paired,
+    processes,
+    roofs,
+    steps,
+    throughput,
+)
+from flowerlib import data, engine, features, fusion, images, models
+from flowerlib.transforms import Preprocessing
 
 
 @pytest.fixture(autouse=True)
@@ -167,6 +178,26 @@ def test_a_process_that_fails_or_takes_too_long_ends_the_measurement():
         processes.run([sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(processes.OverLimit, match="ended after 0 s"):
         processes.run([sys.executable, "-c", "import time; time.sleep(60)"], limit=0.2)
+
+
+@pytest.mark.parametrize("step", steps.STEPS)
+def test_a_step_is_taken_out_and_features_stay(step, flower_folder, monkeypatch):
+    rooms = ((fusion, "fold"), (fusion, "fuse"), (engine, "ThreadPoolExecutor"))
+    before = [getattr(room, name) for room, name in rooms]
+    for (room, name), value in zip(rooms, before, strict=True):
+        monkeypatch.setattr(room, name, value)  # so that it comes back
+    photos = data.image_folder(flower_folder).valid.subset([0, 5])
+    backbone, small = models.backbone("small_resnet", "small"), Preprocessing(48, 48)
+
+    def values(**options):
+        found = features.extract(backbone, photos, small, cache=False, device="cpu", **options)
+        return found.values
+
+    usual, options = values(), steps._undo(step)
+    error = float((values(**options) - usual).norm() / usual.norm())
+    assert error < 0.05
+    after = [getattr(room, name) for room, name in rooms]
+    assert bool(options) + sum(a is not b for a, b in zip(before, after, strict=True)) == 1
 
 
 def test_growth_prolongs_the_line_through_the_largest_numbers():

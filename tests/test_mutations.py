@@ -5,7 +5,9 @@ A mistake that no test notices would be one that the lessons warn of and the pro
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,44 +68,53 @@ MISTAKES = {
 }
 
 
-# Half the time of `python -m pytest`: no plugins, such as nbval, no search for garbage among what
-# torch brings, and no end of torch's libraries.
-QUICK_PYTEST = """
-import gc, os, sys, pytest
+# One process makes one mistake after the other: torch, which none of them changes, is imported
+# once. No plugins, such as nbval, no search for garbage among what torch brings, no end of its
+# libraries.
+PROGRAM = """
+import gc, json, os, sys, pytest, torch
+from pathlib import Path
+
 gc.disable()
-code = pytest.main(sys.argv[1:])
-sys.stdout.flush()
-os._exit(code)
+sys.dont_write_bytecode = True  # what is compiled within a second could be taken for the next
+for room, right, wrong, test in json.loads(sys.argv[1]):
+    file = Path("flowerlib", room)
+    source = file.read_text(encoding="utf-8")
+    file.write_text(source.replace(right, wrong), encoding="utf-8")
+    for name in list(sys.modules):
+        top = name.partition(".")[0]
+        if top in ("flowerlib", "tests", "tools", "conftest") or top.startswith("test_"):
+            del sys.modules[name]
+    code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", f"tests/{test}"])
+    file.write_text(source, encoding="utf-8")
+    print(f"\\nended with {int(code)}", flush=True)
+os._exit(0)
 """
 
 
-def passes(copy: Path, test: str) -> bool:
-    """Whether the test, run in a process of its own on the copy, passes; it has to be found."""
+@pytest.fixture(scope="module")
+def endings(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """The exit code of pytest for each mistake, made in a copy of library and tests."""
+    copy = tmp_path_factory.mktemp("copy")
+    for name in ("flowerlib", "tests", "tools"):  # with what is compiled of them
+        shutil.copytree(repository / name, copy / name)
+    shutil.copy(repository / "pyproject.toml", copy)
     done = subprocess.run(
-        [sys.executable, "-c", QUICK_PYTEST, "-q", "-x", "-p", "no:cacheprovider", f"tests/{test}"],
+        [sys.executable, "-c", PROGRAM, json.dumps(list(MISTAKES.values()))],
         cwd=copy,
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
     )
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    return done.returncode == 0
-
-
-@pytest.fixture
-def copy(repository: Path, tmp_path: Path) -> Path:
-    """A copy of library and tests that may be spoiled."""
-    for name in ("flowerlib", "tests", "tools"):  # with what is compiled of them
-        shutil.copytree(repository / name, tmp_path / name)
-    shutil.copy(repository / "pyproject.toml", tmp_path)
-    return tmp_path
+    codes = [int(code) for code in re.findall(r"^ended with (\d+)$", done.stdout, re.MULTILINE)]
+    assert len(codes) == len(MISTAKES), done.stdout + done.stderr
+    return dict(zip(MISTAKES, codes, strict=True))
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_the_mistake_is_noticed(mistake: str, copy: Path) -> None:
-    room, right, wrong, test = MISTAKES[mistake]
-    file = copy / "flowerlib" / room
-    source = file.read_text(encoding="utf-8")
+def test_the_mistake_is_noticed(mistake: str, repository: Path, endings: dict[str, int]) -> None:
+    room, right, _, test = MISTAKES[mistake]
+    source = (repository / "flowerlib" / room).read_text(encoding="utf-8")
     assert source.count(right) == 1, f"{room} does not hold the line once: {right}"
-    file.write_text(source.replace(right, wrong), encoding="utf-8")
-    assert not passes(copy, test), f"{test} passes although {mistake}"
+    assert endings[mistake] != 0, f"{test} passes although {mistake}"
+    assert endings[mistake] == 1, f"{test} could not be run"

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowerlib import metrics, solvers, storage
+from tests.torture._memory import growth
 
 CLASSES, WIDTH = 5, 20
 
@@ -119,6 +120,16 @@ def test_features_may_be_kept_in_half_the_memory(solve) -> None:
     same = solve(halves[0].float(), labels, halves[1].float(), other_labels, CLASSES, refit=True)
     assert torch.equal(half.head[0].weight, same.head[0].weight)
     assert half.rows == same.rows
+
+
+def test_the_mean_of_many_features_takes_no_copy_of_them() -> None:
+    values = torch.ones(2**16, 512, dtype=torch.bfloat16)  # 67 MB; 134 in float32
+    with growth() as grown:
+        mean = solvers._mean(values)
+    assert torch.equal(mean, torch.ones(512)) and mean.dtype == torch.float32
+    if grown.bytes < 0:
+        pytest.skip("this system does not tell how much memory was used")
+    assert grown.bytes < 32 << 20
 
 
 def test_bf16_finds_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,134 @@
+"""What each step of the fast path brings: without it beside with it, in seconds and in accuracy.
+
+Both sides are `features.extract` on the same photos, fresh processes that time themselves; one of
+them has the step undone. The accuracies are those of a linear head on either side's features of all
+photos, on the same random splits.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import paired, processes
+
+BACKBONE = "mobilenet_v2.stages"
+COUNT = 800  # photos of a timed run
+SPLITS = 5
+JUDGED = 819  # photos of a split to choose the penalty on, and as many to judge
+
+STEPS = (
+    "a batch for each thread",
+    "BatchNorm merged into convolutions",
+    "ReLU and sums before storing",
+    "16 bits instead of 32",
+)
+
+
+def measure(shared: Path, weights: Path) -> dict:
+    """For each step the paired ratio of seconds, and the paired difference of accuracies."""
+    given = {"folder": str(shared / "flowers"), "weights": str(weights)}
+    count = 16 if paired.dry() else COUNT
+
+    def block() -> dict:
+        found: dict = {"steps": {}}
+        for step in STEPS:
+            print(f" {step}", flush=True)
+            run = partial(processes.call, extract, **given, count=count, out="")
+            found["steps"][step] = paired.compare(
+                partial(run, step=""), partial(run, step=step), names=("with", "without")
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            files = {}
+            for step in ("", *STEPS):
+                print(f" all photos, without {step or 'nothing'}", flush=True)
+                files[step] = str(Path(folder, f"{len(files)}.npz"))
+                most = count if paired.dry() else 0
+                processes.call(extract, **given, count=most, out=files[step], step=step)
+            for step in STEPS:
+                told = processes.call(differences, first=files[""], second=files[step])
+                found["steps"][step]["accuracy_with"] = told["accuracy_with"]
+                found["steps"][step]["accuracy_gain"] = told["accuracy_gain"]
+        return found
+
+    # Once: neighbors make a pair, so a machine that slows down slows both sides.
+    return {"photos": count, "splits": SPLITS, **paired.steady(block, tries=1)}
+
+
+def extract(folder: str, weights: str, count: int, out: str, step: str) -> dict:
+    """Features of `count` photos, all if 0, with a step undone; to the file `out`, if named."""
+    from flowerlib import data, features, models, photos
+
+    splits = data.image_folder(folder)
+    assert splits.test is not None
+    every = photos.join(splits.train, splits.valid, splits.test)
+    if count:
+        every = every.subset(np.linspace(0, len(every) - 1, count).astype(int))
+    backbone = models.backbone(BACKBONE, weights)
+    preprocessing = models.default_preprocessing(backbone)
+    options = _undo(step)
+    start = time.perf_counter()
+    found = features.extract(backbone, every, preprocessing, cache=False, **options)
+    seconds = time.perf_counter() - start
+    if out:
+        np.savez(out, values=found.values.numpy(), labels=found.labels.numpy())
+    return {"seconds": seconds, "precision": found.precision}
+
+
+def _undo(step: str) -> dict:
+    """Takes a step out of this process's flowerlib; returns options for `features.extract`."""
+    import torch
+
+    from flowerlib import engine, fusion
+
+    if step == "16 bits instead of 32":
+        return {"precision": "fp32"}
+    if step == "BatchNorm merged into convolutions":
+        fusion.fold = lambda network: copy.deepcopy(network).eval().requires_grad_(False)
+    elif step == "ReLU and sums before storing":
+        fusion.fuse = lambda network, dtype: fusion.copied(network)
+    elif step == "a batch for each thread":
+        pool = engine.ThreadPoolExecutor
+
+        def one(workers: int, **_: object) -> object:
+            return pool(1, initializer=torch.set_num_threads, initargs=(workers,))
+
+        engine.ThreadPoolExecutor = one  # type: ignore
+    elif step:
+        raise ValueError(f"no such step: {step}")
+    return {}
+
+
+def differences(first: str, second: str) -> dict:
+    """By how much a linear head is more accurate on the first file's features, over splits."""
+    import torch
+
+    from flowerlib import metrics, solvers
+
+    sides = []
+    for file in (first, second):
+        given = np.load(file)
+        values, labels = torch.from_numpy(given["values"]), torch.from_numpy(given["labels"])
+        judged = min(JUDGED, len(labels) // 4)
+        accuracies = []
+        for seed in range(SPLITS):
+            order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+            valid, test, train = order[:judged], order[judged : 2 * judged], order[2 * judged :]
+            head = solvers.logistic(
+                values[train], labels[train], values[valid], labels[valid],
+                int(labels.max()) + 1, refit=True,
+            ).head  # fmt: skip
+            with torch.inference_mode():
+                accuracies.append(metrics.accuracy(head(values[test]), labels[test]))
+        sides.append(accuracies)
+    gains = [one - other for one, other in zip(*sides, strict=True)]
+    mean, low, high = metrics.mean_interval(gains)
+    return {
+        "accuracy_with": round(float(np.mean(sides[0])), 4),
+        "accuracy_gain": {"mean": round(mean, 4), "interval": [round(low, 4), round(high, 4)]},
+    }
