@@ -120,7 +120,7 @@ def logistic(
     axes, variances = _principal_axes(features, later, mean, kind, rough=rough)
     storage.return_memory()  # of what it took to find them
     everyone = _turned([features, valid_features], mean, axes, kind)  # valid, too, for the refit
-    storage.return_memory()
+    storage.return_memory()  # of the pieces that were turned
     loss = _CrossEntropy(everyone[:size], labels)
     weight = torch.zeros(everyone.shape[1], num_classes)
     memory: list[tuple[Tensor, Tensor]] = []

@@ -198,10 +198,10 @@ def _check_outputs(outputs: Tensor, loss: nn.Module) -> None:
 
 
 class FeatureBatches:
-    """Batches of cached features: gives (values float32 (n, D), labels (n,)), in a new order every
-    pass.
+    """Batches of cached features: gives (values (n, D), labels (n,)), in a new order every pass.
 
-    The order follows from `seed` and `epoch`, which each pass raises by one.
+    The order follows from `seed` and `epoch`, which each pass raises by one. Values kept in
+    bfloat16 are given as float32, which layers expect.
     """
 
     def __init__(
@@ -220,7 +220,9 @@ class FeatureBatches:
             order = photos.shuffled(len(self.values), self.seed, self.epoch)
         self.epoch += 1
         for batch in order.split(self.batch_size):
-            yield self.values[batch].float(), self.labels[batch]
+            values = self.values[batch]
+            compact = values.dtype == torch.bfloat16
+            yield values.float() if compact else values, self.labels[batch]
 
 
 class Bar:

@@ -216,3 +216,10 @@ def test_impossible_settings_are_refused(flower_folder: Path, options: dict, mes
     splits = data.image_folder(flower_folder)
     with pytest.raises(InputError, match=message):
         train.transfer(splits, "small_densenet", **options)
+
+
+def test_features_kept_in_16_bits_come_as_layers_expect_them() -> None:
+    values, labels = torch.randn(10, 4), torch.arange(10)
+    for kind, given in ((torch.bfloat16, torch.float32), (torch.float64, torch.float64)):
+        ((found, _),) = train.FeatureBatches(values.to(kind), labels, 10, shuffle=False)
+        assert found.dtype == given and torch.equal(found, values.to(kind).to(given))
