@@ -245,8 +245,10 @@ def _mean(features: Tensor) -> Tensor:
     """Float32 (D,). `Tensor.mean` would first turn all of bfloat16 into float32: so in pieces."""
     if features.dtype == torch.float32:
         return features.mean(0)
-    sums = torch.stack([some.float().sum(0) for some in features.split(ROWS)])
-    return sums.sum(0) / len(features)
+    total = torch.zeros(features.shape[1])  # in place: small results between large pieces, if kept,
+    for some in features.split(ROWS):  # would leave holes in the heap, as large as the whole copy
+        total += some.float().sum(0)
+    return total / len(features)
 
 
 def _logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
