@@ -13,6 +13,9 @@ for the logits and one for the gradient):
   steps each the objective at 1e-8 is 0.0020; without it, after 5 steps, 0.0028.
 - Products in bf16 where the processor has it: 1.1 instead of 2.5 s on one core; over five random
   splits test accuracy 0.947 instead of 0.948, loss 0.200 instead of 0.201.
+- Classes are the rows of every factor, not its columns, and the pass that ends one penalty begins
+  the next: 1.03 instead of 1.14 s with 102 classes and 2,624 features, and with two classes (2,000
+  dogs and cats) 0.40 instead of 0.93 s.
 - Axes from float32, 0.2 instead of 1.4 s: they only steer the steps and need not be exact. For the
   same reason those of many features are found for `WIDEST` at a time, and the weakest, which hold
   0.5 % of the variance, are left out: 2,624 features (mobilenet_v2.stages) 0.7 instead of 1.7 s,
@@ -253,9 +256,9 @@ def _mean(features: Tensor) -> Tensor:
 
 def _logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Float32 (N, C), of a linear head."""
-    logits = torch.empty(len(features), len(bias))
+    logits, factor = torch.empty(len(features), len(bias)), weight.T.contiguous()
     for some, place in zip(features.split(ROWS), logits.split(ROWS), strict=True):
-        torch.addmm(bias, some.float(), weight, out=place)
+        torch.addmm(bias, some.float(), factor.T, out=place)
     return logits
 
 
@@ -388,22 +391,28 @@ class _CrossEntropy:
 
     def __init__(self, features: Tensor, labels: Tensor) -> None:
         self.features, self.labels = features, labels
+        self.known: tuple[Tensor, tuple[float, Tensor, float]] | None = None
 
     def __call__(self, weight: Tensor) -> tuple[float, Tensor, float]:
         """Returns (loss, its gradient (R, C), mean variance of a probability: p * (1 - p))."""
+        if self.known is None or self.known[0] is not weight:
+            self.known = weight, self._pass(weight)
+        return self.known[1]  # where one penalty ended, the next one begins
+
+    def _pass(self, weight: Tensor) -> tuple[float, Tensor, float]:
         gradient, total, spread = torch.zeros_like(weight), 0.0, 0.0
         kind = self.features.dtype
-        factor = weight.to(kind)
+        factor = weight.T.contiguous().to(kind)
         size = max(1, PIECE // weight.shape[1])
         for some, labels in zip(
             self.features.split(size), self.labels[:, None].split(size), strict=True
         ):
-            logs = (some @ factor).float().log_softmax(1)
+            logs = (some @ factor.T).float().log_softmax(1)
             total -= float(logs.gather(1, labels).sum())
             shares = logs.exp_()
             spread += len(some) - float(shares.square().sum())
             shares.scatter_add_(1, labels, torch.full(labels.shape, -1.0))
-            gradient += some.T @ shares.to(kind)
+            gradient += (shares.to(kind).T @ some).T
         count = len(self.labels)
         return total / count, gradient / count, spread / (count * weight.shape[1])
 

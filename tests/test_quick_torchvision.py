@@ -53,7 +53,7 @@ assert torch.compiler.disable.__module__ == "torch.compiler"
 
 
 @pytest.mark.parametrize(
-    "program", [WITHOUT + AFTERWARDS, ASKS_FOR_MORE + AFTERWARDS, TRAINING], ids="abc"
+    "program", [WITHOUT + TRAINING + AFTERWARDS, ASKS_FOR_MORE + AFTERWARDS], ids="ab"
 )
 def test_in_a_fresh_process(repository, program: str) -> None:
     quick = f"import gc, os; gc.disable()\n{program}\nos._exit(0)"  # no end of torch's libraries

@@ -174,7 +174,7 @@ def test_the_classifier_comes_back_from_its_file(pets: Splits, tmp_path: Path) -
 
 
 def test_stages_know_more_than_the_last_layer() -> None:
-    splits = data.garden("things", per_class=(40, 20, 60))
+    splits = data.garden("things", per_class=(30, 15, 30))
     last, every = (
         train.transfer(splits, "small_resnet", layers=layers, precision="fp32", cache=False)
         .evaluate(splits.test, precision="fp32", cache=False)
