@@ -92,6 +92,20 @@ def test_the_gradient_is_the_derivative() -> None:
     assert spread == pytest.approx(float((shares * (1 - shares)).mean()), rel=1e-4)
 
 
+def test_no_weight_is_passed_through_the_features_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[Tensor] = []
+    plain = solvers._CrossEntropy._pass
+
+    def watched(self: solvers._CrossEntropy, weight: Tensor) -> tuple[float, Tensor, float]:
+        passed.append(weight)
+        return plain(self, weight)
+
+    monkeypatch.setattr(solvers._CrossEntropy, "_pass", watched)
+    solvers.logistic(*clouds(60, 0), *clouds(30, 1), CLASSES)
+    assert len(passed) > len(solvers.PENALTIES)
+    assert len({id(weight) for weight in passed}) == len(passed)
+
+
 def test_logits_in_pieces_give_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
     values, labels = clouds(100, 0, spread=2.0)
     whole = solvers.logistic(values, labels, values, labels, CLASSES, max_steps=4)
