@@ -115,11 +115,25 @@ def test_an_animation_is_its_first_frame(tmp_path: Path) -> None:
     assert pixels(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
 
 
-def test_a_large_jpeg_may_be_decoded_smaller(tmp_path: Path) -> None:
-    Image.fromarray(QUADRANTS).resize((1200, 800)).save(tmp_path / "big.jpg")
-    small = open_photo(tmp_path / "big.jpg", shrink_to=90)
-    assert small.size == (300, 200)  # a quarter: the shorter side stays above 2 * 90
-    assert np.asarray(small)[50, 75].tolist() == pytest.approx([255, 0, 0], abs=4)
+@pytest.mark.parametrize(
+    ("size", "shrink_to", "opened"),
+    [
+        ((1200, 800), 190, (300, 200)),  # a quarter: an eighth would have less than 190
+        ((800, 1200), 190, (200, 300)),
+        ((341, 256), 128, (171, 128)),  # just half, though the other side is odd
+        ((343, 258), 129, (172, 129)),  # the other side is rounded up
+        ((343, 258), 130, (343, 258)),
+        ((90, 60), 200, (90, 60)),
+    ],
+)
+def test_a_large_jpeg_may_be_decoded_smaller(
+    tmp_path: Path, size: tuple[int, int], shrink_to: int, opened: tuple[int, int]
+) -> None:
+    Image.fromarray(QUADRANTS).resize(size).save(tmp_path / "big.jpg", quality=95)
+    small = open_photo(tmp_path / "big.jpg", shrink_to=shrink_to)
+    assert small.size == opened
+    red = np.asarray(small)[opened[1] // 4, opened[0] // 4]
+    assert red.tolist() == pytest.approx([255, 0, 0], abs=4)
 
 
 def noise_jpeg(path: Path) -> Path:
