@@ -1,9 +1,10 @@
 # On a machine with Python 3.11 or newer and make, each target sets up what it needs, once.
-# PYTHON chooses the interpreter, VENV the environment's folder, JOBS how many tests run at a time:
+# PYTHON chooses the interpreter, VENV the environment's folder, JOBS how many tests run at a time
+# (auto: two to four, as there are cores):
 #   make test PYTHON=python3.12 VENV=/somewhere/venv JOBS=4
 
 VENV ?= .venv
-JOBS ?= 2
+JOBS ?= auto
 EXTRAS = notebooks,test,lint
 
 # The first Python that is new enough.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,11 @@ os.environ["IPYTHONDIR"] = str(REPOSITORY / "build" / "ipython")
 (REPOSITORY / "build").mkdir(exist_ok=True)
 os.environ.update(FIXED_ENVIRONMENT)
 
+# Dozens of processes follow. In containers Python is often told to keep no bytecode; each of them
+# would then compile flowerlib and the tests anew, half a second to three.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    sys.dont_write_bytecode = False
+
 # Imports and tests are hundreds of thousands of objects that stay. Not searched for garbage, they
 # are collected in two thirds of the time.
 gc.disable()
@@ -34,6 +40,14 @@ def shared_folder() -> Path:
     if named := os.environ.get("FLOWERLIB_SHARED"):
         return Path(named).expanduser()
     return REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker a core; at least two, at most four: with its kernel, each may take 1.5 GB."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS or Windows
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(4, max(2, cores))
 
 
 def pytest_configure(config: pytest.Config) -> None:
