@@ -334,6 +334,34 @@ def test_progress_is_told(photos: Photos, backbone: models.Backbone) -> None:
     assert told[-1] == (12, 12) and all(total == 12 for _, total in told)
 
 
+def test_batches_hold_as_many_pixels_as_maps_have_room_and_few_photos_are_divided(
+    backbone: models.Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, (60, 24, 24, 3), dtype=np.uint8)
+    sizes: list[int] = []
+    compute = engine.Engine.features
+
+    def spy(self: engine.Engine, pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
+        sizes.append(len(pixels))
+        return compute(self, pixels)
+
+    monkeypatch.setattr(engine.Engine, "features", spy)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    found = {}
+    for count, side, expected in (
+        (60, 48, [30, 30]),  # a half for each of two threads
+        (3, 48, [1, 2]),
+        (60, 96, [16, 22, 22]),  # 204,800 pixels at most
+        (60, 224, [4] * 15),
+    ):
+        sizes.clear()
+        photos = Photos(drawn[:count], np.zeros(count, np.int64), ("speckle",))
+        options = {"preprocessing": Preprocessing(side, side), "cache": False}
+        found[count, side] = extract(backbone, photos, **options).values
+        assert sorted(sizes) == expected
+    assert torch.equal(found[3, 48], found[60, 48][:3])
+
+
 def test_openmp_sleeps_while_threads_pass_photos_and_may_work_again_afterwards(
     photos: Photos, backbone: models.Backbone
 ) -> None:
@@ -346,13 +374,15 @@ def test_openmp_sleeps_while_threads_pass_photos_and_may_work_again_afterwards(
 
 @pytest.mark.usefixtures("own_cache")
 def test_what_was_computed_before_an_interruption_is_kept(
-    photos: Photos, backbone: models.Backbone
+    photos: Photos, backbone: models.Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine, "BATCH_SIZE", {"cpu": 4})
+
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         extract(backbone, photos, progress=interrupt)
     rest = extract(backbone, photos)
-    assert rest.computed == len(photos) - engine.BATCH_SIZE["cpu"]
+    assert rest.computed == len(photos) - 4
     assert torch.equal(rest.values, extract(backbone, photos, cache=False).values)
