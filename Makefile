@@ -1,10 +1,9 @@
 # On a machine with Python 3.11 or newer and make, each target sets up what it needs, once.
-# PYTHON chooses the interpreter, VENV the environment's folder, JOBS how many tests run at a time
-# (auto: two to four, as there are cores):
+# PYTHON chooses the interpreter, VENV the environment's folder, JOBS how many tests run at a time:
 #   make test PYTHON=python3.12 VENV=/somewhere/venv JOBS=4
 
 VENV ?= .venv
-JOBS ?= auto
+JOBS ?= 2
 EXTRAS = notebooks,test,lint
 
 # The first Python that is new enough.

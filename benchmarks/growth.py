@@ -85,7 +85,7 @@ def figure(rows: list[dict]) -> np.ndarray:
                 face = "white" if "simulated" in row["how"] else color
                 axis.plot(x, y, "o", color=color, markerfacecolor=face)
     axes[0].set_title("Time grows with the photos", loc="left", fontsize=11)
-    axes[1].set_title("Memory hardly does: features lie in files", loc="left", fontsize=11)
+    axes[1].set_title("Memory grows slowly: features lie in files", loc="left", fontsize=11)
     axes[0].set_yscale("log")
     axes[1].set_ylim(bottom=0)
     axes[0].set(xlabel="photos (hollow: simulated)", ylabel="seconds")

@@ -26,7 +26,7 @@ os.environ["IPYTHONDIR"] = str(REPOSITORY / "build" / "ipython")
 os.environ.update(FIXED_ENVIRONMENT)
 
 # Dozens of processes follow. In containers Python is often told to keep no bytecode; each of them
-# would then compile flowerlib and the tests anew, half a second to three.
+# would then compile flowerlib and the tests anew, half a second to two.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     sys.dont_write_bytecode = False
 
@@ -40,14 +40,6 @@ def shared_folder() -> Path:
     if named := os.environ.get("FLOWERLIB_SHARED"):
         return Path(named).expanduser()
     return REPOSITORY.parent / "shared" / "data"
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker a core; at least two, at most four: with its kernel, each may take 1.5 GB."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS or Windows
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(4, max(2, cores))
 
 
 def pytest_configure(config: pytest.Config) -> None:
