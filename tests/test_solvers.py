@@ -169,19 +169,45 @@ def test_rough_axes_are_those_of_pieces_without_the_weakest(
     values, _ = clouds(400, 0)
     mean = values.mean(0)
     axes, variances = solvers._principal_axes(values, values[:0], mean, torch.float32, rough=True)
-    widths, ranks = solvers._sizes(axes)
-    assert widths == [7, 7, 6] and sum(ranks) == len(variances) - 1 < WIDTH
+    places = torch.cat([its for _, its in axes])
+    assert [len(its) for its, _ in axes] == [7, 7, 6] and len(places) < WIDTH
+    assert places.sort().values.tolist() == list(range(1, len(variances)))
     turned = solvers._turned([values], mean, axes, torch.float32)
     assert torch.allclose(turned.square().mean(0), variances, rtol=1e-3)
-    assert variances[:-1].sum().item() == pytest.approx(1)
-    square = axes[0][:, 0].square().sum()
-    for its in axes:  # at right angles, as long as all others
+    assert variances[1:].sum().item() == pytest.approx(1)
+    assert torch.equal(variances, variances.sort(descending=True).values)
+    square = axes[0][0][:, 0].square().sum()
+    for its, _ in axes:  # at right angles, as long as all others
         assert torch.allclose(its.T @ its, square * torch.eye(its.shape[1]), atol=1e-6)
     share = 1 / (square * (values - mean).square().sum(1).mean())
     assert 0.99 < float(share) < 1
     monkeypatch.setattr(solvers, "FORGOTTEN", 0)
     axes, _ = solvers._principal_axes(values, values[:0], mean, torch.float32, rough=True)
-    assert sum(solvers._sizes(axes)[1]) == WIDTH
+    assert sum(its.shape[1] for its, _ in axes) == WIDTH
+
+
+def test_a_strong_penalty_looks_at_strong_axes_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, labels = clouds(400, 0, spread=2.0)
+    values *= 10 ** -torch.linspace(0, 3, WIDTH)  # which the weakest penalty cannot use, either
+    widths: list[int] = []
+    plain = solvers._CrossEntropy._pass
+
+    def watched(self: solvers._CrossEntropy, weight: Tensor) -> tuple[float, Tensor, float]:
+        widths.append(len(weight))
+        return plain(self, weight)
+
+    monkeypatch.setattr(solvers._CrossEntropy, "_pass", watched)
+    given = dict(penalties=(1e-1, 1e-3, 1e-5), max_steps=20, refit=True)
+    exact = solvers.logistic(values, labels, values, labels, CLASSES, **given)
+    assert set(widths) == {WIDTH + 1}  # where a pass costs next to nothing, at all of them
+    widths.clear()
+    monkeypatch.setattr(solvers, "LARGE", 0)
+    monkeypatch.setattr(solvers, "FORGOTTEN", 0)
+    monkeypatch.setattr(solvers, "choose_precision", lambda *given: "fp32")
+    found = solvers.logistic(values, labels, values, labels, CLASSES, **given)
+    assert widths == sorted(widths) and 1 < widths[0] < widths[-1] <= WIDTH + 1
+    for one, two in zip(exact.rows, found.rows, strict=True):
+        assert one["train_loss"] == pytest.approx(two["train_loss"], rel=0.02)
 
 
 def test_features_without_variance_are_no_trouble() -> None:
