@@ -146,10 +146,11 @@ def repeat_files(folder: Path, out: Path, count: int) -> None:
 def extract(folder: str, weights: str, count: int) -> dict:
     """Features of `count` of the photos in a folder, through the cache of the environment."""
     from flowerlib import features, images, models
+    from flowerlib.files import Files
     from flowerlib.photos import Photos
 
-    files = list(images.photos_below(folder))
-    picked = [files[at] for at in np.linspace(0, len(files) - 1, count).astype(int)]
+    files = Files(images.names_below(folder))
+    picked = files.take(np.linspace(0, len(files) - 1, count).astype(int))
     photos = Photos(picked, np.zeros(count), ["photo"])
     backbone = models.backbone(BACKBONE, weights)
     start = time.perf_counter()

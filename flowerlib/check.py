@@ -87,28 +87,30 @@ def leaks(splits: Splits) -> list[str]:
     Quick where the features are computed anyway: the digests are needed for them, too.
 
     Raises:
-        PhotoError: a file cannot be read.
+        InputError: files cannot be read.
     """
-    parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-    seen: dict[bytes, list[tuple[str, int, str]]] = {}  # content → (split, label, name)
-    for split, photos in parts.items():
-        for index in range(len(photos) if photos is not None else 0):
-            assert photos is not None
-            at = (split, int(photos.labels[index]), photos.name(index))
-            seen.setdefault(photos.digest(index), []).append(at)
-    twice = [places for places in seen.values() if len(places) > 1]
+    parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
+    starts = np.cumsum([0, *map(len, parts)])
+    place = np.repeat(np.arange(len(parts)), np.diff(starts))
+    labels = np.concatenate([part.labels for part in parts])
+    contents, content = np.unique(
+        np.concatenate([part.digests() for part in parts]), return_inverse=True
+    )
     sentences = []
-    for position, what, harm in (
-        (0, "splits", "accuracies will flatter"),
-        (1, "classes", "their labels conflict"),
+    for where, what, harm in (
+        (place, "splits", "accuracies will flatter"),
+        (labels, "classes", "their labels conflict"),
     ):
-        found = [places for places in twice if len({place[position] for place in places}) > 1]
-        if found:
-            first = found[0][0]
-            other = next(place for place in found[0] if place[position] != first[position])
-            count = "1 photo lies" if len(found) == 1 else f"{len(found):,} photos lie"
+        least, most = np.full(len(contents), where.max(initial=0)), np.zeros(len(contents), int)
+        np.minimum.at(least, content, where)
+        np.maximum.at(most, content, where)
+        if count := int((least < most).sum()):
+            first = int((least < most)[content].argmax())
+            other = int(((content == content[first]) & (where != where[first])).argmax())
+            one, two = (parts[place[at]].name(at - starts[place[at]]) for at in (first, other))
+            photos = "1 photo lies" if count == 1 else f"{count:,} photos lie"
             sentences.append(
-                f"{count} in two {what}, such as {first[2]} and {other[2]}: {harm}; "
+                f"{photos} in two {what}, such as {one} and {two}: {harm}; "
                 "`flowerlib check` lists them all."
             )
     return sentences

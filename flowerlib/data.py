@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from flowerlib import cifar, description, folders, oxford
+from flowerlib import cifar, description, files, folders, oxford
 from flowerlib import garden as _garden
 from flowerlib.errors import InputError
+from flowerlib.files import Files
 from flowerlib.photos import Photos, Splits
 
 # Data set → names that its folder may have. "flowers" is the Udacity arrangement, "flowers-102"
@@ -264,9 +265,9 @@ def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -
 
 def _splits(
     root: Path,
-    train: dict[str, list[Path]],
-    valid: dict[str, list[Path]],
-    test: dict[str, list[Path]] | None,
+    train: dict[str, Files],
+    valid: dict[str, Files],
+    test: dict[str, Files] | None,
     how: str,
 ) -> Splits:
     names = sorted(train, key=folders.natural)
@@ -277,15 +278,17 @@ def _splits(
     except ValueError as problem:
         raise InputError(f"{root}: {problem}; rename the class.") from None
 
-    def photos(classes: dict[str, list[Path]]) -> Photos:
-        paths = [path for name in names for path in classes[name]]
-        labels = [label for label, name in enumerate(names) for _ in classes[name]]
-        return Photos(paths, labels, class_names)
-
+    # One sequence of files for all parts: what is known of a photo is known to each that holds it.
+    parts = [part for part in (train, valid, test) if part is not None]
+    pieces = [part[name] for part in parts for name in names]
+    labels = np.repeat(np.tile(np.arange(len(names)), len(parts)), [*map(len, pieces)])
+    every = Photos(files.join(pieces), labels, class_names)
+    ends = np.cumsum([sum(map(len, part.values())) for part in parts])
+    found = [every.subset(rows) for rows in np.split(np.arange(len(every)), ends[:-1])]
     return Splits(
-        photos(train),
-        photos(valid),
-        None if test is None else photos(test),
+        found[0],
+        found[1],
+        None if test is None else found[2],
         class_names,
         root.resolve().name,
         "real",
@@ -309,9 +312,9 @@ def labelled_folder(path: Path | str, class_names: Sequence[str]) -> Photos:
     if unknown := sorted(readable[name] for name in classes if readable[name] not in position):
         hint = f"; did you mean {root / 'test'}?" if (root / "test").is_dir() else "."
         raise InputError(f"{root}: the classifier does not know {folders.listed(unknown)}{hint}")
-    paths = [file for name in classes for file in classes[name]]
-    labels = [position[readable[name]] for name in classes for _ in classes[name]]
-    return Photos(paths, labels, class_names)
+    numbers = [position[readable[name]] for name in classes]
+    labels = np.repeat(numbers, [len(found) for found in classes.values()])
+    return Photos(files.join([*classes.values()]), labels, class_names)
 
 
 def from_name(name: str, *, split: str = "udacity") -> Splits:

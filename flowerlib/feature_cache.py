@@ -49,8 +49,8 @@ class FeatureCache:
         self.key = hashlib.sha256(json.dumps(context, sort_keys=True).encode()).hexdigest()
         self.folder = storage.cache_folder("features", f"{backbone.name}-{self.key[:24]}")
 
-    def read(self) -> Iterator[tuple[list[bytes], Tensor]]:
-        """All that is kept, a file at a time: the digests of N photos, features (N, D) of `kind`.
+    def read(self) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """All that is kept, a file at a time: N photos' digests "S16", features (N, D) of `kind`.
 
         A damaged file is removed with a warning, so that its photos are computed again.
         """
@@ -65,7 +65,7 @@ class FeatureCache:
                     end = "left out"
                 warnings.warn(f"Damaged cache file {file} {end} ({problem}).", stacklevel=3)
 
-    def _read_file(self, file: Path) -> tuple[list[bytes], Tensor]:
+    def _read_file(self, file: Path) -> tuple[np.ndarray, Tensor]:
         with safe_open(file, "pt") as opened:
             digests, values = opened.get_tensor("digests"), opened.get_tensor("values")
             checksum = (opened.metadata() or {}).get("checksum")
@@ -75,15 +75,15 @@ class FeatureCache:
             raise ValueError(f"types {digests.dtype}, {values.dtype}")
         if checksum != self._checksum(digests, values):
             raise ValueError("its checksum is another")
-        return [bytes(digest) for digest in digests.numpy()], values
+        return digests.numpy().view("S16")[:, 0], values
 
-    def write(self, digests: list[bytes], values: Tensor) -> None:
-        """Adds the features (N, D) of N photos in a new file of `kind`, whole or not at all.
+    def write(self, digests: np.ndarray, values: Tensor) -> None:
+        """Adds the features (N, D) of N digests "S16" in a new file of `kind`, whole or not at all.
 
         Raises:
             InputError: the cache's folder is full, or cannot be written to.
         """
-        keys = torch.from_numpy(np.frombuffer(b"".join(digests), np.uint8).copy()).view(-1, 16)
+        keys = torch.from_numpy(digests.view(np.uint8).reshape(-1, 16))
         tensors = {"digests": keys, "values": values.to(self.kind).contiguous()}
         checksum = self._checksum(**tensors)
         try:

@@ -11,26 +11,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from flowerlib import storage
+from flowerlib import images, storage
 from flowerlib.engine import KINDS, Engine, choose_device, choose_precision
-from flowerlib.errors import InputError
 from flowerlib.feature_cache import FeatureCache
 from flowerlib.images import PhotoError
 from flowerlib.models import Backbone
 from flowerlib.photos import Photos
 from flowerlib.transforms import Preprocessing
 
-NAMED_PROBLEMS = 5
 SHARD = 1024  # photos in a file of the cache
-ERRAND = 32  # photos that a thread looks at without coming back: 0.3 instead of 0.8 s for 7,370
-QUICK = 1e-4  # seconds for a photo, below which threads only wait for each other
 
 
 @dataclass
@@ -100,24 +95,13 @@ def extract(
     start = time.perf_counter()
     device = choose_device(device)
     asked, precision = precision, choose_precision(precision, device)
-    with ThreadPoolExecutor() as pool:
-        digests = _gather(pool, photos.digest, len(photos))
-    _refuse_unreadable(digests)
+    digests = photos.digests()
     store = FeatureCache(backbone, preprocessing, precision) if cache else None
     kind = KINDS[precision] if compact else torch.float32
     values = storage.empty(len(photos), backbone.num_features, kind)
-    first: dict[bytes, int] = {}  # a content → the first photo that has it
-    for index, digest in enumerate(digests):
-        first.setdefault(digest, index)
-    missing = dict(first)
-    for kept, found in store.read() if store else ():
-        here = [(missing.pop(digest), at) for at, digest in enumerate(kept) if digest in missing]
-        if here:
-            rows, places = zip(*here, strict=True)
-            values[list(rows)] = found[list(places)].to(kind)
-    if missing:
+    origin, todo = _look_up(store, digests, values)
+    if len(todo):
         engine = Engine(backbone, preprocessing, device=device, precision=asked)
-        todo = list(missing.values())
         engine.check(photos.subset(todo))
         if engine.precision != precision:  # the check failed: another key in the cache
             return extract(
@@ -132,19 +116,40 @@ def extract(
             )
         _compute(engine, photos.subset(todo), todo, digests, values, store, progress)
         del engine
-        storage.return_memory()  # or the head's memory would come on top of the batches'
-    copies = [index for index, digest in enumerate(digests) if first[digest] != index]
-    values[copies] = values[[first[digests[index]] for index in copies]]
+    copies = np.flatnonzero(origin != np.arange(len(photos)))
+    values[copies] = values[origin[copies]]
+    storage.return_memory()  # or the head's memory would come on top of what was needed here
     labels = torch.from_numpy(photos.labels)
     seconds = time.perf_counter() - start
-    return Features(values, labels, precision, device, len(missing), seconds)
+    return Features(values, labels, precision, device, len(todo), seconds)
+
+
+def _look_up(
+    store: FeatureCache | None, digests: np.ndarray, values: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Puts what the cache knows into `values`, once for each content.
+
+    Returns:
+        For each photo, the first one with the same content, int64 (N,); and those of these first
+        ones that the cache does not know, in their order.
+    """
+    contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
+    missing = np.full(len(contents), True)
+    for kept, found in store.read() if store and len(digests) else ():
+        at = np.searchsorted(contents, kept).clip(max=len(contents) - 1)
+        here = missing[at] & (contents[at] == kept)
+        values[first[at[here]]] = found[torch.from_numpy(here)].to(values.dtype)
+        missing[at[here]] = False
+        if not missing.any():
+            break
+    return first[content], np.sort(first[missing])
 
 
 def _compute(
     engine: Engine,
     photos: Photos,
-    rows: list[int],
-    digests: list[bytes],
+    rows: np.ndarray,
+    digests: np.ndarray,
     values: Tensor,
     store: FeatureCache | None,
     progress: Callable[[int, int], None] | None,
@@ -154,56 +159,26 @@ def _compute(
     What was computed is kept after Ctrl-C, too. (Collected as many small results between large
     arrays, it would keep the heap from being used again, and memory would grow with every batch.)
     """
-    done: list[int] = []  # rows
-    stored = 0
+    done = 0
+    new: list[int] = []  # rows that are not stored yet
     problems: list[PhotoError] = []
 
     def keep() -> None:
-        nonlocal stored
-        if store and len(done) > stored:
-            new, stored = done[stored:], len(done)
-            store.write([digests[row] for row in new], values[new])
+        nonlocal new
+        some, new = new, []
+        if store and some:
+            store.write(digests[some], values[some])
 
     try:
         for numbers, found in engine.stream(photos, problems):
-            new = [rows[number] for number in numbers]
-            values[new] = found.to(values.dtype)
-            done += new
-            if len(done) - stored >= SHARD:  # a killed run loses only the rest
+            here = rows[numbers]
+            values[here] = found.to(values.dtype)
+            new += here.tolist()
+            done += len(numbers)
+            if len(new) >= SHARD:  # a killed run loses only the rest
                 keep()
             if progress:
-                progress(len(done), len(photos))
+                progress(done, len(photos))
     finally:
         keep()
-    _refuse_unreadable(problems)
-
-
-def _gather(pool: ThreadPoolExecutor, ask: Callable, count: int) -> list:
-    """`ask(i)` for every i; a PhotoError takes the place of the answer."""
-
-    def answers(begin: int) -> list:
-        found = []
-        for index in range(begin, min(begin + ERRAND, count)):
-            try:
-                found.append(ask(index))
-            except PhotoError as problem:
-                found.append(problem)
-        return found
-
-    start = time.perf_counter()
-    first = answers(0)
-    quick = time.perf_counter() - start < QUICK * len(first)
-    rest = range(ERRAND, count, ERRAND)
-    return first + [*chain.from_iterable(map(answers, rest) if quick else pool.map(answers, rest))]
-
-
-def _refuse_unreadable(answers: list) -> None:
-    if problems := [answer for answer in answers if isinstance(answer, PhotoError)]:
-        shown = "; ".join(
-            f"{problem.path}: {problem.reason}" for problem in problems[:NAMED_PROBLEMS]
-        )
-        more = len(problems) - NAMED_PROBLEMS
-        raise InputError(
-            f"{len(problems)} unreadable photo{'s' if len(problems) > 1 else ''}: {shown}"
-            f"{f'; and {more} more' if more > 0 else ''}; replace or remove them."
-        )
+    images.refuse(problems)

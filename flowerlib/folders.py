@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flowerlib import images
 from flowerlib.errors import InputError
+from flowerlib.files import Files
 
 SPLIT_FOLDERS = {
     "train": ("train", "training", "learn"),
@@ -17,7 +18,7 @@ SPLIT_FOLDERS = {
 
 def read_splits(
     root: Path, *, valid: float, test: float
-) -> tuple[dict[str, dict[str, list[Path]]], str]:
+) -> tuple[dict[str, dict[str, Files]], str]:
     """Photo paths by split and class folder, from folders where they are there, else by content.
 
     Returns:
@@ -53,10 +54,10 @@ def read_splits(
     return found, "valid taken out of train by content"
 
 
-def read_classes(folder: Path, least: int = 2) -> dict[str, list[Path]]:
+def read_classes(folder: Path, least: int = 2) -> dict[str, Files]:
     """Folder names to photo paths; refuses an empty class by name, and fewer than `least`."""
     classes = {
-        child.name: list(images.photos_below(child))
+        child.name: Files(images.names_below(child))
         for child in sorted(folder.iterdir())
         if child.is_dir() and not child.name.startswith((".", "__"))
     }
@@ -64,7 +65,7 @@ def read_classes(folder: Path, least: int = 2) -> dict[str, list[Path]]:
         raise InputError(
             f"{folder} holds no class folders; put each class's photos in its own folder."
         )
-    if empty := sorted(name for name, paths in classes.items() if not paths):
+    if empty := sorted(name for name, files in classes.items() if not files):
         raise InputError(
             f"{folder}: {listed(empty)} without a single photo; add some or remove it."
         )
@@ -74,16 +75,16 @@ def read_classes(folder: Path, least: int = 2) -> dict[str, list[Path]]:
 
 
 def _divide(
-    root: Path, classes: dict[str, list[Path]], shares: dict[str, float]
-) -> dict[str, dict[str, list[Path]]]:
+    root: Path, classes: dict[str, Files], shares: dict[str, float]
+) -> dict[str, dict[str, Files]]:
     """Divides each class by its photos' digests; what no share claims is train."""
     shares = {part: share for part, share in shares.items() if share > 0}
-    parts: dict[str, dict[str, list[Path]]] = {part: {} for part in ("train", *shares)}
+    parts: dict[str, dict[str, Files]] = {part: {} for part in ("train", *shares)}
     small = []
-    for name, paths in classes.items():
-        copies: dict[bytes, list[Path]] = {}  # a content → the files that have it
-        for path in paths:
-            copies.setdefault(images.digest(path), []).append(path)
+    for name, files in classes.items():
+        copies: dict[bytes, list[int]] = {}  # a content → the files that have it
+        for index in range(len(files)):
+            copies.setdefault(files.digest(index), []).append(index)
         if len(copies) < len(parts):
             small.append(name)
             continue
@@ -95,9 +96,9 @@ def _divide(
             # A small class must not leave a split empty, nor use up the train photos.
             most = len(rest) - (len(shares) - number) - 1
             chosen = max(1, min(chosen, most))
-            parts[part][name] = [path for content in rest[:chosen] for path in copies[content]]
+            parts[part][name] = files.take([i for one in rest[:chosen] for i in copies[one]])
             rest = rest[chosen:]
-        parts["train"][name] = [path for content in rest for path in copies[content]]
+        parts["train"][name] = files.take([i for one in rest for i in copies[one]])
     if small:
         raise InputError(
             f"{root}: {listed(small)} with fewer than {len(parts)} different photos; "

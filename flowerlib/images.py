@@ -20,7 +20,7 @@ import hashlib
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")  # Pillow's names
 PIECE = 2**20  # bytes of a file, read at a time
 NO_WAITING, BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
+NAMED_PROBLEMS = 5
 MAX_PIXELS = 175_000_000  # about 500 MB decoded; Pillow itself refuses 179 million
 
 # Pillow warns about large pictures, whose size is checked here. Said once and not around each call:
@@ -56,6 +57,19 @@ class PhotoError(InputError):
 
     def __reduce__(self) -> tuple[type[PhotoError], tuple[Path, str]]:
         return PhotoError, (self.path, self.reason)
+
+
+def refuse(problems: Sequence[PhotoError]) -> None:
+    """Raises one InputError that tells of all the photos that cannot be read, if there are any."""
+    if problems:
+        shown = "; ".join(
+            f"{problem.path}: {problem.reason}" for problem in problems[:NAMED_PROBLEMS]
+        )
+        more = len(problems) - NAMED_PROBLEMS
+        raise InputError(
+            f"{len(problems)} unreadable photo{'s' if len(problems) > 1 else ''}: {shown}"
+            f"{f'; and {more} more' if more > 0 else ''}; replace or remove them."
+        )
 
 
 @dataclass(frozen=True)
@@ -150,7 +164,7 @@ def _opened(path: Path | str) -> Iterator[ImageFile.ImageFile]:
         raise PhotoError(path, f"the picture is damaged ({reason})") from None
 
 
-def _refuse_irregular(path: Path, mode: int) -> None:
+def _refuse_irregular(path: Path | str, mode: int) -> None:
     """Refuses folders, and pipes and devices, which could be read without end."""
     if stat.S_ISDIR(mode):
         raise PhotoError(path, "this is a folder, not a photo")
@@ -267,18 +281,18 @@ def _not_a_picture(path: Path) -> str:
     return "no known picture format"
 
 
-def is_photo_name(path: Path) -> bool:
-    """True if the name ends like a picture's and is no hidden or resource file."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
 def photos_below(folder: Path | str) -> Iterator[Path]:
     """Gives every file below `folder` whose name ends like a picture's, in sorted order."""
+    return map(Path, names_below(folder))
+
+
+def names_below(folder: Path | str) -> Iterator[str]:
+    """Like `photos_below`, as text, which takes a third of the time."""
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if is_photo_name(path := Path(root, name)):
-                yield path
+            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
+                yield os.path.join(root, name)
 
 
 def digest(path: Path | str) -> bytes:
@@ -294,7 +308,7 @@ def digest(path: Path | str) -> bytes:
         handle = os.open(path, os.O_RDONLY | NO_WAITING | BINARY)
         try:
             about = os.fstat(handle)
-            _refuse_irregular(Path(path), about.st_mode)
+            _refuse_irregular(path, about.st_mode)
             while piece := os.read(handle, min(about.st_size + 1, PIECE)):
                 found.update(piece)
         finally:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
-from flowerlib import archives, downloads, matlab
+import numpy as np
+
+from flowerlib import archives, downloads, images, matlab
 from flowerlib.errors import InputError
 from flowerlib.photos import Photos, Splits
 
 TOTAL = 8189
+NAME = re.compile(r"image_(\d{5})\.jpg")
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 ARCHIVE, ARCHIVE_SIZE = "102flowers.tgz", 344_862_509
 MD5 = {  # as published; torchvision's Flowers102 has the same
@@ -39,16 +44,14 @@ def flowers(folder: Path, split: str) -> Splits:
         for number in range(first, last + 1)
     }
     paths = _photos(folder)
-    if lacking := lack(folder):
+    if lacking := _lack(paths):
         raise InputError(f"{folder} {lacking}; remove it and run `flowerlib download flowers`.")
     valid, test = set(known["udacity_valid"]), set(known["udacity_test"])
     train = set(label_of) - valid - test
     if split == "official":
         train, valid, test = _official_split(folder)
-    parts = [
-        Photos([paths[i] for i in sorted(ids)], [label_of[i] for i in sorted(ids)], names)
-        for ids in (train, valid, test)
-    ]
+    every = Photos([paths[i] for i in label_of], [*label_of.values()], names)
+    parts = [every.subset(np.array(sorted(ids)) - 1) for ids in (train, valid, test)]
     return Splits(
         parts[0], parts[1], parts[2], names, "flowers", "real", f"Oxford 102, {split} split"
     )
@@ -95,10 +98,15 @@ def download(root: Path, folder: Path) -> Path:
 
 def lack(folder: Path) -> str | None:
     """What a folder lacks of the whole data set, by count; None if nothing."""
-    found = len(_photos(folder).keys() & range(1, TOTAL + 1))
+    return _lack(_photos(folder))
+
+
+def _lack(paths: dict[int, str]) -> str | None:
+    found = len(paths.keys() & range(1, TOTAL + 1))
     return None if found == TOTAL else f"holds {found:,} of the {TOTAL:,} flower photos"
 
 
-def _photos(folder: Path) -> dict[int, Path]:
-    found = folder.rglob("image_?????.jpg")
-    return {int(path.stem[6:]): path for path in found if path.stem[6:].isdecimal()}
+def _photos(folder: Path) -> dict[int, str]:
+    """Path by number of every photo below the folder that is named as Oxford named them."""
+    named = ((NAME.fullmatch(os.path.basename(path)), path) for path in images.names_below(folder))
+    return {int(match[1]): path for match, path in named if match}
