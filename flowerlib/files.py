@@ -10,6 +10,7 @@ import os
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -35,7 +36,13 @@ class Files(Sequence[Path]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index: int) -> Path:  # type: ignore[override]
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> Files: ...
+    def __getitem__(self, index: int | slice) -> Path | Files:
+        if isinstance(index, slice):
+            return self.take(range(len(self))[index])
         return Path(self.text(index))
 
     def text(self, index: int) -> str:

@@ -27,6 +27,7 @@ def test_parts_and_joins_keep_their_order() -> None:
     found = Files(PATHS)
     some = found.take([5, 0, 5])
     assert list(map(str, some)) == ["/", "a.jpg", "/"]
+    assert list(map(str, found[-3:])) == PATHS[-3:] and len(found[:0]) == 0
     for end in (found.take(np.array([1])), Files(["b/a.jpg"])):
         assert list(map(str, files.join([some, end]))) == ["/", "a.jpg", "/", "b/a.jpg"]
 
