@@ -83,8 +83,8 @@ def _divide(
     small = []
     for name, files in classes.items():
         copies: dict[bytes, list[int]] = {}  # a content → the files that have it
-        for index in range(len(files)):
-            copies.setdefault(files.digest(index), []).append(index)
+        for index in range(len(files)):  # not files.digest: when they are used, they may be others
+            copies.setdefault(images.digest(files.text(index)), []).append(index)
         if len(copies) < len(parts):
             small.append(name)
             continue

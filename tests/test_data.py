@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from flowerlib import data, oxford
+from flowerlib import data, images, oxford
 from flowerlib.errors import InputError
 
 
@@ -349,6 +349,15 @@ def test_named_sets_in_both_worlds(
     sizes = real.sizes()
     assert sizes["test"] == 16 and sizes["train"] + sizes["valid"] == 16 * (len(layout) - 1)
     assert getattr(data, name)(world="garden", per_class=(1, 1, 1), size=32).world == "garden"
+
+
+def test_photos_are_digested_when_they_are_used(flower_folder: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(flower_folder / "train", tmp_path / "photos")
+    splits = data.image_folder(root)
+    assert splits.origin == "split by content"  # which looked at the content, too
+    file = Path(splits.train.name(0))
+    file.write_bytes(file.read_bytes() + b"changed")
+    assert splits.train.digest(0) == images.digest(file)
 
 
 def test_splits_of_some_classes() -> None:
