@@ -76,6 +76,29 @@ def test_figures_are_over_samples_not_means_of_batches() -> None:
     assert history.rows[0]["train_loss"] == pytest.approx(loss, abs=1e-5)
 
 
+def test_images_are_measured_in_parts_that_fit_the_cache_and_features_at_once() -> None:
+    sizes: list[int] = []
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    model[0].register_forward_hook(lambda _, inputs, output: sizes.append(len(inputs[0])))
+    labels = torch.arange(20) % 2
+    for side, parts in ((160, [8, 8, 4]), (32, [20]), (1000, [1] * 20)):
+        sizes.clear()
+        images = torch.rand(20, 3, side, side, generator=torch.Generator().manual_seed(0))
+        loss, accuracy = train.measure(model, [(images, labels)], nn.CrossEntropyLoss())
+        assert sizes == parts
+        with torch.no_grad():
+            outputs = model(images)
+        expected = float(nn.functional.cross_entropy(outputs, labels))
+        assert loss == pytest.approx(expected, abs=1e-6)
+        assert accuracy == metrics.accuracy(outputs, labels)
+    head = nn.Sequential(nn.Linear(3, 2))
+    head.register_forward_hook(lambda _, inputs, output: sizes.append(len(inputs[0])))
+    sizes.clear()
+    rows = torch.rand(100_000, 3)
+    train.measure(head, [(rows, torch.arange(len(rows)) % 2)], nn.CrossEntropyLoss())
+    assert sizes == [len(rows)]
+
+
 def test_the_same_seed_gives_the_same_weights() -> None:
     def once(seed: int) -> Tensor:
         model = head(seed)
