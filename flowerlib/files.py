@@ -6,15 +6,20 @@ process would grow with its photos.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 
 from flowerlib import images
+from flowerlib.errors import InputError
+from flowerlib.seen import Seen, mark
+
+MANY = 512  # files; fewer are read as fast as they are looked up
 
 
 class Files(Sequence[Path]):
@@ -58,6 +63,35 @@ class Files(Sequence[Path]):
         if not known:
             known = self._digests[row] = images.digest(self.text(index))
         return known.ljust(16, b"\0")  # NumPy leaves zeros at the end out
+
+    @contextlib.contextmanager
+    def recalling(self) -> Iterator[None]:
+        """Within it, files that have not changed since an earlier process read them are not read.
+
+        Where the cache cannot be used, they are: that takes longer, and the answers are the same.
+        """
+        unknown = np.flatnonzero(self._digests[self._rows] == b"")
+        seen = self._seen() if len(unknown) >= MANY else None
+        if seen is None:
+            yield
+            return
+        rows, marks, here = self._rows[unknown], np.zeros(len(unknown), "S16"), os.getcwd()
+        for place, index in enumerate(unknown):
+            marks[place] = mark(os.path.join(here, self.text(int(index))))
+        self._digests[rows] = seen.look_up(marks)
+        missing = (self._digests[rows] == b"") & (marks != b"")
+        yield
+        new = missing & (self._digests[rows] != b"")
+        if new.any():
+            with contextlib.suppress(InputError):
+                seen.remember(marks[new], self._digests[rows][new])
+
+    def _seen(self) -> Seen | None:
+        """What is remembered of the files' folders, if anything can be."""
+        try:
+            return Seen(os.path.abspath(os.path.commonpath(self._folders)))
+        except (InputError, ValueError):  # no folder for the cache; folders on several drives
+            return None
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Files:
         """The files at `indices`, in that order."""

@@ -5,6 +5,7 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import time
@@ -105,14 +106,19 @@ class Photos:
                     problems.append(problem)
             return problems
 
-        start = time.perf_counter()
-        problems = ask(0)
-        quick = time.perf_counter() - start < QUICK * errand
-        rest = range(errand, count, errand)
-        with ThreadPoolExecutor() as pool:
-            problems += chain.from_iterable(map(ask, rest) if quick else pool.map(ask, rest))
+        with self._recalling():
+            start = time.perf_counter()
+            problems = ask(0)
+            quick = time.perf_counter() - start < QUICK * errand
+            rest = range(errand, count, errand)
+            with ThreadPoolExecutor() as pool:
+                problems += chain.from_iterable(map(ask, rest) if quick else pool.map(ask, rest))
         images.refuse(problems)
         return found
+
+    def _recalling(self) -> contextlib.AbstractContextManager[None]:
+        source = self.source
+        return source.recalling() if isinstance(source, Files) else contextlib.nullcontext()
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> Photos:
         """The pictures at `indices`, in that order."""
@@ -243,6 +249,9 @@ class RandomViews(Photos):
         view, photo = divmod(int(self.numbers[index]), len(self.photos))
         kind = f"{self.augmentation} {self.seed} {view} {photo}".encode()
         return hashlib.blake2b(kind + self.photos.digest(photo), digest_size=16).digest()
+
+    def _recalling(self) -> contextlib.AbstractContextManager[None]:
+        return self.photos._recalling()
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> RandomViews:
         """The views at `indices`, in that order."""

@@ -55,7 +55,7 @@ def test_no_file_is_digested_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # what another sequence learns after a join is its own
 
 
-def test_a_photo_takes_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_takes_few_bytes(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "digest", lambda path: path[-10:].encode() * 2)
     count = 50_000
     tracemalloc.start()

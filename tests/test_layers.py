@@ -26,7 +26,7 @@ ORDER = (
     ("images", "copies", "transforms", "metrics", "tables", "manifest"),
     ("heads", "description"),
     ("garden",),
-    ("files", "photos", "folders", "oxford", "cifar", "data", "stages", "models"),
+    ("seen", "files", "photos", "folders", "oxford", "cifar", "data", "stages", "models"),
     ("fusion", "engine", "feature_cache", "features"),
     ("artifact", "classifier", "legacy"),
     ("solvers", "resume", "tuning", "train"),

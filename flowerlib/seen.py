@@ -1,0 +1,81 @@
+"""Digests of files that an earlier process has read: what has not changed since is not read again.
+
+A file counts as unchanged if its path, device, inode, size and both times (of its content, of its
+entry) are what they were. Whoever writes to a file sets the second time, and nobody can put it
+back; only a change within the same tick of the clock would go unnoticed. So a file that changed a
+moment ago is not remembered. Windows has no second time: there, size and the first one must do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from flowerlib import storage
+
+MOMENT = 3 * 10**9  # ns; the coarsest clock of a file system ticks every two seconds
+
+
+def mark(path: str) -> bytes:
+    """16 bytes that stand for a file and its state; none if it is missing or has just changed."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return b""
+    if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < MOMENT:
+        return b""
+    numbers = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    told = f"{path}\0{numbers}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(told, digest_size=16).digest()
+
+
+class Seen:
+    """What is remembered of the files below one folder: their marks and digests, 32 bytes a file.
+
+    As with features, every write adds one file; its name is the digest of what it holds.
+    """
+
+    def __init__(self, root: str) -> None:
+        key = hashlib.blake2b(root.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        self.folder = storage.cache_folder("digests", key)
+
+    def look_up(self, marks: np.ndarray) -> np.ndarray:
+        """The digests that go with N marks, both (N,) of NumPy's kind "S16"; empty if unknown."""
+        if not any(self.folder.iterdir()):
+            return np.zeros(len(marks), "S16")
+        asked, place = np.unique(marks, return_inverse=True)
+        found = np.zeros(len(asked), "S16")
+        for kept, digests in self._read():
+            at = np.searchsorted(asked, kept).clip(max=len(asked) - 1)
+            here = asked[at] == kept
+            found[at[here]] = digests[here]
+        return found[place]
+
+    def remember(self, marks: np.ndarray, digests: np.ndarray) -> None:
+        """Adds marks and the digests that go with them, each (N,) of NumPy's kind "S16".
+
+        Raises:
+            InputError: the cache's folder is full, or cannot be written to.
+        """
+        content = np.stack([marks, digests], axis=1).tobytes()
+        with storage.atomic_path(self.folder / _name(content)) as path:
+            path.write_bytes(content)
+
+    def _read(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for file in sorted(self.folder.glob("*.bin")):
+            with contextlib.suppress(OSError):
+                content = file.read_bytes()
+                if file.name == _name(content):
+                    pairs = np.frombuffer(content, "S16").reshape(-1, 2)
+                    yield pairs[:, 0], pairs[:, 1]
+                else:  # damaged: the photos are read again
+                    file.unlink(missing_ok=True)
+
+
+def _name(content: bytes) -> str:
+    return f"{hashlib.blake2b(content, digest_size=16).hexdigest()}.bin"
