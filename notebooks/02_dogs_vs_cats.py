@@ -41,7 +41,7 @@ from flowerlib.transforms import Preprocessing
 BACKBONE = os.environ.get("FLOWERLIB_BACKBONE", "small_resnet")
 WEIGHTS = os.environ.get("FLOWERLIB_WEIGHTS", "small")
 CONTROL = os.environ.get("FLOWERLIB_CONTROL", "")  # weights with ImageNet's 1000 classes
-PER_CLASS = (100, 100, 300)  # garden pictures of each animal: train, valid, test
+PER_CLASS = (100, 60, 200)  # garden pictures of each animal: train, valid, test
 SIZE, BATCH = 64, 16  # pixels for the network from scratch; pictures in a batch
 LR, EPOCHS, DROPOUT = 0.001, 10, 0.5  # its training
 PASSES = 100  # through a head whose dropout stays on

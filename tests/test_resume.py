@@ -159,7 +159,7 @@ def test_a_killed_run_of_the_command_line_resumes_to_the_same_file(
     def start(out: str, *more: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "flowerlib.cli", "train", str(flower_folder)]
         command += ["--backbone", "small_resnet", "--weights", "small", "--head", "hidden"]
-        command += ["--epochs", "150", "--precision", "fp32", "--out", str(tmp_path / out), *more]
+        command += ["--epochs", "60", "--precision", "fp32", "--out", str(tmp_path / out), *more]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     with start("whole") as process:
