@@ -30,7 +30,8 @@ BATCH_SIZE = {"cpu": 32, "cuda": 256, "mps": 64}
 # 224 px take 70 MB; with 4 the pass takes 4 % longer (medians of 10 runs) in 60 MB less. Smaller
 # images come in larger batches, since every call of oneDNN takes some 0.05 ms before it computes:
 # a pass over flowers at 112 px takes 0.83 to 0.88 of the time with 16 instead of 8, over drawn
-# ones at 96 px 0.69 to 0.88 with 22, for the same features to the last bit.
+# ones at 96 px 0.69 to 0.88 with 22, for the same features to the last bit. `train.measure` divides
+# its batches by this, too.
 BATCH_PIXELS = 8 * 160**2
 
 

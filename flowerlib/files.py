@@ -75,9 +75,9 @@ class Files(Sequence[Path]):
         if seen is None:
             yield
             return
-        rows, marks, here = self._rows[unknown], np.zeros(len(unknown), "S16"), os.getcwd()
+        rows, marks = self._rows[unknown], np.zeros(len(unknown), "S16")
         for place, index in enumerate(unknown):
-            marks[place] = mark(os.path.join(here, self.text(int(index))))
+            marks[place] = mark(os.path.abspath(self.text(int(index))))
         self._digests[rows] = seen.look_up(marks)
         missing = (self._digests[rows] == b"") & (marks != b"")
         yield
@@ -90,7 +90,7 @@ class Files(Sequence[Path]):
         """What is remembered of the files' folders, if anything can be."""
         try:
             return Seen(os.path.abspath(os.path.commonpath(self._folders)))
-        except (InputError, ValueError):  # no folder for the cache; folders on several drives
+        except (InputError, OSError, ValueError):  # no cache folder, no drive in common
             return None
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Files:

@@ -18,6 +18,7 @@ import numpy as np
 
 from flowerlib import storage
 
+FORMAT = 2  # raise it when the files change
 MOMENT = 3 * 10**9  # ns; the coarsest clock of a file system ticks every two seconds
 
 
@@ -37,24 +38,23 @@ def mark(path: str) -> bytes:
 class Seen:
     """What is remembered of the files below one folder: their marks and digests, 32 bytes a file.
 
-    As with features, every write adds one file; its name is the digest of what it holds.
+    As with features, every write adds one file: marks in their order, then the digests that go with
+    them. Its name is the digest of what it holds.
     """
 
     def __init__(self, root: str) -> None:
-        key = hashlib.blake2b(root.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        told = f"{FORMAT} {root}".encode("utf-8", "surrogatepass")
+        key = hashlib.blake2b(told, digest_size=12).hexdigest()
         self.folder = storage.cache_folder("digests", key)
 
     def look_up(self, marks: np.ndarray) -> np.ndarray:
         """The digests that go with N marks, both (N,) of NumPy's kind "S16"; empty if unknown."""
-        if not any(self.folder.iterdir()):
-            return np.zeros(len(marks), "S16")
-        asked, place = np.unique(marks, return_inverse=True)
-        found = np.zeros(len(asked), "S16")
-        for kept, digests in self._read():
-            at = np.searchsorted(asked, kept).clip(max=len(asked) - 1)
-            here = asked[at] == kept
-            found[at[here]] = digests[here]
-        return found[place]
+        found = np.zeros(len(marks), "S16")
+        for known, digests in self._read():
+            at = np.searchsorted(known, marks).clip(max=len(known) - 1)
+            here = known[at] == marks
+            found[here] = digests[at[here]]
+        return found
 
     def remember(self, marks: np.ndarray, digests: np.ndarray) -> None:
         """Adds marks and the digests that go with them, each (N,) of NumPy's kind "S16".
@@ -62,7 +62,8 @@ class Seen:
         Raises:
             InputError: the cache's folder is full, or cannot be written to.
         """
-        content = np.stack([marks, digests], axis=1).tobytes()
+        order = np.argsort(marks)
+        content = np.stack([marks[order], digests[order]]).tobytes()
         with storage.atomic_path(self.folder / _name(content)) as path:
             path.write_bytes(content)
 
@@ -71,8 +72,8 @@ class Seen:
             with contextlib.suppress(OSError):
                 content = file.read_bytes()
                 if file.name == _name(content):
-                    pairs = np.frombuffer(content, "S16").reshape(-1, 2)
-                    yield pairs[:, 0], pairs[:, 1]
+                    known, digests = np.frombuffer(content, "S16").reshape(2, -1)
+                    yield known, digests
                 else:  # damaged: the photos are read again
                     file.unlink(missing_ok=True)
 
