@@ -106,6 +106,7 @@ lesson.claim(rows[-1]["mean"] > rows[0]["mean"], "the linear head is better than
 #
 # Train longer, and the training loss keeps falling long after the answers have stopped to change:
 # the head only grows surer, of its mistakes as well.
+# Training takes time, so the tall head gets only some of the draws.
 
 
 # %%
