@@ -20,11 +20,11 @@ def measure(shared: Path, names: list[str]) -> Iterator[tuple[str, dict]]:
         shared: folder with the photos, and with weights/ inside.
         names: of the lessons; all of them if empty.
     """
+    from flowerlib.cli import WAITING
     from tools import notebook_pages, notebooks
 
     weights = shared / "weights"
-    os.environ.update(notebooks.FIXED_ENVIRONMENT)
-    os.environ |= {
+    os.environ |= WAITING | {
         "FLOWERLIB_DATA": str(shared),
         "FLOWERLIB_BACKBONE": BACKBONE,
         "FLOWERLIB_WEIGHTS": str(weights / "mobilenet_v2_features.safetensors"),

@@ -53,8 +53,12 @@ def banner(splits: Splits, backbone: Backbone | None = None) -> None:
     """Says in which world the lesson runs, on which pictures, with which backbone.
 
     Device, precision and machine are told by `footer()`: this text depends on the data only.
+    Also lets torch's optimizers do without torch's compiler, which takes a second to load.
     """
+    from flowerlib import quick_optim
+
     global _world
+    quick_optim.everywhere()
     _world = splits.world
     lines = [splits.describe()]
     if backbone is not None:
@@ -174,7 +178,8 @@ def footer(precision: str | None = None) -> None:
     elif torch.backends.mps.is_available():
         device = "mps"
     else:
-        device = f"cpu ({torch.get_num_threads()} threads)"
+        threads = torch.get_num_threads()
+        device = f"cpu ({threads} thread{'s'[: threads > 1]})"
     facts = [
         f"world {_world or 'not told'}",
         machine(),

@@ -12,17 +12,23 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-COMPILER = "torch._dynamo"
+from flowerlib.quick_optim import COMPILER, until_compiler
+
 ASKED = "torch._dynamo.utils"
 
 
 def _can_compile(device: str) -> bool:
     """The answer that torchvision imports, asked of the compiler only when it is wanted."""
     return importlib.import_module(ASKED).is_compile_supported(device)
+
+
+def _keep_away(function: Any) -> Any:
+    """`torch.compiler.disable`, which itself loads the compiler."""
+    return until_compiler(function, torch._disable_dynamo(function))
 
 
 def load() -> ModuleType:
@@ -33,10 +39,10 @@ def load() -> ModuleType:
     stand_in: Any = ModuleType(ASKED)
     stand_in.is_compile_supported = _can_compile
     disable = torch.compiler.disable
-    lazily: Any = torch._disable_dynamo  # the same, but it loads the compiler at the first call
     sys.modules[ASKED] = stand_in
-    torch.compiler.disable = lazily
+    torch.compiler.disable = cast(Any, _keep_away)
     try:
+        importlib.import_module("torchvision.tv_tensors")  # of transforms.v2, and asks too
         return importlib.import_module("torchvision")
     except Exception:  # another version that asks for more: the plain way then
         for name in set(sys.modules) - before:

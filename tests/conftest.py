@@ -5,6 +5,7 @@ Tests marked `shared` want the real photos; they are skipped, with the reason, w
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -29,6 +30,10 @@ os.environ.update(FIXED_ENVIRONMENT)
 # would then compile flowerlib and the tests anew, half a second to two.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     sys.dont_write_bytecode = False
+
+# A worker of xdist has said everything when it ends; torch's libraries would take two seconds more.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    atexit.register(os._exit, 0)
 
 # Imports and tests are hundreds of thousands of objects that stay. Not searched for garbage, they
 # are collected in two thirds of the time.

@@ -12,8 +12,8 @@ import pytest
 # Left to right, also within a layer.
 ORDER = (
     (
-        "quick_torchvision",
         "quick_optim",
+        "quick_torchvision",
         "errors",
         "storage",
         "tensorfile",

@@ -32,7 +32,7 @@ ONE_PER_FAMILY = (
     "squeezenet1_1",
     "swin_t",
     "vgg11_bn",
-    "vit_b_16",
+    "vit_b_32",
 )
 LARGEST = 100_000_000  # parameters; larger ones take gigabytes, and have a smaller sister here
 FIXED_SIZE = ("vit_", "maxvit_")  # networks that take their own input size only
@@ -141,7 +141,9 @@ def test_its_features_are_torchvisions_own_and_frozen_it_stays(name: str) -> Non
     replace_head_and_freeze(compare_with_torchvision(name))
 
 
-@pytest.mark.parametrize(("name", "width"), [("alexnet", 9216), ("vgg11", 25088)])
+@pytest.mark.parametrize(
+    ("name", "width"), [("alexnet", 9216), pytest.param("vgg11", 25088, marks=pytest.mark.slow)]
+)
 def test_cut_before_the_whole_classifier(name: str, width: int) -> None:
     backbone = models.backbone(f"{name}.features", "none").eval()
     whole = complete(name).eval()

@@ -12,16 +12,17 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 from torch.nn import functional as F
-from torchvision.transforms import v2
 
 from flowerlib import data, features, lesson, metrics, models, photos, plots, train
 from flowerlib.transforms import Preprocessing
+
+from torchvision.transforms import v2
 
 # %% tags=["settings"]
 BACKBONE = os.environ.get("FLOWERLIB_BACKBONE", "small_resnet")
 WEIGHTS = os.environ.get("FLOWERLIB_WEIGHTS", "small")
 PER_CLASS = (20, 5, 5)
-CLASSES = 20
+CLASSES = 15
 FEW, SIZE = 5, 32
 LR, BATCH, EPOCHS = 0.003, 25, 30
 SEEDS = (0, 1, 2)
