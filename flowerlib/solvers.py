@@ -23,6 +23,9 @@ for the logits and one for the gradient):
   same reason those of many features are found for `WIDEST` at a time, and the weakest, which hold
   0.5 % of the variance, are left out: 2,624 features (mobilenet_v2.stages) 0.7 instead of 1.7 s,
   over five random splits test accuracy 0.966 instead of 0.965, loss 0.123 instead of 0.126.
+- Those axes from every second photo, from a few thousand of a million: 0.89 of the time; over
+  twelve random splits test accuracy 0.9704 both ways and loss 0.116 instead of 0.114; with 1,280
+  features as fast, 0.9491 instead of 0.9498.
 - The refit from one penalty before: test loss 0.223; from the chosen penalty's own head, 0.234.
 - 4 steps a penalty are enough for many photos only: over 20 draws of 160 of the 400 photos of beds
   and sofas, the head solved again with valid is right on 0.932 of the others; with 20 steps, which
@@ -54,6 +57,7 @@ from flowerlib.engine import KINDS, choose_precision
 # From strong to weak: each solution is the starting point of the next.
 PENALTIES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 WIDEST = 1024  # features whose axes are found together
+SAMPLE = 3072  # photos that rough axes are found from, at least
 FORGOTTEN = 5e-3  # of the variance: what the axes hold that are left out
 BARRED = 0.1  # an axis is left out while its curvature is below this share of the penalty
 SLACK = 1.05  # a stronger penalty is preferred as long as it costs so little validation loss
@@ -347,8 +351,8 @@ def _principal_axes(
         later: (M, D), more that a head will learn from; their directions are not to be lost.
         mean: (D,), of the features.
         kind: in which to multiply features.
-        rough: the axes of `WIDEST` features at a time are enough, without the weakest ones, which
-            together hold `FORGOTTEN` of the variance.
+        rough: the axes of `WIDEST` features at a time are enough, as some `SAMPLE` of the photos
+            show them, without the weakest ones, which together hold `FORGOTTEN` of the variance.
 
     Returns:
         Axes, of consecutive features each: one (D, R), R = min(N + M, D), or if rough several with
@@ -360,6 +364,8 @@ def _principal_axes(
     count, span = -(-width // WIDEST) if rough else 1, None
     if rank < width and not rough:  # outside the photos' span every weight stays 0
         span = torch.linalg.qr((torch.cat([features, later]) - mean).T)[0]
+    if rough:
+        features = features[:: max(1, len(features) // SAMPLE)]
     pieces = zip(features.chunk(count, 1), mean.chunk(count), strict=True)
     found = [torch.linalg.eigh(_covariance(piece, its, kind, span)) for piece, its in pieces]
     if rough:
