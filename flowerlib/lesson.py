@@ -179,7 +179,7 @@ def footer(precision: str | None = None) -> None:
         device = "mps"
     else:
         threads = torch.get_num_threads()
-        device = f"cpu ({threads} thread{'s'[: threads > 1]})"
+        device = f"cpu ({threads} {'threads' if threads > 1 else 'thread'})"
     facts = [
         f"world {_world or 'not told'}",
         machine(),

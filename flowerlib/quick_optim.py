@@ -33,6 +33,7 @@ def quick(optimizer: type[Optimizer]) -> type[Any]:
     return type(optimizer.__name__, (optimizer,), plain)
 
 
+@functools.cache  # once: what it made is not made again
 def everywhere() -> None:
     """Makes torch's own optimizers quick, as long as nobody has loaded the compiler.
 

@@ -35,6 +35,12 @@ def steps(kind):
 kinds = (torch.optim.Adam, torch.optim.SGD)
 quick_optim.everywhere()
 quickly = [steps(kind) for kind in kinds]
+quick_optim.everywhere()
+seen = []
+optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(3))])
+optimizer.register_step_post_hook(lambda *_: seen.append("step"))
+optimizer.step()
+assert seen == ["step"], "hooks are lost"
 assert "torch._dynamo" not in sys.modules, "optimizers load the compiler"
 """
 # Whole trainings, as far as they load modules: weights from a file, the fused network, the solver,

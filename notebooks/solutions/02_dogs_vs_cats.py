@@ -19,12 +19,12 @@ from flowerlib.transforms import Preprocessing
 BACKBONE = os.environ.get("FLOWERLIB_BACKBONE", "small_resnet")
 WEIGHTS = os.environ.get("FLOWERLIB_WEIGHTS", "small")
 PER_CLASS = (100, 60, 200)
-SIZE, BATCH, LR, EPOCHS, DROPOUT = 64, 16, 0.001, 10, 0.5  # the network from scratch
+SIZE, BATCH, LR, EPOCHS, DROPOUT = 64, 16, 0.001, 6, 0.5  # the network from scratch
 PASSES = 20  # with dropout on
 RATES, STAGE_EPOCHS = (0.0001, 0.001, 0.01), 2  # of the unfrozen stage
 OTHERS = (50, 20)  # pictures of each class of another task: train, valid
 SHARES, DRAWS = (0.1, 0.3, 1.0), 5  # of the training pictures
-MORE_EPOCHS = 12  # of the network from scratch with few pictures
+MORE_EPOCHS = 8  # of the network from scratch with few pictures
 SEED = 0
 torch.backends.cudnn.allow_tf32 = False
 
@@ -132,7 +132,7 @@ lesson.claim(high > -0.02, "no sign that the average is worse by more than 2 poi
 
 # %%
 lower, stage = models.split(copy.deepcopy(backbone), preprocessing.crop)
-others = data.cifar10()
+others = data.cifar10(per_class=(*OTHERS, 0))
 parts = [splits.train, splits.valid]
 parts += [
     part.per_class(count) for part, count in zip((others.train, others.valid), OTHERS, strict=True)
