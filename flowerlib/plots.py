@@ -38,8 +38,15 @@ def figure(width: float = 7.0, height: float = 4.0) -> Figure:
 def save(axes: Axes | np.ndarray, path: Path | str, dpi: int = 120) -> None:
     """Writes the figure that the axes belong to as PNG, whole or not at all."""
     first = axes if isinstance(axes, Axes) else np.asarray(axes).flat[0]
-    with storage.atomic_path(path) as temporary:
-        cast(Figure, first.figure).savefig(temporary, format="png", dpi=dpi)
+    made = cast(Figure, first.figure)
+    shown = made.canvas, made.dpi
+    try:
+        made.set_dpi(dpi)
+        with storage.atomic_path(path) as temporary:
+            FigureCanvasAgg(made).print_png(temporary)  # `savefig` would draw it twice
+    finally:
+        made.set_canvas(shown[0])
+        made.set_dpi(shown[1])
 
 
 def _tidy(axes: Axes, title: str, x: str = "", y: str = "") -> Axes:
