@@ -43,7 +43,8 @@ def save(axes: Axes | np.ndarray, path: Path | str, dpi: int = 120) -> None:
     try:
         made.set_dpi(dpi)
         with storage.atomic_path(path) as temporary:
-            FigureCanvasAgg(made).print_png(temporary)  # `savefig` would draw it twice
+            # `savefig` would draw it twice
+            FigureCanvasAgg(made).print_png(temporary, pil_kwargs={"compress_level": 3})
     finally:
         made.set_canvas(shown[0])
         made.set_dpi(shown[1])

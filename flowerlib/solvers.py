@@ -143,8 +143,7 @@ def logistic(
         open_axes = spread * variances >= BARRED * penalty if large else variances > 0
         weight = _grown(weight, memory, int(open_axes.sum()))
         weight, train_loss, spread = _minimize(loss, weight, penalty, variances, memory, max_steps)
-        original, bias = _as_they_are(weight, axes, mean)
-        logits = _logits(valid_features, original, bias)
+        logits = _logits(everyone[size:, : len(weight)], weight, torch.zeros(num_classes))
         solutions.append(weight)
         rows.append(
             {
