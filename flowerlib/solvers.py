@@ -133,7 +133,7 @@ def logistic(
     rough = size >= WIDEST and (large or features.shape[1] > WIDEST)
     axes, variances = _principal_axes(features, later, mean, kind, rough=rough)
     storage.return_memory()  # of what it took to find them
-    everyone = _turned([features, valid_features], mean, axes, kind)  # valid, too, for the refit
+    everyone = _turned([features, valid_features], mean, axes, kind)  # valid, too, to choose by
     storage.return_memory()  # of the pieces that were turned
     loss = _CrossEntropy(everyone[:size], labels)
     weight, spread = torch.zeros(1, num_classes), 1 / num_classes
