@@ -87,3 +87,14 @@ def test_the_frontier_joins_what_nothing_faster_beats() -> None:
     (line,) = [line for line in axes.lines if len(line.get_xdata()) > 1]
     assert list(line.get_xdata()) == [10, 20, 40] and list(line.get_ydata()) == [0.5, 0.8, 0.9]
     assert {text.get_text() for text in axes.texts} == {"a", "b", "c", "d"}
+
+
+def test_saving_draws_what_matplotlib_would_and_leaves_the_figure_as_it_was(tmp_path: Path) -> None:
+    first, second = (plots.curves(History(3, ROWS, 2)) for _ in range(2))
+    figure = first[0].figure
+    before = figure.canvas, figure.dpi
+    plots.save(first, tmp_path / "ours.png", dpi=90)
+    assert (figure.canvas, figure.dpi) == before
+    second[0].figure.savefig(tmp_path / "theirs.png", dpi=90)
+    ours, theirs = (np.asarray(Image.open(tmp_path / f"{n}.png")) for n in ("ours", "theirs"))
+    assert np.array_equal(ours, theirs)
