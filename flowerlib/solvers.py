@@ -86,6 +86,8 @@ class LinearSolution:
         rows: one dict a penalty: penalty, train_loss, valid_loss, valid_accuracy.
         best: the row of the chosen one.
         precision: "bf16" or "fp32", in which features were multiplied; sums are float32.
+        valid_logits: float32 (M, C), what the chosen penalty's head gave for the validation set
+            before any refit, so that figures made from them are honest.
     """
 
     head: nn.Sequential
@@ -93,6 +95,7 @@ class LinearSolution:
     rows: list[dict[str, float]]
     best: int
     precision: str
+    valid_logits: Tensor
 
 
 def logistic(
@@ -138,13 +141,14 @@ def logistic(
     loss = _CrossEntropy(everyone[:size], labels)
     weight, spread = torch.zeros(1, num_classes), 1 / num_classes
     memory: list[tuple[Tensor, Tensor]] = []
-    rows, solutions = [], []
+    rows, solutions, valid_logits = [], [], []
     for penalty in sorted(penalties, reverse=True):
         open_axes = spread * variances >= BARRED * penalty if large else variances > 0
         weight = _grown(weight, memory, int(open_axes.sum()))
         weight, train_loss, spread = _minimize(loss, weight, penalty, variances, memory, max_steps)
         logits = _logits(everyone[size:, : len(weight)], weight, torch.zeros(num_classes))
         solutions.append(weight)
+        valid_logits.append(logits)
         rows.append(
             {
                 "penalty": penalty,
@@ -163,7 +167,7 @@ def logistic(
         penalty = rows[best]["penalty"]
         weight, _, _ = _minimize(loss, weight, penalty, variances, memory, 2 * max_steps)
     head = _layer(*_as_they_are(weight, axes, mean))
-    return LinearSolution(head, rows[best]["penalty"], rows, best, precision)
+    return LinearSolution(head, rows[best]["penalty"], rows, best, precision, valid_logits[best])
 
 
 def ridge(
@@ -195,12 +199,13 @@ def ridge(
     precision = choose_precision("auto" if large else "fp32", "cpu")
     kind = KINDS[precision]
     solve = _least_squares(features, labels, num_classes, kind)
-    rows, stretches = [], []
+    rows, stretches, valid_logits = [], [], []
     for penalty in sorted(penalties, reverse=True):
         weight, bias = solve(penalty)
         scores = _logits(valid_features, weight, bias)
         stretch = _stretch(scores, valid_labels)
         stretches.append(stretch)
+        valid_logits.append(stretch * scores)
         rows.append(
             {
                 "penalty": penalty,
@@ -217,7 +222,7 @@ def ridge(
         solve = _least_squares(everyone, torch.cat([labels, valid_labels]), num_classes, kind)
     weight, bias = solve(rows[best]["penalty"])
     layer = _layer(stretches[best] * weight, stretches[best] * bias)
-    return LinearSolution(layer, rows[best]["penalty"], rows, best, precision)
+    return LinearSolution(layer, rows[best]["penalty"], rows, best, precision, valid_logits[best])
 
 
 def _stretch(scores: Tensor, labels: Tensor) -> float:

@@ -253,6 +253,20 @@ def test_refitting_uses_valid_as_well_and_keeps_the_honest_figures() -> None:
     assert losses[1] < losses[0]
 
 
+@pytest.mark.parametrize("solve", [solvers.logistic, solvers.ridge])
+def test_valid_logits_are_those_before_the_refit(solve) -> None:
+    values, labels = clouds(60, 0, spread=2.0)
+    other, other_labels = clouds(60, 1, spread=2.0)
+    plain = solve(values, labels, other, other_labels, CLASSES)
+    again = solve(values, labels, other, other_labels, CLASSES, refit=True)
+    assert torch.equal(plain.valid_logits, again.valid_logits)
+    assert again.valid_logits.shape == (60, CLASSES) and again.valid_logits.dtype == torch.float32
+    assert torch.allclose(plain.head(other), plain.valid_logits, atol=1e-3)
+    best = again.rows[again.best]
+    assert metrics.accuracy(again.valid_logits, other_labels) == best["valid_accuracy"]
+    assert float(F.cross_entropy(again.valid_logits, other_labels)) == best["valid_loss"]
+
+
 def test_the_same_every_time() -> None:
     values, labels = clouds(100, 0)
     heads = [solvers.logistic(values, labels, values, labels, CLASSES).head for _ in range(2)]
