@@ -16,7 +16,7 @@ import numpy as np
 
 from flowerlib import cifar, description, files, folders, oxford
 from flowerlib import garden as _garden
-from flowerlib.errors import InputError
+from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
 from flowerlib.photos import Photos, Splits
 
@@ -311,7 +311,7 @@ def labelled_folder(path: Path | str, class_names: Sequence[str]) -> Photos:
     position = {name: label for label, name in enumerate(class_names)}
     if unknown := sorted(readable[name] for name in classes if readable[name] not in position):
         hint = f"; did you mean {root / 'test'}?" if (root / "test").is_dir() else "."
-        raise InputError(f"{root}: the classifier does not know {folders.listed(unknown)}{hint}")
+        raise InputError(f"{root}: the classifier does not know {listed(unknown)}{hint}")
     numbers = [position[readable[name]] for name in classes]
     labels = np.repeat(numbers, [len(found) for found in classes.values()])
     return Photos(files.join([*classes.values()]), labels, class_names)

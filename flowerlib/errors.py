@@ -9,3 +9,10 @@ class InputError(ValueError):
     The message is one sentence (or one sentence a problem). The command line prints it and exits
     with code 2; in Python it is an ordinary `ValueError`.
     """
+
+
+def listed(names: list[str], most: int = 5) -> str:
+    """Names in a sentence, cut off after `most`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    word = "class" if len(names) == 1 else "classes"
+    return f"{word} {', '.join(names[:most])}{more}"

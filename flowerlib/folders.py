@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from flowerlib import images
-from flowerlib.errors import InputError
+from flowerlib import division, images
+from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
 
 SPLIT_FOLDERS = {
@@ -36,7 +36,7 @@ def read_splits(
             if place is not None:
                 raise InputError(f"{root} has {place.name}/ but no train/ folder.")
         shares = {"test": test, "valid": valid}
-        return _divide(root, read_classes(root), shares), "split by content"
+        return division.divide(root, read_classes(root), shares), "split by content"
     found = {part: read_classes(place) for part, place in places.items() if place is not None}
     for part in ("valid", "test"):
         if part in found and set(found[part]) != set(found["train"]):
@@ -50,7 +50,7 @@ def read_splits(
             )
     if "valid" in found:
         return found, "split by folders"
-    found |= _divide(root, found["train"], {"valid": valid})
+    found |= division.divide(root, found["train"], {"valid": valid})
     return found, "valid taken out of train by content"
 
 
@@ -74,39 +74,6 @@ def read_classes(folder: Path, least: int = 2) -> dict[str, Files]:
     return classes
 
 
-def _divide(
-    root: Path, classes: dict[str, Files], shares: dict[str, float]
-) -> dict[str, dict[str, Files]]:
-    """Divides each class by its photos' digests; what no share claims is train."""
-    shares = {part: share for part, share in shares.items() if share > 0}
-    parts: dict[str, dict[str, Files]] = {part: {} for part in ("train", *shares)}
-    small = []
-    for name, files in classes.items():
-        copies: dict[bytes, list[int]] = {}  # a content → the files that have it
-        for index in range(len(files)):  # not files.digest: when they are used, they may be others
-            copies.setdefault(images.digest(files.text(index)), []).append(index)
-        if len(copies) < len(parts):
-            small.append(name)
-            continue
-        rest = sorted(copies)  # a digest is as good as a random number in [0, 1)
-        high = 0.0
-        for number, (part, share) in enumerate(shares.items(), 1):
-            high += share
-            chosen = sum(int.from_bytes(content[:8], "big") / 2**64 < high for content in rest)
-            # A small class must not leave a split empty, nor use up the train photos.
-            most = len(rest) - (len(shares) - number) - 1
-            chosen = max(1, min(chosen, most))
-            parts[part][name] = files.take([i for one in rest[:chosen] for i in copies[one]])
-            rest = rest[chosen:]
-        parts["train"][name] = files.take([i for one in rest for i in copies[one]])
-    if small:
-        raise InputError(
-            f"{root}: {listed(small)} with fewer than {len(parts)} different photos; "
-            "each split needs at least one."
-        )
-    return parts
-
-
 def natural(name: str) -> tuple[int, int, str]:
     """Sorts 2 before 10; only for looks, since labels go by name."""
     return (0, int(name), "") if name.isascii() and name.isdigit() else (1, 0, name)
@@ -125,10 +92,3 @@ def readable_names(root: Path, folders: list[str]) -> dict[str, str]:
     if len(set(readable.values())) != len(readable):
         raise InputError(f"{file} gives the same name to two classes.")
     return readable
-
-
-def listed(names: list[str], most: int = 5) -> str:
-    """Names in a sentence, cut off after `most`."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    word = "class" if len(names) == 1 else "classes"
-    return f"{word} {', '.join(names[:most])}{more}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from flowerlib import copies, folders, images
-from flowerlib.errors import InputError
+from flowerlib.errors import InputError, listed
 
 SMALL_SIDE = 32  # pixels
 LONG_ASPECT = 4.0
@@ -44,9 +44,9 @@ class Layout:
         for split, classes in self.counts.items():
             where = f"in {split}" if split else "in this folder"
             if missing := sorted(every - classes.keys()):
-                found.append(f"{folders.listed(missing)} missing {where}")
+                found.append(f"{listed(missing)} missing {where}")
             if empty := sorted(name for name, count in classes.items() if not count):
-                found.append(f"{folders.listed(empty)} without a photo {where}")
+                found.append(f"{listed(empty)} without a photo {where}")
         if len(every) == 1:
             found.append(f"there is only one class, {next(iter(every))}")
         return found
