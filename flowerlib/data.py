@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowerlib import cifar, description, files, folders, oxford
+from flowerlib import cifar, description, files, folders, oxford, storage
 from flowerlib import garden as _garden
 from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
@@ -187,7 +187,7 @@ def find(name: str) -> Path | None:
         InputError: `FLOWERLIB_DATA` names a folder that does not exist.
     """
     root = home()
-    if "FLOWERLIB_DATA" in os.environ and not root.is_dir():
+    if os.environ.get("FLOWERLIB_DATA") and not root.is_dir():
         raise InputError(f"FLOWERLIB_DATA names {root}, which is not a folder; mend or unset it.")
     for folder in FOLDERS.get(name, (name,)):
         if (root / folder).is_dir():
@@ -197,11 +197,11 @@ def find(name: str) -> Path | None:
 
 def home() -> Path:
     """The folder that holds real data sets: `FLOWERLIB_DATA`, or else ./data."""
-    return Path(os.environ.get("FLOWERLIB_DATA", "data"))
+    return storage.folder_from("FLOWERLIB_DATA") or Path("data")
 
 
 def _searched() -> str:
-    return f"{home()} (from FLOWERLIB_DATA)" if "FLOWERLIB_DATA" in os.environ else "./data"
+    return f"{home()} (from FLOWERLIB_DATA)" if os.environ.get("FLOWERLIB_DATA") else "./data"
 
 
 def download(name: str) -> Path:
@@ -253,7 +253,7 @@ def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -
     Raises:
         InputError: nothing is there, a class is empty, or the classes of two splits differ.
     """
-    root = Path(path)
+    root = storage.expand(path)
     if not root.is_dir():
         kind = "not a folder" if root.exists() else "no such folder"
         raise InputError(f"{root}: {kind}; give a folder of photos, one folder a class inside.")
@@ -302,7 +302,7 @@ def labelled_folder(path: Path | str, class_names: Sequence[str]) -> Photos:
     Raises:
         InputError: a folder's class is unknown to the classifier.
     """
-    root = Path(path)
+    root = storage.expand(path)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give a folder with one folder a class inside.")
     classes = folders.read_classes(root, least=1)

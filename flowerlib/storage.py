@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import functools
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +18,9 @@ from flowerlib.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+
+# What network shares and FUSE answer when asked to flush a folder or a file.
+CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EBADF)
 
 LARGE = 2**28  # bytes of an array from which it lies in a file
 
@@ -28,15 +34,7 @@ def cache_folder(*parts: str) -> Path:
     Raises:
         InputError: the folder cannot be created or is not writable.
     """
-    if set_by_user := os.environ.get("FLOWERLIB_CACHE"):
-        root = Path(set_by_user)
-    elif sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "flowerlib"
-    elif sys.platform == "darwin":
-        root = Path("~/Library/Caches/flowerlib").expanduser()
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "flowerlib"
-    folder = root.joinpath(*parts)
+    folder = (folder_from("FLOWERLIB_CACHE") or _user_cache()).joinpath(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -45,6 +43,47 @@ def cache_folder(*parts: str) -> Path:
             "point FLOWERLIB_CACHE at a folder that you can write to."
         ) from None
     return folder
+
+
+def folder_from(variable: str) -> Path | None:
+    """The absolute path in an environment variable, or None where it is unset or empty.
+
+    A relative path means the same folder in the whole process, also after `os.chdir`.
+
+    Raises:
+        InputError: it begins with `~`, and this user has no home folder.
+    """
+    text = os.environ.get(variable)
+    return _anchored(text) if text else None
+
+
+@functools.cache
+def _anchored(text: str) -> Path:
+    return expand(text).absolute()
+
+
+def expand(path: Path | str) -> Path:
+    """The path with `~` replaced by the home folder, which not every shell does.
+
+    Raises:
+        InputError: it begins with `~`, and there is no such home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path}: there is no such home folder; write the path out.") from None
+
+
+def _user_cache() -> Path:
+    import platformdirs
+
+    try:
+        return platformdirs.user_cache_path("flowerlib", appauthor=False, opinion=False)
+    except (RuntimeError, ValueError):
+        raise InputError(
+            "This user has no home folder for the cache; "
+            "point FLOWERLIB_CACHE at a folder that you can write to."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -58,25 +97,24 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         InputError: the folder is missing, not writable, or full.
     """
     path = Path(path)
+    # Not `tempfile`: its files are for one user alone, and this one keeps its permissions.
+    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
     except OSError as problem:
         raise InputError(
             f"Cannot write {path}: {problem.strerror}; choose another folder."
         ) from None
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+            _sync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as problem:
         raise InputError(f"Cannot write {path}: {problem.strerror or problem}.") from None
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
 
 
 def empty(rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
@@ -110,17 +148,24 @@ def return_memory() -> None:
             trim(0)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _sync(handle: int) -> None:
+    """Flushes an open file or folder to disk, where its file system can."""
+    try:
+        os.fsync(handle)
+    except OSError as problem:
+        if problem.errno not in CANNOT_SYNC:
+            raise
 
 
 def _sync_folder(folder: Path) -> None:
+    """Flushes a folder's list of names to disk, where system and file system can."""
     if os.name != "posix":  # Windows cannot open a folder, and needs no fsync of it
         return
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # one may write into a folder that one may not list
+        return
+    try:
+        _sync(handle)
     finally:
         os.close(handle)

@@ -116,3 +116,103 @@ def test_without_room_on_the_disk_an_array_lies_in_memory(
     array[:] = 1
     assert float(array.sum()) == 700
     assert not any(own_cache.iterdir())
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own, and no variable that names a cache."""
+    for name in ("FLOWERLIB_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize("name", ["FLOWERLIB_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"])
+def test_an_empty_variable_counts_as_unset(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    usual = storage.cache_folder()
+    monkeypatch.setenv(name, "")
+    assert storage.cache_folder() == usual
+    assert home in usual.parents
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="XDG is for other systems")
+def test_a_relative_xdg_cache_is_ignored_as_the_standard_says(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert storage.cache_folder() == home / ".cache" / "flowerlib"
+
+
+def test_a_tilde_in_a_variable_is_the_home_folder(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWERLIB_CACHE", "~/cache")
+    assert storage.cache_folder("a") == home / "cache" / "a"
+    monkeypatch.setenv("FLOWERLIB_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(InputError, match="no such home folder"):
+        storage.cache_folder()
+    assert not [path for path in Path().iterdir() if path.name.startswith("~")]
+
+
+def test_a_relative_cache_stays_where_it_was_after_a_change_of_folder(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Path.cwd()
+    monkeypatch.setenv("FLOWERLIB_CACHE", f"cache-of-{start.name}")
+    first = storage.cache_folder()
+    os.chdir(home)
+    assert storage.cache_folder() == first == start / f"cache-of-{start.name}"
+
+
+def test_a_user_without_a_home_gets_one_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import platformdirs
+
+    def homeless(*_: object, **__: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", homeless)
+    with pytest.raises(InputError, match="no home folder for the cache; point FLOWERLIB_CACHE"):
+        storage.cache_folder()
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EACCES])
+def test_a_share_that_cannot_flush_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(handle: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with storage.atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_a_disk_that_fails_to_flush_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"Cannot write .*a\.txt: No space left"):
+        with storage.atomic_path(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_writing_never_changes_the_process_permissions_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the mask is the whole process's"))
+    with storage.atomic_path(tmp_path / ("long" * 60 + ".txt")) as temporary:
+        temporary.write_text("whole")
+    assert stat.S_IMODE(next(tmp_path.iterdir()).stat().st_mode) & 0o600 == 0o600
