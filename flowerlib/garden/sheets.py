@@ -8,15 +8,45 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from flowerlib.errors import InputError
+from flowerlib.garden.painter import class_names, pictures
+
 PAPER, INK = (250, 246, 238), (92, 84, 74)
 FEW = 48  # a sheet of fewer classes shows some classes more than once
+
+
+def sheet(
+    kind: str,
+    *,
+    columns: int | None = None,
+    size: int = 128,
+    seed: int = 0,
+    labels: bool = False,
+) -> np.ndarray:
+    """Composes a contact sheet, uint8 (H, W, 3): every class once, or more often if they are few.
+
+    Args:
+        columns: pictures in a row; by default chosen so that the sheet is wide and full.
+        size: pixels a picture, 32 to 256.
+        labels: write the class's name below each picture.
+
+    Raises:
+        InputError: an argument is out of its range.
+    """
+    count = len(class_names(kind))
+    if columns is not None and columns < 1:
+        raise InputError(f"A sheet has 1 column or more, not {columns}.")
+    classes, indices, columns = layout(count, columns)
+    names = class_names(kind) if labels else None
+    drawn = pictures(kind, classes, indices, seed=seed, size=size)
+    return compose(drawn, columns, [names[i] for i in classes] if names else None)
 
 
 def layout(classes: int, columns: int | None) -> tuple[list[int], list[int], int]:
     """Chooses what a sheet shows: labels and indices of its pictures in reading order, and columns.
 
-    Kingdoms of many classes show each once, in as full and as wide a sheet as their number allows.
-    Kingdoms of few classes show each in rows of its own.
+    Kinds of many classes show each once, in as full and as wide a sheet as their number allows.
+    Kinds of few classes show each in rows of its own.
     """
     if classes >= FEW:
         labels, indices = list(range(classes)), [0] * classes

@@ -1,0 +1,1 @@
+"""What all pictures are drawn with: pixels, frames, solids, facets, light and the camera."""
