@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from flowerlib import garden
-from flowerlib.garden.drawing import canvas, facets, lighting, solids
+from flowerlib.garden.drawing import canvas, facets, lighting, rays, solids
 from flowerlib.garden.drawing.frames import Frame, turn
 from flowerlib.garden.drawing.solids import Stage
 from flowerlib.garden.pets import breeds
@@ -136,7 +136,7 @@ def test_a_solid_lies_where_its_equation_says(power):
     stage = stage_of()
     half, frame = (0.9, 0.6, 0.7), Frame((0.2, -0.1, 0.3), turn(0.5, -0.3, 0.2))
     stage.solid(frame, half, np.array([1, 0, 0], np.float32), power=power)
-    seen = stage.depth < solids.FAR
+    seen = stage.depth < rays.FAR
     assert 0.05 < seen.mean() < 0.9
     local = np.einsum("ji,jhw->ihw", frame.axes, stage.place() - frame.origin[:, None, None])
     total = sum(np.abs(local[i] / half[i]) ** power for i in range(3))
@@ -160,14 +160,14 @@ def test_a_solid_behind_the_camera_or_beside_the_picture_changes_nothing():
     stage = stage_of()
     for place in ((0, 0, 14), (40, 0, 0), (0, -30, 0)):
         stage.solid(Frame(place), (1, 1, 1), np.ones(3, np.float32), power=4)
-    assert (stage.depth == solids.FAR).all()
+    assert (stage.depth == rays.FAR).all()
 
 
 def test_a_point_is_drawn_where_the_screen_says():
     stage = Stage(64, eye=(3, 2, 8), target=(0, 0.5, 0), spread=0.3, roll=0.2)
     place = np.array([0.5, 0.9, -0.4])
     stage.solid(Frame(place), (0.06, 0.06, 0.06), np.ones(3, np.float32))
-    rows, columns = np.nonzero(stage.depth < solids.FAR)
+    rows, columns = np.nonzero(stage.depth < rays.FAR)
     column, row, depth = stage.screen(place)
     assert abs(columns.mean() + 0.5 - column) < 0.6 and abs(rows.mean() + 0.5 - row) < 0.6
     assert abs(stage.depth.min() - depth) < 0.1

@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from flowerlib.garden.drawing import canvas, photograph
-from flowerlib.garden.drawing.solids import COLOR, FAR, NORMAL, SHINE, Stage
+from flowerlib.garden.drawing.rays import FAR
+from flowerlib.garden.drawing.solids import COLOR, NORMAL, SHINE, Stage
 
 Array = np.ndarray
 SMOOTH = Image.Resampling.BILINEAR

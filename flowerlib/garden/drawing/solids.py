@@ -13,11 +13,10 @@ import numpy as np
 
 from flowerlib.garden.drawing import canvas
 from flowerlib.garden.drawing.frames import Frame, Place
+from flowerlib.garden.drawing.rays import FAR, powers, superellipsoid
 
 Array = np.ndarray
 Color = Array | Callable[[Array, Array, Array], Array]
-STEEP = np.float32(1e-3)
-FAR = np.float32(60.0)  # depth of a pixel that shows no surface
 NORMAL, COLOR, COAT, SHINE = slice(0, 3), slice(3, 6), 6, 7  # planes of Stage.surface
 
 
@@ -154,7 +153,7 @@ class Stage:
             depth, hit = self._ellipsoid(start, to_local @ self.pixels, window, fuzz)
         else:
             ways = self._across(to_local, window)
-            depth, hit = _superellipsoid(start.tolist(), ways, power)
+            depth, hit = superellipsoid(start.tolist(), ways, power)
         hit &= depth < old + np.float32(blend)
         if not hit.any():
             return
@@ -168,7 +167,7 @@ class Stage:
             normal = [near * slope + at for slope, at in zip(slopes, fixed, strict=True)]
         else:
             # Where nothing is hit the coordinates are anything; they must not overflow.
-            steep = [_powers(np.clip(v, -2, 2), power)[0] for v in local]
+            steep = [powers(np.clip(v, -2, 2), power)[0] for v in local]
             normal = [
                 sum(np.float32(to_local[j, i]) * steep[j] for j in range(3)) for i in range(3)
             ]
@@ -284,42 +283,3 @@ class Stage:
         np.copyto(surface[COAT], np.float32(coat), where=hit)
         np.copyto(surface[SHINE], np.float32(shine), where=hit)
         np.copyto(old, depth, where=hit)
-
-
-def _powers(value: Array, power: int) -> tuple[Array, Array]:
-    """value ** (power - 1) and value ** power for an even power of 2, 4, 8 or 16."""
-    square = value * value
-    lower = value
-    for exponent in (2, 4, 8):  # v, v^3, v^7, v^15: each time by twice the power before
-        if power > exponent:
-            lower = lower * square
-            square = square * square
-    return lower, lower * value
-
-
-def _superellipsoid(start: list[float], ways: list[Array], power: int) -> tuple[Array, Array]:
-    """First depth where the sum of powers is 1, and whether the ray meets the solid at all.
-
-    Along a ray the sum is convex, so Newton's steps from the surrounding cube never overshoot.
-    """
-    enter, leave = np.zeros_like(ways[0]), np.full_like(ways[0], FAR)
-    for s, way in zip(start, ways, strict=True):
-        inverse = np.float32(1) / np.where(np.abs(way) < 1e-5, np.float32(1e-5), way)
-        first, second = np.float32(-1 - s) * inverse, np.float32(1 - s) * inverse
-        enter = np.maximum(enter, np.minimum(first, second))
-        leave = np.minimum(leave, np.maximum(first, second))
-    hit = leave > enter
-    depth = np.where(hit, enter, FAR)
-    inside = [way[hit] for way in ways]  # from here on only the rays that meet the cube, (n,)
-    at, last = enter[hit], leave[hit]
-    total = np.zeros_like(at)
-    for _ in range(4):
-        total, slope = np.full_like(at, -1), np.zeros_like(at)
-        for s, way in zip(start, inside, strict=True):
-            lower, same = _powers(np.float32(s) + at * way, power)
-            total += same
-            slope += lower * way
-        at = np.minimum(at - total / np.minimum(slope * np.float32(power), -STEEP), last)
-    depth[hit] = at
-    hit[hit] = total < 0.25
-    return depth, hit

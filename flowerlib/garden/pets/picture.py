@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from flowerlib.garden.drawing import canvas, lighting, photograph, solids
+from flowerlib.garden.drawing import canvas, lighting, photograph, rays, solids
 from flowerlib.garden.drawing.frames import Frame, turn
 from flowerlib.garden.drawing.solids import Stage
 from flowerlib.garden.pets.body import Pet
@@ -55,7 +55,7 @@ def draw(label: int, rng: np.random.Generator, size: int) -> Array:
     sky = np.array([0.56, 0.58, 0.62], np.float32) * rng.uniform(0.85, 1.15)
     ground = sky * np.array([0.72, 0.66, 0.6], np.float32)
     image = lighting.light(stage, lamp, key, sky, ground, reach=0.6, dark=0.6)
-    seen = (stage.depth < solids.FAR)[..., None]
+    seen = (stage.depth < rays.FAR)[..., None]
     image = np.where(seen, image, backdrop)
     _draw_strokes(image, stage, lines)
     image = canvas.resize(image, size, Image.Resampling.BOX)

@@ -1,4 +1,4 @@
-"""Ten things, small as in CIFAR-10: five vehicles first, five others last."""
+"""Ten kinds of things that move, small as in CIFAR-10: five to learn on, five to transfer to."""
 
 from flowerlib.garden.things.picture import CLASS_NAMES, draw
 
