@@ -8,24 +8,27 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from flowerlib import artifact, description, engine, features, images, metrics, models
+from flowerlib import artifact, description, engine, features, images, inputs, metrics, models
 from flowerlib.errors import InputError
+from flowerlib.images import PhotoError
+from flowerlib.inputs import Photo
 from flowerlib.models import Backbone
 from flowerlib.photos import Photos
 from flowerlib.transforms import Preprocessing
 
 UNSTEADY = ("seconds", "features_computed")  # results that differ from run to run
-UNNAMED = "image"  # the name of a picture that did not come from a file
+USUAL_TOP = 5  # classes that a prediction names, where there are so many
+UNREADABLE = ("raise", "return")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Prediction:
     """What the classifier answers for one picture.
 
     Attributes:
-        photo: the file's path, or "image".
+        photo: the file's path; "image", or "image 7" of several, for what came from no file.
         names: the `top_k` most probable classes, best first.
         probabilities: theirs, in [0, 1], in the same order.
         logits: float32 (num_classes,), of all classes in the classifier's order.
@@ -120,38 +123,102 @@ class Classifier:
             f"{len(self.class_names)} classes>"
         )
 
+    @overload
+    def predict(  # type: ignore[overload-overlap]  # a text is an iterable of texts, too
+        self,
+        photos: Photo,
+        top_k: int | None = None,
+        *,
+        unreadable: Literal["raise"] = "raise",
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> Prediction: ...
+
+    @overload
     def predict(
         self,
-        photos: str | Path | Image.Image | Photos | Sequence[str | Path | Image.Image],
-        top_k: int = 5,
+        photos: Photos | Iterable[Photo | np.ndarray | Tensor],
+        top_k: int | None = None,
         *,
+        unreadable: Literal["raise"] = "raise",
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> list[Prediction]: ...
+
+    @overload
+    def predict(
+        self,
+        photos: Any,
+        top_k: int | None = None,
+        *,
+        unreadable: str = "raise",
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> Any: ...
+
+    def predict(
+        self,
+        photos: Any,
+        top_k: int | None = None,
+        *,
+        unreadable: str = "raise",
         device: str = "auto",
         precision: str = "auto",
     ) -> Any:
         """Says what is on one photo, or on several.
 
+        The same picture gets the same answer, however it is given.
+
         Args:
-            photos: a path or PIL image, or a sequence of them, or `Photos`.
-            top_k: how many classes to name.
+            photos: one photo: a path, a PIL image, a uint8 array (H, W, 3) of RGB, a uint8 tensor
+                (3, H, W), a file's content as bytes, a file opened in binary mode. Or several: any
+                iterable of them, such as a list, a generator or the column of a table; a uint8
+                array (N, H, W, 3), a uint8 tensor (N, 3, H, W); or `Photos`.
+            top_k: how many classes to name; five by default, or all where there are fewer.
+            unreadable: "raise" an error that names the photos that cannot be read, or "return" its
+                `images.PhotoError` in the place of each, and answer the others.
             device, precision: as in `features.extract`.
 
         Returns:
-            A `Prediction` for a single photo, else a list of them in the same order.
+            A `Prediction` for a single photo, else a list of them in the order given.
 
         Raises:
-            InputError: a photo cannot be read, or `top_k` is not in 1..num_classes.
+            InputError: a photo cannot be read, something else than photos was given, or `top_k` is
+                not in 1..num_classes.
         """
-        if not 1 <= top_k <= len(self.class_names):
+        if unreadable not in UNREADABLE:
+            raise InputError(f'unreadable must be "raise" or "return", not {unreadable!r:.40}.')
+        top_k = self._checked(top_k)
+        several, single = inputs.recognize(photos)
+        if unreadable == "raise" and isinstance(several, inputs.Given):
+            _refuse(several.unusable())
+        numbers, logits, problems = self._logits(several, device, precision)
+        if unreadable == "raise":
+            _refuse(problems)
+        answers: dict[int, Prediction | PhotoError] = {
+            number: self.answer(several.name(number), row, top_k)
+            for number, row in zip(numbers, logits, strict=True)
+        }
+        left_out = [number for number in range(len(several)) if number not in answers]
+        answers.update(zip(left_out, problems, strict=True))
+        found = [answers[number] for number in range(len(several))]
+        return found[0] if single else found
+
+    def _checked(self, top_k: int | None) -> int:
+        """The number of classes to name."""
+        count = len(self.class_names)
+        if top_k is None:
+            return min(USUAL_TOP, count)
+        try:
+            wanted = operator.index(top_k)
+        except TypeError:
+            raise InputError(f"top_k must be a whole number, not {top_k!r:.40}.") from None
+        if not 1 <= wanted <= count:
             raise InputError(
-                f"top_k is {top_k}, but this classifier knows {len(self.class_names)} classes; "
-                f"choose from 1 to {len(self.class_names)}."
+                f"top_k is {wanted}, but this classifier knows {count} classes; "
+                f"choose from 1 to {count}."
             )
-        single = isinstance(photos, (str, Path, Image.Image))
-        several = [photos] if single else photos
-        logits = self.logits(several, device=device, precision=precision)  # type: ignore[arg-type]
-        names = [_name_of(several, index) for index in range(len(logits))]
-        answers = [self.answer(*each, top_k) for each in zip(names, logits, strict=True)]
-        return answers[0] if single else answers
+        return wanted
 
     def answer(self, name: str, logits: Tensor, top_k: int) -> Prediction:
         """The `top_k` most probable classes of one photo, from its logits float32 (C,)."""
@@ -161,7 +228,7 @@ class Classifier:
 
     def logits(
         self,
-        photos: Photos | Sequence[str | Path | Image.Image],
+        photos: Photos | Iterable[Photo | np.ndarray | Tensor],
         *,
         device: str = "auto",
         precision: str = "auto",
@@ -169,22 +236,30 @@ class Classifier:
         """Logits float32 (N, C) of the photos, computed now; no cache is read or written.
 
         Raises:
-            PhotoError: the first photo that cannot be read.
+            InputError: there is no photo, or some cannot be read; they are named.
         """
-        if not isinstance(photos, Photos):
-            photos = _Given(photos)
+        _, logits, problems = self._logits(inputs.recognize(photos)[0], device, precision)
+        _refuse(problems)
+        return logits
+
+    def _logits(
+        self, photos: Photos, device: str, precision: str
+    ) -> tuple[list[int], Tensor, list[PhotoError]]:
+        """Numbers of the readable photos, their logits (n, C), and in order what the others are."""
+        if not len(photos):
+            raise InputError("There is no photo to look at.")
         key = (engine.choose_device(device), precision)
         if key not in self._engines:
             self._engines[key] = engine.Engine(
                 self.backbone, self.preprocessing, device=device, precision=precision
             )
-        problems: list[images.PhotoError] = []
-        rows = [values for _, values in self._engines[key].stream(photos, problems)]
-        if problems:
-            raise problems[0]
-        if not rows:
-            raise InputError("There is no photo to look at.")
-        return self.decide(torch.cat(rows).float())
+        problems: list[PhotoError] = []
+        numbers: list[int] = []
+        rows = [torch.empty(0, self.backbone.num_features)]
+        for some, values in self._engines[key].stream(photos, problems):
+            numbers += some
+            rows.append(values.float())
+        return numbers, self.decide(torch.cat(rows)), problems
 
     @torch.inference_mode()
     def decide(self, values: Tensor) -> Tensor:
@@ -248,23 +323,8 @@ class Classifier:
         return cls(*artifact.read(Path(path)))
 
 
-class _Given(Photos):
-    """Photos without labels: paths and PIL images, as they are given to `predict`."""
-
-    def __init__(self, given: Sequence[str | Path | Image.Image]) -> None:
-        self.given = list(given)
-
-    def __len__(self) -> int:
-        return len(self.given)
-
-    def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
-        picture = self.given[index]
-        if isinstance(picture, Image.Image):
-            return images.to_rgb(ImageOps.exif_transpose(picture))
-        return images.open_photo(picture, shrink_to=shrink_to)
-
-
-def _name_of(photos: Any, index: int) -> str:
-    if isinstance(photos, Photos):
-        return photos.name(index)
-    return UNNAMED if isinstance(photos[index], (Image.Image, np.ndarray)) else str(photos[index])
+def _refuse(problems: list[PhotoError]) -> None:
+    """Raises what is wrong with the photos, if there is anything."""
+    if len(problems) == 1:
+        raise problems[0]
+    images.refuse(problems)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import io
 import os
 import stat
 import warnings
@@ -96,15 +97,18 @@ class Facts:
         return ";16" in self.stored or self.stored.startswith(("I", "F"))
 
 
-def open_photo(path: Path | str, shrink_to: int | None = None) -> Image.Image:
+def open_photo(
+    path: Path | str | bytes, shrink_to: int | None = None, name: str = "image"
+) -> Image.Image:
     """Decodes a file into an upright 8-bit RGB picture.
 
     Args:
-        path: a file in one of `FORMATS`.
+        path: a file in one of `FORMATS`, or its content.
         shrink_to: if given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as its
             shorter side keeps at least this many pixels; much faster for large photos. Of
             flowers for 112 pixels, features come in 10.7 instead of 12.8 s; over twelve random
             splits accuracy is 0.943 instead of 0.941, loss 0.213 instead of 0.223.
+        name: what an error calls a content.
 
     Returns:
         A PIL image in mode "RGB".
@@ -112,7 +116,7 @@ def open_photo(path: Path | str, shrink_to: int | None = None) -> Image.Image:
     Raises:
         PhotoError: the file is missing, not a picture, damaged, or larger than `MAX_PIXELS`.
     """
-    with _opened(path) as image:
+    with _opened(path, name) as image:
         if shrink_to and image.format == "JPEG":
             image.draft(None, _draft_size(*image.size, shrink_to))
         return _decode(image)
@@ -133,13 +137,30 @@ def open_with_facts(path: Path | str) -> tuple[Image.Image, Facts]:
         return picture, Facts(kind, picture.size, stored, turned, frames)
 
 
-@contextlib.contextmanager
-def _opened(path: Path | str) -> Iterator[ImageFile.ImageFile]:
-    """Opens a file without decoding it; what goes wrong inside becomes a PhotoError."""
-    path = Path(path)
+def of_picture(picture: Image.Image, name: str = "image") -> Image.Image:
+    """An opened picture as an upright 8-bit RGB picture, by the same policy; it is not changed.
+
+    Raises:
+        PhotoError: it has no pixels, is closed or damaged, or of a mode that cannot become RGB.
+    """
+    if not all(picture.size):
+        raise PhotoError(name, "the picture has no pixels")
     try:
-        _refuse_irregular(path, os.stat(path).st_mode)
-        with Image.open(path, formats=_formats()) as image:
+        return to_rgb(ImageOps.exif_transpose(picture))
+    except Exception as problem:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ...
+        raise PhotoError(name, f"the picture cannot be used ({_first_line(problem)})") from None
+
+
+@contextlib.contextmanager
+def _opened(path: Path | str | bytes, name: str = "image") -> Iterator[ImageFile.ImageFile]:
+    """Opens a file without decoding it; what goes wrong inside becomes a PhotoError."""
+    content = path if isinstance(path, bytes) else None
+    path = Path(name if content is not None else path)  # type: ignore[arg-type]
+    try:
+        if content is None:
+            _refuse_irregular(path, os.stat(path).st_mode)
+        opened = path if content is None else io.BytesIO(content)
+        with Image.open(opened, formats=_formats()) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PhotoError(
@@ -152,16 +173,24 @@ def _opened(path: Path | str) -> Iterator[ImageFile.ImageFile]:
         kind = "this link leads nowhere" if path.is_symlink() else "there is no such file"
         raise PhotoError(path, kind) from None
     except UnidentifiedImageError:
-        raise PhotoError(path, _not_a_picture(path)) from None
+        head = _first_bytes(path) if content is None else content[:64]
+        raise PhotoError(path, _not_a_picture(head)) from None
     except Image.DecompressionBombError:
         raise PhotoError(path, f"the picture is over the limit of {MAX_PIXELS:,} pixels") from None
     except PermissionError:
         raise PhotoError(path, "the file may not be read by this user") from None
     except Exception as problem:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ...
-        reason = (
-            str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-        )
-        raise PhotoError(path, f"the picture is damaged ({reason})") from None
+        raise PhotoError(path, f"the picture is damaged ({_first_line(problem)})") from None
+
+
+def _first_line(problem: Exception) -> str:
+    told = str(problem).strip()
+    return told.splitlines()[0] if told else type(problem).__name__
+
+
+def _first_bytes(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(64)
 
 
 def _refuse_irregular(path: Path | str, mode: int) -> None:
@@ -262,10 +291,8 @@ SIGNATURES = {
 }
 
 
-def _not_a_picture(path: Path) -> str:
-    """Says what a file that Pillow cannot identify looks like from its first bytes."""
-    with open(path, "rb") as file:
-        head = file.read(64)
+def _not_a_picture(head: bytes) -> str:
+    """Says what a file that Pillow cannot identify looks like from its first 64 bytes."""
     if not head:
         return "the file is empty"
     for signature, meaning in SIGNATURES.items():

@@ -40,7 +40,7 @@ ORDER = (
         "models",
     ),
     ("fusion", "engine", "feature_cache", "features"),
-    ("artifact", "classifier", "legacy"),
+    ("artifact", "inputs", "classifier", "legacy"),
     ("solvers", "resume", "tuning", "train"),
     ("explain", "plots"),
     ("survey", "report", "check", "runs", "doctor", "lesson", "cli"),

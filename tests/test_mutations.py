@@ -48,9 +48,9 @@ MISTAKES = {
         "test_data.py::test_labels_go_by_name",
     ),
     "prediction resizes in another way than evaluation": (
-        "classifier.py",
-        "return images.open_photo(picture, shrink_to=shrink_to)",
-        "return images.open_photo(picture).resize((64, 48))",
+        "inputs.py",
+        "return images.open_photo(photo, shrink_to=shrink_to, name=self.names[index])",
+        "return images.open_photo(photo).resize((64, 48))",
         "test_classifier.py::test_prediction_is_evaluation",
     ),
     "a changed photo keeps its old features": (
