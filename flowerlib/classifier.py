@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from flowerlib import artifact, description, engine, features, images, inputs, metrics, models
+from flowerlib.console import one_line
 from flowerlib.errors import InputError
 from flowerlib.images import PhotoError
 from flowerlib.inputs import Photo
@@ -54,7 +55,9 @@ class Prediction:
 
     def __str__(self) -> str:
         answers = zip(self.names, self.probabilities, strict=True)
-        return f"{self.photo}: " + ", ".join(f"{name} {share:.1%}" for name, share in answers)
+        return f"{one_line(self.photo)}: " + ", ".join(
+            f"{name} {share:.1%}" for name, share in answers
+        )
 
     __repr__ = __str__
 

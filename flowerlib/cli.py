@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import gc
+import io
 import json
 import os
 import sys
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import flowerlib
-from flowerlib import tables
+from flowerlib import storage, tables
+from flowerlib.console import flush, one_line, say
 from flowerlib.errors import InputError
 
 GARDEN_KINDS = ("flowers", "pets", "furniture", "things", "patterns")
@@ -33,9 +34,8 @@ def command() -> NoReturn:
     """
     settle()
     code = main()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(BrokenPipeError, ValueError):  # nobody reads it any more; it is closed
-            stream.flush()
+    with suppress(OSError, ValueError):  # nobody reads it any more; it is closed
+        sys.stderr.flush()
     os._exit(code)
 
 
@@ -43,31 +43,39 @@ def settle() -> None:
     """Settings of a process that is ours alone; before torch is imported."""
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
-    # A training makes some 400,000 objects that stay, and each search for cycles takes the time
-    # to look at all new ones. Searched after every million: 0.4 s less.
-    gc.set_threshold(1_000_000)
+    if sys.stderr is None:  # closed: there is nobody to tell
+        sys.stderr = open(os.devnull, "w")
+    for stream in (sys.stdout, sys.stderr):  # help and progress bars, too, in any code page
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        The exit code: 0, or 2 after one sentence on stderr about what was wrong with the input;
-        1 where `check` found something serious.
+        The exit code: 0, or 2 after one sentence on stderr about what was wrong with the input or
+        the output; 1 where `check` found something serious; 141, as of a process that SIGPIPE has
+        ended, where the reader of the output is gone.
     """
     options = parser().parse_args(arguments)
     try:
-        return options.run(options)
+        if sys.stdout is None:
+            raise InputError(
+                "standard output is closed; send it to a file, or to /dev/null (NUL on Windows)."
+            )
+        code = options.run(options)
+        flush()
+        return code
     except InputError as problem:
-        print(f"flowerlib: {problem}", file=sys.stderr)
+        _complain(str(problem))
         return 2
     except (ImportError, RuntimeError) as problem:
         from flowerlib import doctor
 
-        if isinstance(problem, RuntimeError) and "torchvision::nms" not in str(problem):
+        if not doctor.is_broken_installation(problem):
             raise
-
-        print(f"flowerlib: {doctor.import_problem(problem)}", file=sys.stderr)
+        _complain(doctor.import_problem(problem))
         return 2
     except KeyboardInterrupt:
         kept = "features computed so far are kept"
@@ -75,11 +83,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kept += "; add --resume to go on"
         elif options.run is _download:
             kept = "what has arrived is kept; run the same again to go on"
-        print(f"flowerlib: stopped; {kept}.", file=sys.stderr)
+        _complain(f"stopped; {kept}.")
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        sys.stderr.close()
-        return 0
+        if options.run is _train:
+            _complain("stopped, since nobody reads the output any more; features are kept.")
+        return 141
+
+
+def _complain(sentence: str) -> None:
+    say(f"flowerlib: {sentence}", sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,9 +110,11 @@ def parser() -> argparse.ArgumentParser:
 
     train = add("train", _train, "train a classifier on a folder of photos")
     train.add_argument("data", metavar="DIR|flowers|garden", help="photos, one folder a class")
-    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
+    train.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for results")
     train.add_argument("--backbone", metavar="NAME", help="default: densenet121, or small_densenet")
-    train.add_argument("--weights", metavar="imagenet|small|none|FILE", help="of the backbone")
+    train.add_argument(
+        "--weights", type=_word_or_path, metavar="imagenet|small|none|FILE", help="of the backbone"
+    )
     train.add_argument("--effort", choices=("quick", "standard", "best"), default="standard")
     train.add_argument(
         "--fit",
@@ -126,7 +141,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--no-cache", action="store_true", help="neither read nor write features")
 
     predict = add("predict", _predict, "say what is on photos")
-    predict.add_argument("photos", nargs="+", type=Path, metavar="IMAGE|DIR")
+    predict.add_argument("photos", nargs="+", type=_path, metavar="IMAGE|DIR")
     predict.add_argument("--top-k", type=_positive, metavar="K", help="default: 5")
 
     evaluate = add("evaluate", _evaluate, "measure a classifier on labelled photos")
@@ -134,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--table", action="store_true", help="one line a photo, pass or FAIL")
 
     for command in (predict, evaluate):
-        command.add_argument("--model", type=Path, required=True, metavar="FILE")
+        command.add_argument("--model", type=_path, required=True, metavar="FILE")
     forms = predict.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true")
     forms.add_argument("--csv", action="store_true")
@@ -144,30 +159,31 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 
     check = add("check", _check, "look for broken, doubled and misplaced photos before training")
-    check.add_argument("data", type=Path, metavar="DIR", help="photos, one folder a class")
-    check.add_argument("--json", type=Path, metavar="FILE", help="write the whole report")
-    check.add_argument("--manifest", type=Path, metavar="FILE", help="write every photo's SHA-256")
-    check.add_argument("--against", type=Path, metavar="MANIFEST", help="report what has changed")
+    check.add_argument("data", type=_path, metavar="DIR", help="photos, one folder a class")
+    check.add_argument("--json", type=_path, metavar="FILE", help="write the whole report")
+    check.add_argument("--manifest", type=_path, metavar="FILE", help="write every photo's SHA-256")
+    check.add_argument("--against", type=_path, metavar="MANIFEST", help="report what has changed")
     check.add_argument("--examples", type=_positive, default=5, metavar="N", help="a section (5)")
 
     download = add("download", _download, "fetch a named data set, checked against its digest")
     download.add_argument("name", metavar="flowers|cifar10", help="goes on where it was stopped")
     old = add("import-old", _import_old, "turn an old torch.save checkpoint into a classifier file")
-    old.add_argument("file", type=Path, metavar="FILE", help="nothing in it is run")
-    old.add_argument("--out", type=Path, required=True, metavar="NEW.safetensors")
+    old.add_argument("file", type=_path, metavar="FILE", help="nothing in it is run")
+    old.add_argument("--out", type=_path, required=True, metavar="NEW.safetensors")
     old.add_argument("--backbone", metavar="NAME", help="if the file does not name its network")
     old.add_argument(
         "--weights",
+        type=_word_or_path,
         default="imagenet",
         metavar="imagenet|none|FILE",
         help="of the backbone, if the file holds only the classifier",
     )
     old.add_argument(
-        "--names", type=Path, metavar="FILE.json", help="class names, such as cat_to_name.json"
+        "--names", type=_path, metavar="FILE.json", help="class names, such as cat_to_name.json"
     )
     garden = add("garden", _garden, "draw a contact sheet of the offline world")
     garden.add_argument("--kind", choices=GARDEN_KINDS, default="flowers")
-    garden.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    garden.add_argument("--out", type=_path, required=True, metavar="FILE.png")
     garden.add_argument("--columns", type=_positive, default=12, metavar="N")
     garden.add_argument("--size", type=_positive, default=128, metavar="PIXELS")
     garden.add_argument("--seed", type=_seed, default=0, metavar="N")
@@ -186,6 +202,18 @@ def _number(kind: Callable, low: float, high: float, told: str) -> Callable[[str
         return value
 
     return read
+
+
+def _path(text: str) -> Path:
+    """A path; `~` is expanded, which not every shell does."""
+    try:
+        return storage.expand(text)
+    except InputError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+
+
+def _word_or_path(text: str) -> str:
+    return str(_path(text)) if text.startswith("~") else text
 
 
 _seed = _number(int, 0, 2**32, "a whole number from 0 to 4294967295")
@@ -238,8 +266,8 @@ def _train_into(options: argparse.Namespace, start: float) -> int:
             report=train.Bar() if sys.stderr.isatty() else None,
             progress=progress,
         )
-    print(f"{found['seconds']['total']:.1f} s, {time.perf_counter() - start:.1f} s with start-up")
-    print(
+    say(f"{found['seconds']['total']:.1f} s, {time.perf_counter() - start:.1f} s with start-up")
+    say(
         f"written to {options.out}: try  flowerlib predict PHOTO --model "
         f"{options.out / 'classifier.safetensors'}"
     )
@@ -275,7 +303,8 @@ class _Progress:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
-        print(line, flush=True)
+        say(line)
+        flush()
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -296,22 +325,28 @@ def _predict(options: argparse.Namespace) -> int:
     top_k = options.top_k or min(5, len(classifier.class_names))
     answers = classifier.predict(photos, top_k, device=options.device, precision=options.precision)
     if options.json:
-        print(json.dumps([_as_data(answer) for answer in answers], indent=2))
+        say(json.dumps([_as_data(answer) for answer in answers], indent=2))
     elif options.csv:
-        writer = csv.writer(sys.stdout)
-        writer.writerow(["photo", "rank", "class", "probability"])
+        say(_csv_line(["photo", "rank", "class", "probability"]))
         for answer in answers:
             for rank, (name, share) in enumerate(
                 zip(answer.names, answer.probabilities, strict=True), 1
             ):
-                writer.writerow([answer.photo, rank, name, f"{share:.6f}"])
+                say(_csv_line([answer.photo, rank, name, f"{share:.6f}"]))
     else:
         for answer in answers:
-            print(answer.photo)
+            say(one_line(answer.photo))
             rows = zip(answer.names, answer.probabilities, strict=True)
             for name, share in rows:
-                print(f"  {share:6.1%}  {name}")
+                say(f"  {share:6.1%}  {name}")
     return 0
+
+
+def _csv_line(cells: Sequence[object]) -> str:
+    """One row of CSV without its line end, which is the output's own."""
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _as_data(answer: Any) -> dict[str, Any]:
@@ -351,17 +386,17 @@ def _evaluate(options: argparse.Namespace) -> int:
         }
         if options.table:
             summary["photos"] = rows
-        print(json.dumps(summary, indent=2))
+        say(json.dumps(summary, indent=2))
         return 0
     if options.table:
-        print(tables.table(rows).text())
-        print()
-    print(found)
+        say(tables.table(rows).text())
+        say("")
+    say(str(found))
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
-    from flowerlib import check, manifest, storage
+    from flowerlib import check, manifest
 
     with _Progress("checked") as progress:
         report = check.folder(options.data, against=options.against, progress=progress)
@@ -370,14 +405,14 @@ def _check(options: argparse.Namespace) -> int:
             temporary.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
     if options.manifest:
         manifest.save(options.manifest, report.entries())
-    print(report.text(options.examples))
+    say(report.text(options.examples))
     return 1 if report.serious else 0
 
 
 def _download(options: argparse.Namespace) -> int:
     from flowerlib import data
 
-    print(f"{options.name} is complete in {data.download(options.name)}")
+    say(f"{options.name} is complete in {data.download(options.name)}")
     return 0
 
 
@@ -390,27 +425,27 @@ def _import_old(options: argparse.Namespace) -> int:
         options.file, backbone=options.backbone, weights=options.weights, names=options.names
     )
     imported.classifier.save(options.out)
-    print(f"{options.file}:")
+    say(f"{options.file}:")
     for line in imported.found:
-        print(f"  {line}")
-    print("not in the file, so assumed:")
+        say(f"  {line}")
+    say("not in the file, so assumed:")
     for line in imported.assumed:
-        print(f"  {line}")
-    print(f"written to {options.out}: try  flowerlib predict PHOTO --model {options.out}")
+        say(f"  {line}")
+    say(f"written to {options.out}: try  flowerlib predict PHOTO --model {options.out}")
     return 0
 
 
 def _garden(options: argparse.Namespace) -> int:
     from PIL import Image
 
-    from flowerlib import garden, storage
+    from flowerlib import garden
 
     sheet = garden.sheet(
         options.kind, columns=options.columns, size=options.size, seed=options.seed
     )
     with storage.atomic_path(options.out) as temporary:
         Image.fromarray(sheet).save(temporary, format="PNG")
-    print(f"{options.out}: {sheet.shape[1]} x {sheet.shape[0]} pixels")
+    say(f"{options.out}: {sheet.shape[1]} x {sheet.shape[0]} pixels")
     return 0
 
 
@@ -418,7 +453,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from flowerlib import doctor
 
     rows, healthy = doctor.examine()
-    print(tables.table(rows, columns=["what", "state"]).text())
+    say(tables.table(rows, columns=["what", "state"]).text())
     return 0 if healthy else 2
 
 

@@ -6,8 +6,10 @@ dropped, and a name with a line end stays in one line.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import unicodedata
+from collections.abc import Iterator
 from typing import TextIO
 
 from flowerlib.errors import InputError
@@ -53,16 +55,27 @@ def _encodable_sign(sign: str, encoding: str) -> str:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Prints a text, by default on standard output, and flushes it.
+    """Prints a text, by default on standard output.
 
     Raises:
         InputError: it cannot be written, such as on a full disk.
         BrokenPipeError: the program that read the output is gone.
     """
     stream = sys.stdout if stream is None else stream
-    try:
+    with _sentence_if_unwritable():
         print(encodable(text, getattr(stream, "encoding", None) or "utf-8"), file=stream)
-        stream.flush()
+
+
+def flush() -> None:
+    """Hands on what was printed, as `say` does at some later time; raises as `say` does."""
+    with _sentence_if_unwritable():
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _sentence_if_unwritable() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as problem:

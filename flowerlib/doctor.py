@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 
 from flowerlib import runs, storage
 from flowerlib.errors import InputError
@@ -14,12 +15,28 @@ PAIR = (
 )
 
 
+# Packages whose name differs from that of the module.
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+
+
+def is_broken_installation(problem: Exception) -> bool:
+    """Whether a package is missing or broken, rather than this program."""
+    if isinstance(problem, ImportError):
+        return not (problem.name or "").startswith("flowerlib")
+    return "torchvision::nms" in str(problem)
+
+
 def import_problem(problem: Exception) -> str:
     """One sentence about a package that cannot be imported, with the cure."""
     text = str(problem)
     if "torchvision" in text or "nms" in text or "undefined symbol" in text:
         return f"{PAIR} (the error was: {text.splitlines()[0]})."
-    name = getattr(problem, "name", None) or text
+    module = (getattr(problem, "name", None) or "").split(".")[0]
+    if module in sys.stdlib_module_names:
+        return f"this Python was built without {module} ({text}); install another Python."
+    name = DISTRIBUTIONS.get(module, module)
+    if not name:
+        return f"a package cannot be imported ({text}); install flowerlib again."
     return f"the package {name} cannot be imported ({text}); install it: pip install {name}."
 
 

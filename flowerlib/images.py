@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from flowerlib.console import one_line
 from flowerlib.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
@@ -52,7 +53,7 @@ class PhotoError(InputError):
     """A file that is not a usable photo. `path` and `reason` say which and why."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}.")
+        super().__init__(f"{one_line(path)}: {reason}.")
         self.path = Path(path)
         self.reason = reason
 
@@ -64,7 +65,7 @@ def refuse(problems: Sequence[PhotoError]) -> None:
     """Raises one InputError that tells of all the photos that cannot be read, if there are any."""
     if problems:
         shown = "; ".join(
-            f"{problem.path}: {problem.reason}" for problem in problems[:NAMED_PROBLEMS]
+            f"{one_line(problem.path)}: {problem.reason}" for problem in problems[:NAMED_PROBLEMS]
         )
         more = len(problems) - NAMED_PROBLEMS
         raise InputError(

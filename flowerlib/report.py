@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flowerlib import manifest, tables
+from flowerlib.console import one_line
 from flowerlib.survey import File
 
 UNEVEN = 10.0  # ratio of the largest class to the smallest that is worth a word
@@ -135,7 +136,7 @@ class Report:
         parts = [tables.table(rows, digits=1).text()]
         for title, lines in self.sections():
             more = [f"  and {len(lines) - examples:,} more"] if len(lines) > examples else []
-            shown = [f"  {line}" for line in lines[:examples]]
+            shown = [f"  {one_line(line)}" for line in lines[:examples]]
             parts.append("\n".join([f"{title}: {len(lines):,}", *shown, *more]))
         if turned := sum(file.turned for file in self.files):
             parts.append(f"turned upright on opening, by their EXIF orientation: {turned:,}")
@@ -146,7 +147,7 @@ class Report:
                 "in another; look at the accuracy of each class, not only at their mean"
             )
         good = "nothing serious" if not self.serious else "problems found"
-        parts.append(f"{self.root}: {len(self.files):,} photos checked, {good}")
+        parts.append(f"{one_line(self.root)}: {len(self.files):,} photos checked, {good}")
         return "\n\n".join(parts)
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowerlib.console import one_line
 from flowerlib.errors import InputError
 
 
@@ -101,7 +102,7 @@ def _cell(value: Any, digits: int) -> tuple[str, bool]:
         return ("yes" if value else "no"), False
     if isinstance(value, float):
         return f"{value:.{digits}f}", True
-    return str(value), isinstance(value, int)
+    return one_line(value), isinstance(value, int)
 
 
 def _line(tag: str, attributes: list[str], texts: list[str]) -> str:
