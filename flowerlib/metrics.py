@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from flowerlib.errors import InputError
 
-def accuracy(logits: Tensor, labels: Tensor) -> float:
+Z = 1.959964  # of a normal distribution, 95 % lie between -Z and Z
+
+
+# What the functions below take: tensors on any device, or NumPy arrays.
+Values = Tensor | np.ndarray
+
+
+def accuracy(logits: Values, labels: Values) -> float:
     """Share of rows whose largest logit is at the label.
 
     Args:
-        logits: (N, C), any increasing function of the probabilities.
-        labels: (N,) integers in 0..C-1.
+        logits: (N, C), any increasing function of the probabilities; of equal ones the first counts
+            as the largest.
+        labels: (N,) integers in 0..C-1, of any integer type.
 
     Returns:
         A fraction in [0, 1]; over all rows, not a mean of batch means.
+
+    Raises:
+        InputError: shapes do not fit, a label is out of range, or a logit is not a number. So do
+            the other functions that take logits and labels.
     """
-    _check(logits, labels)
+    logits, labels = _checked(logits, labels)
     return float((logits.argmax(1) == labels).double().mean())
 
 
-def interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+def interval(correct: int, total: int, z: float = Z) -> tuple[float, float]:
     """Wilson's interval for an accuracy; 95 % with the default `z`.
 
     Unlike the textbook's p ± 1.96 sqrt(p(1-p)/n) it stays inside [0, 1] and is right near 1.
@@ -31,8 +46,16 @@ def interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, floa
     Source: E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
     JASA 22 (1927), pp. 209-212.
     """
+    try:
+        correct, total = operator.index(correct), operator.index(total)
+    except TypeError:
+        raise InputError(
+            f"interval needs two counts, such as 749 of 819 photos; got {correct} and {total}."
+        ) from None
     if not 0 <= correct <= total or total == 0:
-        raise ValueError(f"interval needs 0 <= correct <= total, total > 0; got {correct}, {total}")
+        raise InputError(
+            f"interval needs 0 <= correct <= total, total > 0; got {correct}, {total}."
+        )
     share = correct / total
     middle = share + z * z / (2 * total)
     half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
@@ -48,30 +71,29 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
     Returns:
         Mean, lower and upper end. The interval is about the mean of many such runs, not about the
-        next run.
+        next run; runs that all agree show no variation, so it has no width.
 
     Source: Student, "The probable error of a mean", Biometrika 6 (1908).
     """
+    from scipy.special import stdtrit  # here, for it takes a tenth of a second to import
+
     if len(values) < 2:
-        raise ValueError(f"mean_interval needs two or more values, got {len(values)}")
+        raise InputError(f"mean_interval needs two or more values, got {len(values)}.")
     runs = torch.tensor(values, dtype=torch.float64)
+    if not runs.isfinite().all():
+        raise InputError(f"mean_interval needs finite values, got {list(values)}.")
     mean = float(runs.mean())
-    half = _student(len(values) - 1) * float(runs.std()) / math.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, 0.975)) * float(runs.std()) / math.sqrt(len(values))
     return mean, mean - half, mean + half
 
 
-def _student(freedom: int) -> float:
-    """The 97.5 % point of Student's t; exact for the few runs that are usual, else within 0.2 %."""
-    exact = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-    if freedom <= len(exact):
-        return exact[freedom - 1]
-    z = 1.959964  # Cornish and Fisher's expansion around the normal distribution
-    third = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-    return z + (z**3 + z) / (4 * freedom) + third
-
-
-def paired_difference(first_right: Tensor, second_right: Tensor) -> tuple[float, float, float]:
+def paired_difference(first_right: Values, second_right: Values) -> tuple[float, float, float]:
     """How much more accurate the first of two classifiers is on the same photos, 95 % interval.
+
+    The interval is Agresti and Min's: half a photo is added to each of the four cells (both right,
+    only the first, only the second, both wrong), so that it has a width also where the two never
+    disagree (of 100 photos: 0.000, -0.019 to 0.019). It holds the true difference in 95 to 97 % of
+    samples of 20, 100 and 800 photos, on average over many pairs of classifiers.
 
     Args:
         first_right, second_right: (N,) booleans, row i about the same photo.
@@ -79,14 +101,16 @@ def paired_difference(first_right: Tensor, second_right: Tensor) -> tuple[float,
     Returns:
         Difference of the two accuracies, lower and upper end. Photos on which both are right or
         both are wrong cancel, so this is narrower than two intervals side by side.
+
+    Source: A. Agresti and Y. Min, "Simple improved confidence intervals for comparing matched
+    proportions", Statistics in Medicine 24 (2005), pp. 729-740.
     """
-    total = len(first_right)
-    wins = int((first_right & ~second_right).sum())
-    losses = int((second_right & ~first_right).sum())
-    difference = (wins - losses) / total
-    variance = (wins + losses) / total - difference**2
-    half = 1.959964 * math.sqrt(max(variance, 0) / total)
-    return difference, difference - half, difference + half
+    wins, losses, total = _disagreements(first_right, second_right)
+    enlarged = total + 2
+    middle = (wins - losses) / enlarged
+    variance = (wins + losses + 1) / enlarged - middle**2
+    half = Z * math.sqrt(variance / enlarged)
+    return (wins - losses) / total, max(-1.0, middle - half), min(1.0, middle + half)
 
 
 def paired_p_value(first_right: Tensor, second_right: Tensor) -> float:
@@ -95,29 +119,34 @@ def paired_p_value(first_right: Tensor, second_right: Tensor) -> float:
     Only photos on which exactly one of the two is right say anything; under equality each side
     wins such a photo with probability 1/2.
 
+    Where p < 0.05, the interval of `paired_difference` leaves out 0. The converse does not always
+    hold: this exact test errs in at most 5 % of samples, the interval in 5 % on average. Of five
+    such photos, all won by the same side, p is 0.0625 and the interval leaves out 0.
+
     Args:
         first_right, second_right: (N,) booleans, row i about the same photo.
 
     Returns:
         The two-sided p-value of that null hypothesis.
     """
-    first = int((first_right & ~second_right).sum())
-    second = int((second_right & ~first_right).sum())
+    first, second, _ = _disagreements(first_right, second_right)
     trials, fewer = first + second, min(first, second)
     tail = sum(math.comb(trials, wins) for wins in range(fewer + 1)) / 2**trials
     return min(1.0, 2 * tail)
 
 
-def top_k_accuracy(logits: Tensor, labels: Tensor, k: int = 5) -> float:
-    """Share of rows whose label is among the `k` largest logits."""
-    _check(logits, labels)
-    best = logits.topk(min(k, logits.shape[1]), dim=1).indices
+def top_k_accuracy(logits: Values, labels: Values, k: int = 5) -> float:
+    """Share of rows whose label is among the `k` largest logits, of equal ones the first."""
+    logits, labels = _checked(logits, labels)
+    if k < 1:
+        raise InputError(f"top_k_accuracy needs k >= 1, got {k}.")
+    best = logits.sort(dim=1, descending=True, stable=True).indices[:, :k]
     return float((best == labels[:, None]).any(1).double().mean())
 
 
-def confusion(logits: Tensor, labels: Tensor) -> Tensor:
-    """Counts (C, C): row = true class, column = predicted class."""
-    _check(logits, labels)
+def confusion(logits: Values, labels: Values) -> Tensor:
+    """Counts (C, C), int64: row = true class, column = predicted class."""
+    logits, labels = _checked(logits, labels)
     num_classes = logits.shape[1]
     cells = labels * num_classes + logits.argmax(1)
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
@@ -128,7 +157,7 @@ def per_class(matrix: Tensor) -> Tensor:
     return matrix.diag().double() / matrix.sum(1).double()
 
 
-def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
+def calibration_error(probabilities: Values, labels: Values, bins: int = 15) -> float:
     """Expected calibration error: how far "90 % sure" is from being right 90 % of the time.
 
     Args:
@@ -138,7 +167,15 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
 
     Source: Guo et al., "On Calibration of Modern Neural Networks" (2017), equation 3.
     """
-    _check(probabilities, labels)
+    probabilities, labels = _checked(probabilities, labels)
+    sums = probabilities.double().sum(1)
+    if bool((probabilities < 0).any()) or not torch.allclose(sums, sums.new_ones(()), atol=1e-2):
+        raise InputError(
+            "calibration_error needs probabilities, whose rows sum to 1; "
+            "take logits.softmax(1), or exp() of log-probabilities."
+        )
+    if bins < 1:
+        raise InputError(f"calibration_error needs bins >= 1, got {bins}.")
     sure, predicted = probabilities.max(1)
     right = (predicted == labels).double()
     bin_of = (sure * bins).long().clamp(max=bins - 1)
@@ -151,9 +188,39 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
     return error
 
 
-def _check(logits: Tensor, labels: Tensor) -> None:
-    if logits.ndim != 2 or labels.shape != (len(logits),) or len(labels) == 0:
-        raise ValueError(
+def _checked(logits: Values, labels: Values) -> tuple[Tensor, Tensor]:
+    """Logits (N, C), and labels (N,) as int64 beside them, whatever type and device they had."""
+    logits, labels = torch.as_tensor(logits), torch.as_tensor(labels)
+    if logits.ndim != 2 or labels.shape != (len(logits),) or 0 in logits.shape:
+        raise InputError(
             f"expected logits (N, C) and labels (N,), N > 0; got {tuple(logits.shape)} "
-            f"and {tuple(labels.shape)}"
+            f"and {tuple(labels.shape)}."
         )
+    if labels.is_floating_point() or labels.is_complex():
+        raise InputError(f"labels must be integers, not {labels.dtype}.")
+    labels = labels.to(logits.device, torch.int64)
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= logits.shape[1]:
+        raise InputError(
+            f"labels must be 0 to {logits.shape[1] - 1}, since there are {logits.shape[1]} "
+            f"columns of logits; got {low if low < 0 else high}."
+        )
+    if bool(logits.isnan().any()):
+        raise InputError("logits must be numbers, and some are NaN; the classifier is broken.")
+    return logits, labels
+
+
+def _disagreements(first_right: Values, second_right: Values) -> tuple[int, int, int]:
+    """Photos that only the first names right, those that only the second does, and all."""
+    first, second = torch.as_tensor(first_right).cpu(), torch.as_tensor(second_right).cpu()
+    if first.ndim != 1 or first.shape != second.shape or len(first) == 0:
+        raise InputError(
+            "a paired comparison needs two arrays (N,) about the same N > 0 photos; got "
+            f"{tuple(first.shape)} and {tuple(second.shape)}."
+        )
+    if first.dtype != torch.bool or second.dtype != torch.bool:
+        raise InputError(
+            f"a paired comparison needs booleans, right or not; got {first.dtype} and "
+            f"{second.dtype}."
+        )
+    return int((first & ~second).sum()), int((second & ~first).sum()), len(first)
