@@ -153,7 +153,7 @@ def extract(folder: str, weights: str, count: int) -> dict:
 
     files = Files(images.names_below(folder))
     picked = files.take(np.linspace(0, len(files) - 1, count).astype(int))
-    photos = Photos(picked, np.zeros(count), ["photo"])
+    photos = Photos(picked, np.zeros(count, int), ["photo"])
     backbone = models.backbone(BACKBONE, weights)
     start = time.perf_counter()
     preprocessing = models.default_preprocessing(backbone)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from flowerlib import artifact, description, engine, features, images, inputs, metrics, models
+from flowerlib import labels as labelling
 from flowerlib.console import one_line
 from flowerlib.errors import InputError
 from flowerlib.images import PhotoError
@@ -114,11 +115,17 @@ class Classifier:
         self.results = dict(results or {})
         self.history: Any = None
         self._engines: dict[tuple[str, str], engine.Engine] = {}
-        artifact.describe_head(head)  # refuses a head that could not be saved
+        layers = artifact.describe_head(head)  # refuses a head that could not be saved
         try:
             description.check_class_names(self.class_names)
         except ValueError as problem:
             raise InputError(f"A classifier needs other class names: {problem}.") from None
+        outputs = [layer["outputs"] for layer in layers if layer["layer"] == "linear"]
+        if outputs and outputs[-1] != len(self.class_names):
+            raise InputError(
+                f"A classifier needs a name for each output of its head: {outputs[-1]}, "
+                f"not {len(self.class_names)}."
+            )
 
     def __repr__(self) -> str:
         return (
@@ -278,7 +285,19 @@ class Classifier:
         cache: bool = True,
         progress: Any = None,
     ) -> Evaluation:
-        """Accuracy on labelled photos; features are taken from the cache where they are there."""
+        """Accuracy on labelled photos; features are taken from the cache where they are there.
+
+        Classes go by name: the photos' class names may be in another order than the classifier's,
+        and lack some of them.
+
+        Raises:
+            InputError: a photo is of a class that the classifier does not know.
+        """
+        labels = torch.from_numpy(
+            labelling.moved(
+                photos.labels, photos.class_names, self.class_names, lack="this classifier lacks"
+            )
+        )
         found = features.extract(
             self.backbone,
             photos,
@@ -289,11 +308,11 @@ class Classifier:
             progress=progress,
         )
         logits = self.decide(found.values)
-        correct = int((logits.argmax(1) == found.labels).sum())
+        correct = int((logits.argmax(1) == labels).sum())
         return Evaluation(
             logits,
-            found.labels,
-            metrics.accuracy(logits, found.labels),
+            labels,
+            metrics.accuracy(logits, labels),
             metrics.interval(correct, len(photos)),
             found.seconds,
         )

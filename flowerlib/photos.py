@@ -6,6 +6,7 @@ Shown in: notebooks/03_flowers
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import time
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from flowerlib import files, images
-from flowerlib.errors import InputError
+from flowerlib import description, files, images
+from flowerlib import labels as labelling
+from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ class Photos:
         source: a sequence of paths, or a uint8 array (N, H, W, 3).
         labels: int64 array (N,), positions in `class_names`.
         class_names: the names, in the order of the labels.
+
+    Raises:
+        InputError: a label is no position in `class_names`.
     """
 
     def __init__(
@@ -50,10 +55,12 @@ class Photos:
         labels: Sequence[int] | np.ndarray,
         class_names: Sequence[str],
     ) -> None:
+        if isinstance(source, np.ndarray) and source.dtype.kind in "UO":  # paths, from a table
+            source = source.tolist()
         self.source = source if isinstance(source, (np.ndarray, Files)) else Files(source)
         self._digests: dict[int, bytes] = {}  # of pictures in memory; files know their own
-        self.labels = np.asarray(labels, dtype=np.int64)
         self.class_names = tuple(class_names)
+        self.labels = labelling.checked(labels, self.class_names)
         if len(self.labels) != len(self.source):
             raise ValueError(f"{len(self.source)} pictures but {len(self.labels)} labels")
 
@@ -149,6 +156,19 @@ class Photos:
         kept.labels, kept.class_names = position[kept.labels], tuple(names)
         return kept
 
+    def in_order(self, names: Sequence[str]) -> Photos:
+        """The same pictures, with labels that are positions in `names`.
+
+        Raises:
+            InputError: a picture is of a class that is not in `names`.
+        """
+        same = copy.copy(self)
+        same.labels = labelling.moved(
+            self.labels, self.class_names, names, lack="is not among the wanted names"
+        )
+        same.class_names = tuple(names)
+        return same
+
     def counts(self) -> np.ndarray:
         """Number of pictures of each class, int64 (num_classes,)."""
         return np.bincount(self.labels, minlength=len(self.class_names))
@@ -171,6 +191,9 @@ def join(*parts: Photos) -> Photos:
 class Splits:
     """The three parts of a data set, with what is known about it.
 
+    Each part has the same class names. One that has them in another order is taken by name: its
+    labels become positions in `class_names`.
+
     Attributes:
         train, valid: to learn from; to choose with.
         test: to measure with, once; None if the set has none.
@@ -178,6 +201,9 @@ class Splits:
         name: of the set, such as "flowers" or the folder's name.
         world: "garden" (drawn by this project) or "real".
         origin: one phrase about where the pictures come from.
+
+    Raises:
+        InputError: the parts have different classes, or two classes have the same name.
     """
 
     train: Photos
@@ -187,6 +213,29 @@ class Splits:
     name: str
     world: str
     origin: str
+
+    def __post_init__(self) -> None:
+        names = tuple(self.class_names)
+        object.__setattr__(self, "class_names", names)
+        try:  # now, not when a trained classifier cannot be saved
+            description.check_class_names(names)
+        except ValueError as problem:
+            raise InputError(f"Splits need other class names: {problem}.") from None
+        for part in ("train", "valid", "test"):
+            photos = getattr(self, part)
+            if photos is None or photos.class_names == names:
+                continue
+            if lacking := sorted(set(names) - set(photos.class_names)):
+                told = f"lacks {listed(lacking)}"
+            elif unknown := sorted(set(photos.class_names) - set(names)):
+                told = f"has {listed(unknown)}, which class_names lacks"
+            else:
+                object.__setattr__(self, part, photos.in_order(names))
+                continue
+            raise InputError(
+                f"{part} {told}: every split needs the same classes, or labels would shift; "
+                "Photos.of_classes takes those that are wanted."
+            )
 
     def describe(self) -> str:
         """One line that says which world, which set, how many classes and pictures."""
@@ -256,7 +305,10 @@ class RandomViews(Photos):
     def subset(self, indices: Sequence[int] | np.ndarray) -> RandomViews:
         """The views at `indices`, in that order."""
         numbers = self.numbers[np.asarray(indices, dtype=np.int64)]
-        return RandomViews(self.photos, self.augmentation, self.count, self.seed, numbers)
+        views = RandomViews(self.photos, self.augmentation, self.count, self.seed, numbers)
+        # Of these views: their labels may be positions in other names than those of the photos.
+        views.labels, views.class_names = self.labels[np.asarray(indices)], self.class_names
+        return views
 
 
 class Views:

@@ -61,7 +61,7 @@ def test_a_photo_takes_few_bytes(own_cache: Path, monkeypatch: pytest.MonkeyPatc
     tracemalloc.start()
     try:
         names = (f"photos/{number // 1000:03}/{number:06}.jpg" for number in range(count))
-        photos = Photos(Files(names), np.zeros(count), ["photo"])
+        photos = Photos(Files(names), np.zeros(count, int), ["photo"])
         digests = photos.subset(np.arange(count)[::-1]).digests()
         held, most = tracemalloc.get_traced_memory()
     finally:

@@ -28,6 +28,7 @@ ORDER = (
     ("heads", "description"),
     ("garden",),
     (
+        "labels",
         "seen",
         "files",
         "photos",
