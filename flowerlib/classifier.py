@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -47,7 +47,7 @@ class Prediction:
     photo: str
     names: tuple[str, ...]
     probabilities: tuple[float, ...]
-    logits: Tensor
+    logits: Tensor = field(compare=False)  # or == would fail: tensors compare number by number
 
     @property
     def name(self) -> str:

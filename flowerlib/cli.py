@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, or 2 after one sentence on stderr about what was wrong with the input or
-        the output; 1 where `check` found something serious; 141, as of a process that SIGPIPE has
-        ended, where the reader of the output is gone.
+        the output; 1 where `check` found something serious, or `predict` left out photos that it
+        names; 141, as of a process that SIGPIPE has ended, where the reader of the output is gone.
     """
     options = parser().parse_args(arguments)
     try:
@@ -317,29 +317,45 @@ def _predict(options: argparse.Namespace) -> int:
     ]
     if not photos:
         raise InputError(f"There is no photo below {', '.join(map(str, options.photos))}.")
-    if missing := [path for path in photos if not path.exists()]:
-        raise images.PhotoError(missing[0], "there is no such file")
+    missing = [path for path in photos if not path.exists()]
+    if len(missing) == len(photos):  # said before torch is loaded
+        images.refuse([images.PhotoError(path, "there is no such file") for path in missing])
     from flowerlib.classifier import Classifier
 
-    classifier = Classifier.load(options.model)
-    top_k = options.top_k or min(5, len(classifier.class_names))
-    answers = classifier.predict(photos, top_k, device=options.device, precision=options.precision)
+    found = Classifier.load(options.model).predict(
+        photos,
+        options.top_k,
+        unreadable="return",
+        device=options.device,
+        precision=options.precision,
+    )
+    answers = [answer for answer in found if not isinstance(answer, images.PhotoError)]
+    problems = [answer for answer in found if isinstance(answer, images.PhotoError)]
+    if not answers:
+        images.refuse(problems)
     if options.json:
-        say(json.dumps([_as_data(answer) for answer in answers], indent=2))
-    elif options.csv:
-        say(_csv_line(["photo", "rank", "class", "probability"]))
-        for answer in answers:
-            for rank, (name, share) in enumerate(
-                zip(answer.names, answer.probabilities, strict=True), 1
-            ):
-                say(_csv_line([answer.photo, rank, name, f"{share:.6f}"]))
+        say(json.dumps([_as_data(answer) for answer in found], indent=2))
     else:
-        for answer in answers:
-            say(one_line(answer.photo))
-            rows = zip(answer.names, answer.probabilities, strict=True)
-            for name, share in rows:
-                say(f"  {share:6.1%}  {name}")
-    return 0
+        _say_answers(answers, options.csv)
+    for problem in problems:
+        _complain(one_line(problem))
+    if problems:
+        _complain(f"{len(problems)} of {len(photos)} photos left out.")
+    return 1 if problems else 0
+
+
+def _say_answers(answers: list[Any], as_csv: bool) -> None:
+    if as_csv:
+        say(_csv_line(["photo", "rank", "class", "probability"]))
+    for answer in answers:
+        rows = zip(answer.names, answer.probabilities, strict=True)
+        if as_csv:
+            for rank, (name, share) in enumerate(rows, 1):
+                say(_csv_line([answer.photo, rank, name, f"{share:.6f}"]))
+            continue
+        say(one_line(answer.photo))
+        for name, share in rows:
+            say(f"  {share:6.1%}  {name}")
 
 
 def _csv_line(cells: Sequence[object]) -> str:
@@ -350,6 +366,9 @@ def _csv_line(cells: Sequence[object]) -> str:
 
 
 def _as_data(answer: Any) -> dict[str, Any]:
+    """A prediction as JSON holds it, or the PhotoError that stands in its place."""
+    if isinstance(answer, Exception):
+        return {"photo": str(answer.path), "error": answer.reason}
     top = zip(answer.names, answer.probabilities, strict=True)
     return {
         "photo": answer.photo,

@@ -182,6 +182,30 @@ def test_predict_as_text_json_and_csv(
     assert lines[1].endswith(names[0]) and "%" in lines[1]
 
 
+@pytest.mark.parametrize("form", ["--csv", "--json", "text"])
+def test_one_unreadable_photo_among_many(
+    model: str, photos: Path, capsys: pytest.CaptureFixture, form: str
+) -> None:
+    rose = photos / "test" / "rose"
+    good, cut, empty = sorted(rose.iterdir())
+    cut.write_bytes(cut.read_bytes()[:300])
+    empty.write_bytes(b"")
+    missing = photos / "none.jpg"
+    arguments = [str(rose), str(missing), "--model", model, "--top-k", "1"]
+    assert cli.main(["predict", *arguments, *[form] * (form != "text")]) == 1
+    out, err = capsys.readouterr()
+    named = [f"{cut}: ", f"{empty}: the file is empty", f"{missing}: there is no such file"]
+    for line, told in zip(err.splitlines(), [*named, "3 of 4 photos left out."], strict=True):
+        assert line.startswith(f"flowerlib: {told}")
+    if form == "--json":
+        answers = json.loads(out)
+        assert [answer["photo"] for answer in answers] == [*map(str, (good, cut, empty, missing))]
+        assert ["top" in answer for answer in answers] == [True, False, False, False]
+        assert answers[2]["error"] == "the file is empty"
+    else:
+        assert str(good) in out and not any(str(path) in out for path in (cut, empty, missing))
+
+
 def test_evaluate_as_text_table_and_json(
     run: Path, model: str, flower_folder: Path, capsys: pytest.CaptureFixture
 ) -> None:

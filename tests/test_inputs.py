@@ -278,4 +278,5 @@ def test_answers_survive_pickle_and_copy(classifier: Classifier, mixed: list[Pat
         for one, other in zip(answers, twin, strict=True):
             assert str(one) == str(other) and type(one) is type(other)
             if isinstance(one, Prediction):
-                assert one.names == other.names and torch.equal(one.logits, other.logits)
+                assert one == other and torch.equal(one.logits, other.logits)
+    assert len({answers[0], answers[0], answers[2]}) == 2
