@@ -2,11 +2,12 @@
 
 A photo becomes a gray thumbnail. Three steps, each on what the step before left over:
 
-1. Candidates. The coarse thumbnail is a vector; each bit of a hash says on which side of a random
-   plane it lies, so that similar photos share a hash more often than others (Charikar, "Similarity
-   estimation techniques from rounding algorithms", 2002). Only photos that share one of `TABLES`
-   hashes are compared, and buckets have a bounded size on average: the work grows with the number
-   of photos, not with its square.
+1. Candidates. The coarse thumbnail is a vector. Of up to `EXHAUSTIVE` photos all pairs are
+   compared. Of more, each bit of a hash says on which side of a random plane a vector lies, so
+   that similar photos share a hash more often than others (Charikar, "Similarity estimation
+   techniques from rounding algorithms", 2002). Only photos that share one of `TABLES` hashes are
+   compared, and buckets have a bounded size on average: the work grows with the number of photos,
+   not with its square.
 2. Coarse comparison: the correlation of the two vectors; the `CLOSEST` few of each photo stay.
 3. Fine comparison: one thumbnail is cropped a little on each side until it fits the other best.
 """
@@ -20,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 32  # of a thumbnail
+EXHAUSTIVE = 16_384  # photos of which all pairs are compared: half a second for 8,000
 TABLES = 10  # hashes a photo; more find more, at a proportional cost
 IN_A_BUCKET = 24  # photos that share a hash by chance, on average
 COARSE = 0.85  # least correlation of 8 x 8 thumbnails that is worth a closer look
@@ -42,7 +44,8 @@ class Pair:
 def thumbnail(image: Image.Image) -> np.ndarray:
     """The gray values of a photo, squeezed into uint8 (SIDE, SIDE)."""
     gray = image.convert("L") if min(image.size) < 4 * SIDE else image.reduce(2).convert("L")
-    return np.asarray(gray.resize((SIDE, SIDE), Image.Resampling.BOX))
+    # Bilinear, since a box takes pixels whole or not at all: too coarse for a small picture.
+    return np.asarray(gray.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
 def near(thumbnails: np.ndarray, seed: int = 0) -> list[Pair]:
@@ -79,8 +82,8 @@ def _candidates(upright: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np
     plain = _unit(_shrink(upright, 8))
     mirror = _unit(_shrink(upright[:, :, ::-1], 8))
     center = plain.mean(0)  # what all photos share would put them all on the same side
-    bits = max(1, round(np.log2(count / IN_A_BUCKET))) if count > IN_A_BUCKET else 0
-    planes = np.random.default_rng(seed).standard_normal((TABLES, plain.shape[1], bits))
+    tables, bits = (TABLES, round(np.log2(count / IN_A_BUCKET))) if count > EXHAUSTIVE else (1, 0)
+    planes = np.random.default_rng(seed).standard_normal((tables, plain.shape[1], bits))
     for mirrored, other in ((False, plain), (True, mirror)):
         pairs, likeness = [], []
         for table in planes.astype(np.float32):

@@ -240,9 +240,8 @@ def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -
     Two layouts are understood. With `train/` (and `valid/`, `val/` or `validation/`, and `test/`)
     inside, each holding one folder a class, these are used; a missing valid set is taken out of
     train, a missing test set stays missing. With class folders only, each photo is put into train,
-    valid or test by a digest of its content: adding photos later moves none of the old ones
-    (save in a class so small that its split would stay empty), and copies of one photo in a class
-    never end up on both sides.
+    valid or test by a digest of its content, copies and near copies together; when adding photos
+    moves old ones, which is rare, is said in `division`.
 
     A `cat_to_name.json` beside the folders gives the classes their readable names.
 

@@ -36,7 +36,8 @@ def read_splits(
             if place is not None:
                 raise InputError(f"{root} has {place.name}/ but no train/ folder.")
         shares = {"test": test, "valid": valid}
-        return division.divide(root, read_classes(root), shares), "split by content"
+        parts, copies = division.divide(root, read_classes(root), shares)
+        return parts, f"split by content{copies}"
     found = {part: read_classes(place) for part, place in places.items() if place is not None}
     for part in ("valid", "test"):
         if part in found and set(found[part]) != set(found["train"]):
@@ -50,8 +51,8 @@ def read_splits(
             )
     if "valid" in found:
         return found, "split by folders"
-    found |= division.divide(root, found["train"], {"valid": valid})
-    return found, "valid taken out of train by content"
+    parts, copies = division.divide(root, found["train"], {"valid": valid})
+    return found | parts, f"valid taken out of train by content{copies}"
 
 
 def read_classes(folder: Path, least: int = 2) -> dict[str, Files]:

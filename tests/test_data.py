@@ -135,19 +135,11 @@ def test_old_photos_stay_where_they_are(seed: int, old: int, new: int) -> None:
             for index in range(old):
                 photo(root / name / f"{name}{index}.png", seed * 1000 + offset + index)
         before = data.image_folder(root)
-        filled = {  # a share that no digest falls into borrows a photo
-            (part, label)
-            for part, photos in (("valid", before.valid), ("test", before.test))
-            for label, count in enumerate(photos.counts())
-            if count == 1
-        }
         for index in range(old, old + new):
             photo(root / "a" / f"a{index}.png", seed * 1000 + index)
         after = places(data.image_folder(root))
-        for name, part in places(before).items():
-            label = "ab".index(name[0])
-            if not {("valid", label), ("test", label)} & filled:
-                assert after[name] == part
+        moved = {name for name, part in places(before).items() if after[name] != part}
+        assert len(moved) <= 2 and all(name[0] == "a" for name in moved)  # lent ones
 
 
 @settings(

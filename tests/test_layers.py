@@ -32,6 +32,7 @@ ORDER = (
         "seen",
         "files",
         "photos",
+        "thumbnails",
         "division",
         "folders",
         "oxford",
