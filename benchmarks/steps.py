@@ -28,7 +28,6 @@ STEPS = {
     "BatchNorm merged into convolutions": 224,
     "ReLU and sums before storing": 224,
     "16 bits instead of 32": 224,
-    "opened at half the size, 112 pixels": 112,
     "16 photos at a time instead of 8, 112 pixels": 112,
 }
 
@@ -89,7 +88,7 @@ def _undo(step: str) -> dict:
     """Takes a step out of this process's flowerlib; returns options for `features.extract`."""
     import torch
 
-    from flowerlib import engine, fusion, images
+    from flowerlib import engine, fusion
 
     if step == "16 bits instead of 32":
         return {"precision": "fp32"}
@@ -104,8 +103,6 @@ def _undo(step: str) -> dict:
             return pool(1, initializer=torch.set_num_threads, initargs=(workers,))
 
         engine.ThreadPoolExecutor = one  # type: ignore
-    elif step == "opened at half the size, 112 pixels":
-        images._draft_size = lambda width, height, short_side: (width, height)
     elif step == "16 photos at a time instead of 8, 112 pixels":
         engine.BATCH_SIZE = {**engine.BATCH_SIZE, "cpu": 8}
     elif step:

@@ -26,7 +26,7 @@ from flowerlib.errors import InputError
 from flowerlib.models import Backbone
 from flowerlib.transforms import Preprocessing
 
-FORMAT = 5  # raise it when the same inputs would give other features, or the files change
+FORMAT = 6  # raise it when the same inputs would give other features, or the files change
 
 
 class FeatureCache:

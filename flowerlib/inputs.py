@@ -52,10 +52,6 @@ class Given(Photos):
         photo = self.given[index]
         if isinstance(photo, PhotoError):
             raise photo
-        if isinstance(photo, np.ndarray):
-            return Image.fromarray(photo)
-        if isinstance(photo, Image.Image):
-            return images.of_picture(photo, self.names[index])
         return images.open_photo(photo, shrink_to=shrink_to, name=self.names[index])
 
     def unusable(self) -> list[PhotoError]:
@@ -134,7 +130,7 @@ def _recognized(value: Any, unnamed: str) -> tuple[Opened | PhotoError, str]:
         return _array(value, unnamed), unnamed
     if hasattr(value, "read"):
         name = getattr(value, "name", None)
-        return _content(value, unnamed), name if isinstance(name, str) else unnamed
+        return images.read_stream(value, unnamed), name if isinstance(name, str) else unnamed
     raise InputError(f"{unnamed} is {_told(value)}; {USE}.")
 
 
@@ -174,22 +170,6 @@ def _tensor(value: torch.Tensor, name: str) -> np.ndarray:
             "(3, height, width), not normalized, since the classifier prepares photos itself."
         )
     return value.detach().permute(1, 2, 0).cpu().numpy()
-
-
-def _content(file: Any, name: str) -> bytes:
-    """All that a file object holds, from its beginning, as Pillow reads it."""
-    try:
-        if getattr(file, "seekable", bool)():
-            file.seek(0)
-        content = file.read()
-    except Exception as problem:  # closed, or a file object of another library
-        raise InputError(f"{name}: the file object cannot be read ({problem}).") from None
-    if not isinstance(content, bytes):
-        raise InputError(
-            f"{name}: reading the file object gives {type(content).__name__} instead of bytes; "
-            'open it with mode "rb".'
-        )
-    return content
 
 
 def _told(value: Any) -> str:

@@ -73,7 +73,7 @@ class Photos:
     def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
         """Opens picture `index` as a PIL RGB image (see `images.open_photo` for `shrink_to`)."""
         if isinstance(self.source, np.ndarray):
-            return Image.fromarray(self.source[index])
+            return images.open_photo(self.source[index], name=self.name(index))
         return images.open_photo(self.source.text(index), shrink_to=shrink_to)
 
     def name(self, index: int) -> str:

@@ -184,7 +184,7 @@ def test_a_process_that_fails_or_takes_too_long_ends_the_measurement():
 def test_a_step_is_taken_out_and_features_stay(step, flower_folder, monkeypatch):
     rooms = (
         (fusion, "fold"), (fusion, "fuse"),
-        (engine, "ThreadPoolExecutor"), (engine, "BATCH_SIZE"), (images, "_draft_size"),
+        (engine, "ThreadPoolExecutor"), (engine, "BATCH_SIZE"),
     )  # fmt: skip
     before = [getattr(room, name) for room, name in rooms]
     for (room, name), value in zip(rooms, before, strict=True):

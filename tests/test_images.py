@@ -115,27 +115,6 @@ def test_an_animation_is_its_first_frame(tmp_path: Path) -> None:
     assert pixels(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
 
 
-@pytest.mark.parametrize(
-    ("size", "shrink_to", "opened"),
-    [
-        ((1200, 800), 190, (300, 200)),  # a quarter: an eighth would have less than 190
-        ((800, 1200), 190, (200, 300)),
-        ((341, 256), 128, (171, 128)),  # just half, though the other side is odd
-        ((343, 258), 129, (172, 129)),  # the other side is rounded up
-        ((343, 258), 130, (343, 258)),
-        ((90, 60), 200, (90, 60)),
-    ],
-)
-def test_a_large_jpeg_may_be_decoded_smaller(
-    tmp_path: Path, size: tuple[int, int], shrink_to: int, opened: tuple[int, int]
-) -> None:
-    Image.fromarray(QUADRANTS).resize(size).save(tmp_path / "big.jpg", quality=95)
-    small = open_photo(tmp_path / "big.jpg", shrink_to=shrink_to)
-    assert small.size == opened
-    red = np.asarray(small)[opened[1] // 4, opened[0] // 4]
-    assert red.tolist() == pytest.approx([255, 0, 0], abs=4)
-
-
 def noise_jpeg(path: Path) -> Path:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(path)
@@ -178,7 +157,6 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
         open_photo(tmp_path / "folder.jpg")
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     Image.new("1", (17_600, 10_000)).save(tmp_path / "huge.png")
     with pytest.raises(PhotoError, match="17600 x 10000 pixels is over the limit of 175,000,000"):
@@ -211,7 +189,7 @@ def test_the_digest_is_the_contents(tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(b"rosf")
     first, copy, other = (images.digest(tmp_path / name) for name in "abc")
     assert first == copy != other and len(first) == 16
-    with pytest.raises(PhotoError, match="cannot be read"):
+    with pytest.raises(PhotoError, match="there is no such file"):
         images.digest(tmp_path / "none")
 
 

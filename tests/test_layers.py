@@ -24,7 +24,17 @@ ORDER = (
         "archives",
         "matlab",
     ),
-    ("images", "copies", "transforms", "metrics", "tables", "manifest"),
+    (
+        "metadata",
+        "colors",
+        "decoding",
+        "images",
+        "copies",
+        "transforms",
+        "metrics",
+        "tables",
+        "manifest",
+    ),
     ("heads", "description"),
     ("garden",),
     (
