@@ -131,13 +131,13 @@ def from_picture(image: Image.Image) -> Image.Image:
         raise Unreadable("the picture has no pixels")
     if image.width * image.height > MAX_PIXELS:
         raise Unreadable(_over_the_limit(image, "give its file's path, or a smaller copy"))
-    with _reasons(), _LOADING:
+    with _reasons("the picture cannot be used"), _LOADING:
         stored, tiles = _stored(image), list(getattr(image, "tile", ()))
         content = _content(image) if tiles and ImageFile.LOAD_TRUNCATED_IMAGES else b""
         image.load()
         if content:
             _refuse_incomplete(image, tiles, content)
-    with _reasons():
+    with _reasons("the picture cannot be used"):
         picture, _ = colors.as_rgb(image, stored)
         return _upright(picture, metadata.orientation(image.info))
 
@@ -189,7 +189,7 @@ def _identified(content: bytes) -> ImageFile.ImageFile | None:
 
 
 @contextlib.contextmanager
-def _reasons() -> Iterator[None]:
+def _reasons(what: str = "the picture is damaged") -> Iterator[None]:
     """What goes wrong inside becomes an Unreadable."""
     try:
         yield
@@ -201,7 +201,7 @@ def _reasons() -> Iterator[None]:
         raise Unreadable("there is not enough memory for this picture") from None
     except Exception as problem:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ...
         reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-        raise Unreadable(f"the picture is damaged ({reason})") from None
+        raise Unreadable(f"{what} ({reason})") from None
 
 
 def _stored(image: Image.Image) -> Stored:

@@ -145,7 +145,9 @@ def test_all_unreadable_photos_are_named(
     assert all(f"bad{number}.jpg: this is a text file" in text for number in range(5))
     assert "and 2 more" in text
     assert extract(backbone, photos).computed == 0  # the readable ones were kept
-    with pytest.raises(InputError, match=r"^1 unreadable photo: .*none\.jpg: the file cannot be"):
+    with pytest.raises(
+        InputError, match=r"^1 unreadable photo: .*none\.jpg: there is no such file"
+    ):
         extract(backbone, Photos([tmp_path / "none.jpg"], [0], ["a"]))
 
 
