@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -48,6 +49,12 @@ def settle() -> None:
     for stream in (sys.stdout, sys.stderr):  # help and progress bars, too, in any code page
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = _note
+
+
+def _note(message: Warning | str, *where: object) -> None:
+    """Shows a warning as a line for the user, without the line of code that it came from."""
+    say(f"note: {message}", sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

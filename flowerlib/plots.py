@@ -1,4 +1,6 @@
-"""Every figure of the project: takes data, returns matplotlib Axes, shows and saves nothing.
+"""Every figure of the project: takes data, returns matplotlib Axes, saves nothing.
+
+A notebook shows the figure where a cell ends in it or in its axes; a script shows nothing.
 
 Titles say what is seen, axes are labelled with units, and the colors can be told apart by
 color-blind readers (Okabe and Ito, "Color universal design", 2008).
@@ -20,19 +22,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from flowerlib import storage
+from flowerlib.drawing import PLAIN, Drawing, labels
+from flowerlib.errors import InputError
 
 if TYPE_CHECKING:
     from flowerlib.classifier import Prediction
     from flowerlib.train import History
 
 BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
+MOST_BARS = 20  # more are too thin to be read
 
 
 def figure(width: float = 7.0, height: float = 4.0) -> Figure:
     """An empty figure of that many inches, unknown to pyplot, so that nothing has to be closed."""
-    made = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(made)
-    return made
+    return Drawing(width, height)
 
 
 def save(axes: Axes | np.ndarray, path: Path | str, dpi: int = 120) -> None:
@@ -50,8 +53,8 @@ def save(axes: Axes | np.ndarray, path: Path | str, dpi: int = 120) -> None:
         made.set_dpi(shown[1])
 
 
-def _tidy(axes: Axes, title: str, x: str = "", y: str = "") -> Axes:
-    axes.set_title(title, loc="left", fontsize=11)
+def _tidy(axes: Axes, title: str, x: str = "", y: str = "", style: Any = PLAIN) -> Axes:
+    axes.set_title(title, loc="left", fontsize=11, **style)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
@@ -97,13 +100,16 @@ def photo_and_bars(photo: Any, prediction: Prediction, truth: str | None = None)
         prediction: the classifier's answer.
         truth: the right class, if known; its bar is green, and the title says right or wrong.
 
+    The first 20 classes of the answer are drawn.
+
     Returns:
         Two Axes: photo, bars.
     """
-    left, right = axes = figure(8.2, 3.4).subplots(1, 2, width_ratios=(1, 1.3))
+    shares, names = prediction.probabilities[:MOST_BARS], prediction.names[:MOST_BARS]
+    height = max(3.4, 0.6 + 0.3 * len(names))
+    left, right = axes = figure(8.2, height).subplots(1, 2, width_ratios=(1, 1.3))
     left.imshow(photo)
     left.set_axis_off()
-    shares, names = prediction.probabilities, prediction.names
     colors = [GREEN if name == truth else (GRAY if truth else BLUE) for name in names]
     places = np.arange(len(names))[::-1]
     right.barh(places, shares, color=colors, height=0.66)
@@ -118,12 +124,13 @@ def photo_and_bars(photo: Any, prediction: Prediction, truth: str | None = None)
             color="white" if inside else "black",
             fontsize=9,
         )
-    right.set_yticks(places, names)
+    (*texts, told), style = labels([*names, truth or ""])
+    right.set_yticks(places, texts, **style)
     right.set_xlim(0, 1)
-    title = f"{names[0]}, {shares[0]:.0%} sure"
+    title = f"{texts[0]}, {shares[0]:.0%} sure"
     if truth is not None:
-        title += " — right" if names[0] == truth else f" — wrong, it is {truth}"
-    _tidy(right, textwrap.fill(title, 44), "probability")
+        title += " — right" if names[0] == truth else f" — wrong, it is {told}"
+    _tidy(right, textwrap.fill(title, 44), "probability", style=style)
     right.tick_params(axis="y", length=0)
     return axes
 
@@ -138,7 +145,13 @@ def photo_grid(
         titles: one for each photo.
         columns: photos in a row.
         title: of the whole figure.
+
+    Raises:
+        InputError: there is no photo.
     """
+    if not len(photos):
+        raise InputError("plots.photo_grid needs photos, and got none.")
+    texts, style = labels(titles or [], longest=60)
     rows = -(-len(photos) // columns)
     made = figure(1.45 * columns, (1.72 if titles else 1.5) * rows + (0.35 if title else 0))
     axes = np.atleast_1d(made.subplots(rows, columns, squeeze=False)).ravel()
@@ -147,9 +160,9 @@ def photo_grid(
     for index, photo in enumerate(photos):
         axes[index].imshow(photo)
         if titles:
-            axes[index].set_title(titles[index], fontsize=8)
+            axes[index].set_title(texts[index], fontsize=8, **style)
     if title:
-        made.suptitle(title, fontsize=11, x=0.01, ha="left")
+        made.suptitle(title, fontsize=11, x=0.01, ha="left", **PLAIN)
     return axes
 
 
@@ -165,6 +178,7 @@ def confusion(matrix: Any, class_names: Sequence[str], most: int = 12) -> Axes:
     right, total = int(np.trace(counts)), int(counts.sum())
     if len(class_names) > 20:
         return _confused_pairs(counts, class_names, most, f"{right:,} of {total:,} right")
+    names, style = labels(class_names, longest=30)
     side = 2.2 + 0.42 * len(class_names)
     axes = figure(side + 0.6, side).subplots()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -174,8 +188,8 @@ def confusion(matrix: Any, class_names: Sequence[str], most: int = 12) -> Axes:
             color = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color)
     places = range(len(class_names))
-    axes.set_xticks(places, class_names, rotation=45, ha="right")
-    axes.set_yticks(places, class_names)
+    axes.set_xticks(places, names, rotation=45, ha="right", **style)
+    axes.set_yticks(places, names, **style)
     return _tidy(axes, f"{right:,} of {total:,} right", "answer", "truth")
 
 
@@ -190,9 +204,9 @@ def _confused_pairs(counts: np.ndarray, class_names: Sequence[str], most: int, t
     axes = figure(7.6, 1.2 + 0.32 * max(len(pairs), 2)).subplots()
     places = np.arange(len(pairs))[::-1]
     axes.barh(places, [wrong[pair] for pair in pairs], color=RED, height=0.66)
-    axes.set_yticks(
-        places, [f"{class_names[row]} → {class_names[column]}" for row, column in pairs]
-    )
+    texts, style = labels([class_names[at] for pair in pairs for at in pair], longest=30)
+    arrows = [" → ".join(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
+    axes.set_yticks(places, arrows, **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     title = f"{told}; the most frequent mistakes" if pairs else f"{told}; no mistakes"
     return _tidy(axes, title, "test photos (truth → answer)")
@@ -216,7 +230,8 @@ def frontier(
         if not best or values[index] > values[best[-1]]:
             best.append(int(index))
     axes.plot([seconds[i] for i in best], [values[i] for i in best], color=BLUE, lw=1.5, zorder=1)
-    for index, name in enumerate(names):
+    texts, style = labels(names)
+    for index, name in enumerate(texts):
         color = BLUE if index in best else GRAY
         axes.plot(seconds[index], values[index], "o", color=color, zorder=2)
         place = ((-6, 5), "right") if index in best else ((6, -10), "left")
@@ -228,6 +243,7 @@ def frontier(
             ha=place[1],
             fontsize=8,
             color=color,
+            **style,
         )
     axes.set_xscale("log")
     ticks = [tick * power for power in (0.1, 1, 10, 100, 1000) for tick in (1, 1.5, 2, 3, 5, 7)]
@@ -246,7 +262,8 @@ def accuracies(names: Sequence[str], values: Sequence[float], intervals: Sequenc
         axes.plot([low, high], [place, place], color=BLUE, lw=3, alpha=0.45, solid_capstyle="round")
         axes.plot(value, place, "o", color=BLUE)
         axes.text(high + 0.012, place, f"{value:.1%}", va="center", fontsize=9)
-    axes.set_yticks(places, names)
+    texts, style = labels(names)
+    axes.set_yticks(places, texts, **style)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlim(0, 1.1)
     return _tidy(axes, "", "accuracy, with 95 % interval")

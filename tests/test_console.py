@@ -250,3 +250,8 @@ def test_a_flush_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     with pytest.raises(OSError):
         stream.close()
+
+
+def test_a_warning_is_a_line_for_the_user(capsys: pytest.CaptureFixture) -> None:
+    cli._note(UserWarning("No font has the sign."), UserWarning, "plots.py", 1)
+    assert capsys.readouterr().err == "note: No font has the sign.\n"

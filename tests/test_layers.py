@@ -54,11 +54,11 @@ ORDER = (
     ("fusion", "engine", "feature_cache", "features"),
     ("artifact", "inputs", "classifier", "legacy"),
     ("solvers", "resume", "tuning", "train"),
-    ("explain", "plots"),
+    ("explain", "drawing", "plots"),
     ("survey", "report", "check", "runs", "doctor", "lesson", "cli"),
 )
 PLACE = {room: place for place, room in enumerate(room for layer in ORDER for room in layer)}
-ONLY_IN = {"matplotlib": {"plots"}, "IPython": {"lesson"}}
+ONLY_IN = {"matplotlib": {"drawing", "plots"}, "IPython": {"lesson"}}
 # Only downloads touches the network; urllib.parse, which only takes addresses apart, is for all.
 NETWORK = "urllib.request http socket ssl ftplib requests urllib3 httpx aiohttp asyncio".split()
 NETWORK += ["torch.hub", "torchvision.datasets", "huggingface_hub", "webbrowser"]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from matplotlib import pyplot
+from matplotlib import pyplot, rcParams
 from PIL import Image
 
-from flowerlib import plots
+from flowerlib import drawing, plots
 from flowerlib.classifier import Prediction
+from flowerlib.errors import InputError
 from flowerlib.train import History
 
 ROWS = [
@@ -98,3 +100,70 @@ def test_saving_draws_what_matplotlib_would_and_leaves_the_figure_as_it_was(tmp_
     second[0].figure.savefig(tmp_path / "theirs.png", dpi=90)
     ours, theirs = (np.asarray(Image.open(tmp_path / f"{n}.png")) for n in ("ours", "theirs"))
     assert np.array_equal(ours, theirs)
+
+
+HARD_NAMES = ["from $1_{ to $5", "cost $2 and $^^", r"\frac{a}b_", "a" * 300, "100 %", "{}"]
+
+
+def drawn(axes: object, path: Path) -> None:
+    """Draws a figure with every warning as an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.save(axes, path)
+
+
+@pytest.mark.parametrize("count", [1, 2, 6, 20, 21, 1000])
+def test_any_class_names_in_any_number_are_drawn(tmp_path: Path, count: int) -> None:
+    names = [HARD_NAMES[i] if i < len(HARD_NAMES) else f"class {i}" for i in range(count)]
+    matrix = np.ones((count, count), int)
+    drawn(plots.confusion(matrix, names), tmp_path / "confusion.png")
+    answer = Prediction("x", tuple(names), (1 / count,) * count, torch.zeros(count))
+    for truth in (None, names[0], names[-1]):
+        axes = plots.photo_and_bars(np.zeros((4, 4, 3), np.uint8), answer, truth)
+        drawn(axes, tmp_path / "bars.png")
+
+
+def test_every_function_draws_names_with_signs_of_formulas(tmp_path: Path) -> None:
+    photos = [np.zeros((4, 4, 3), np.uint8)] * len(HARD_NAMES)
+    for title in HARD_NAMES:
+        drawn(plots.photo_grid(photos, HARD_NAMES, title=title[:60]), tmp_path / "grid.png")
+    ones = [0.5] * len(HARD_NAMES)
+    drawn(plots.accuracies(HARD_NAMES, ones, [(0.4, 0.6)] * len(ones)), tmp_path / "acc.png")
+    times = [1.0 + i for i in range(len(ones))]
+    drawn(plots.frontier(times, ones, HARD_NAMES, title="$x_"), tmp_path / "frontier.png")
+
+
+def test_no_photo_is_one_sentence() -> None:
+    with pytest.raises(InputError, match="got none"):
+        plots.photo_grid([])
+
+
+def test_signs_that_no_font_has_are_written_as_numbers_with_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "FALLBACKS", ())
+    with pytest.warns(UserWarning, match="DejaVu Sans .*no glyph for a sign of 'ひまわり'") as told:
+        axes = plots.confusion(np.eye(3, dtype=int), ["玫瑰", "ひまわり", "rose\ufe0f"])
+    assert len(told) == 1
+    texts = [label.get_text() for label in axes.get_yticklabels()]
+    assert texts[:2] == ["\\u73ab\\u7470", "\\u3072\\u307e\\u308f\\u308a"]
+    assert texts[2].rstrip("\ufe0f") == "rose"
+    drawn(axes, tmp_path / "a.png")
+
+
+def test_an_installed_font_that_has_the_sign_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "_usual_fonts", lambda: [drawing._path_of("cmr10")])
+    monkeypatch.setattr(drawing, "FALLBACKS", ("no such family", "DejaVu Sans"))
+    texts, style = drawing.labels(["Жук"])
+    assert texts == ["Жук"] and style["fontfamily"][-1] == "DejaVu Sans"
+
+
+def test_figures_show_themselves_at_the_end_of_a_cell_and_change_no_setting() -> None:
+    before = dict(rcParams)
+    left, right = both = plots.curves(History(3, ROWS, 2))
+    one = plots.accuracies(["x"], [0.9], [(0.8, 0.95)])
+    for shown in (both, left, one, one.figure, plots.figure().subplots(2, 2)):
+        assert shown._repr_png_().startswith(b"\x89PNG")
+    assert repr(both) == "<2 axes of one figure>"
+    assert plots.figure().add_subplot(projection="polar").name == "polar"
+    assert dict(rcParams) == before and not pyplot.get_fignums()
