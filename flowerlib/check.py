@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowerlib import copies, manifest, survey
+from flowerlib import copies, manifest, survey, thumbnails
 from flowerlib.errors import InputError
 from flowerlib.report import Copies, Report
 from flowerlib.survey import File
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from flowerlib.data import Splits
 
 
@@ -44,14 +46,14 @@ def folder(
     if not found.photos:
         raise InputError(f"{root}: no photo in any class folder; put each class into its own.")
     files: list[File] = []
-    thumbnails = []
+    shown = []
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
         for file, thumbnail in pool.map(lambda job: survey.examine(root, *job), found.photos):
             files.append(file)
-            thumbnails.append(thumbnail)
+            shown.append(thumbnail)
             if progress:
                 progress(len(files), len(found.photos))
-    exact, near = _copies(files, thumbnails)
+    exact, near = _copies(files, shown)
     report = Report(root, files, exact, near, found.counts, found.class_problems(), found.ignored)
     if before is not None:
         report.changes = manifest.compare(before, report.entries())
@@ -82,9 +84,10 @@ def _copies(
 
 
 def leaks(splits: Splits) -> list[str]:
-    """Sentences about photos with the same content in two splits or in two classes.
+    """Sentences about photos in two splits, or in two classes, with the same content or nearly so.
 
-    Quick where the features are computed anyway: the digests are needed for them, too.
+    Near copies are looked for in real photos, not in drawn ones. Quick where the features are
+    computed anyway: the digests are needed for them, too, and near copies are remembered.
 
     Raises:
         InputError: files cannot be read.
@@ -93,24 +96,33 @@ def leaks(splits: Splits) -> list[str]:
     starts = np.cumsum([0, *map(len, parts)])
     place = np.repeat(np.arange(len(parts)), np.diff(starts))
     labels = np.concatenate([part.labels for part in parts])
-    contents, content = np.unique(
-        np.concatenate([part.digests() for part in parts]), return_inverse=True
-    )
+    digests = np.concatenate([part.digests() for part in parts])
+    contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
+
+    def name(at: int) -> str:
+        return parts[place[at]].name(at - starts[place[at]])
+
+    def shrunk(position: int) -> Image.Image:
+        at = first[position]
+        return parts[place[at]].image(at - starts[place[at]], shrink_to=copies.SIDE)
+
+    same = np.stack([first[content], np.arange(len(content))], 1)
+    pairs = thumbnails.near_copies(contents, shrunk) if splits.world == "real" else []
+    alike = np.array([(first[pair.first], first[pair.second]) for pair in pairs], int)
     sentences = []
     for where, what, harm in (
         (place, "splits", "accuracies will flatter"),
         (labels, "classes", "their labels conflict"),
     ):
-        least, most = np.full(len(contents), where.max(initial=0)), np.zeros(len(contents), int)
-        np.minimum.at(least, content, where)
-        np.maximum.at(most, content, where)
-        if count := int((least < most).sum()):
-            first = int((least < most)[content].argmax())
-            other = int(((content == content[first]) & (where != where[first])).argmax())
-            one, two = (parts[place[at]].name(at - starts[place[at]]) for at in (first, other))
-            photos = "1 photo lies" if count == 1 else f"{count:,} photos lie"
-            sentences.append(
-                f"{photos} in two {what}, such as {one} and {two}: {harm}; "
-                "`flowerlib check` lists them all."
-            )
+        for both, one, many in (
+            (same, "1 photo lies", "photos lie"),
+            (alike.reshape(-1, 2), "1 pair of near copies lies", "pairs of near copies lie"),
+        ):
+            apart = both[where[both[:, 0]] != where[both[:, 1]]]
+            if count := len(np.unique(content[apart], axis=0)):
+                said = one if count == 1 else f"{count:,} {many}"
+                sentences.append(
+                    f"{said} in two {what}, such as {name(apart[0, 0])} and {name(apart[0, 1])}: "
+                    f"{harm}; `flowerlib check` lists them all, keep each in one place."
+                )
     return sentences

@@ -318,7 +318,20 @@ def test_leaks_are_told_in_a_sentence() -> None:
     (sentence,) = check.leaks(splits(part(0, [0, 1]), part(10, [0, 1]), part(1, [1])))
     assert sentence.startswith("1 photo lies in two splits, such as picture 1 and picture 0:")
     both = check.leaks(splits(part(0, [0, 1]), part(1, [0]), part(10, [0, 1])))
-    assert ["splits" in both[0], "classes" in both[1]] == [True, True]
+    assert ["splits" in both[0], "classes" in both[1]] == [True, True] and len(both) == 2
+
+
+def test_near_copies_across_split_folders_are_told(photos: Path) -> None:
+    for name, size in (
+        ("train/iris/z.jpg", 128),
+        ("test/iris/y.jpg", 100),
+        ("train/rose/x.jpg", 90),
+    ):
+        picture().resize((size, size)).save(photos / name, quality=80)
+    splits, classes = check.leaks(data.image_folder(photos))
+    assert splits.startswith("2 pairs of near copies lie in two splits, such as ")
+    assert "accuracies will flatter; `flowerlib check` lists them all, keep each in one" in splits
+    assert classes.startswith("2 pairs of near copies lie in two classes")
 
 
 @pytest.mark.shared
