@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import flowerlib
-from flowerlib import description, heads, models, storage, tensorfile
+from flowerlib import description, heads, models, state_dicts, storage, tensorfile
 from flowerlib.description import Description
 from flowerlib.errors import InputError
 from flowerlib.models import Backbone
@@ -121,7 +121,7 @@ def read(path: Path) -> Parts:
             for key, value in tensors.items()
             if key.startswith(f"{part}.")
         }
-        module.load_state_dict(given, assign=True)
+        state_dicts.load(module, given)
         stray = [key for key, value in module.named_buffers() if value.is_meta]
         if stray:  # a buffer that torchvision computes and does not save
             raise InputError(f"{path}: {part} cannot be restored, it lacks the buffer {stray[0]}.")

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import re
 import types
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from flowerlib import downloads, stages
+from flowerlib import downloads, stages, state_dicts
 from flowerlib.errors import InputError
 from flowerlib.quick_torchvision import torchvision
 from flowerlib.transforms import Preprocessing
@@ -41,10 +40,6 @@ SMALL_WEIGHTS = Path(__file__).with_name("weights")
 
 # (resize, crop) of the networks that have no entry with torchvision's weights.
 INPUT_SIZES = {"small_densenet": (96, 96), "small_resnet": (96, 96)}
-
-# torchvision's own densenet files still carry the names of torch 0.3: norm.1 for today's norm1.
-_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
-
 
 # "vgg16.features" is vgg16 before its whole classifier of three layers, which many courses replace,
 # where "vgg16" lacks only the last of them.
@@ -383,13 +378,13 @@ def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: 
     Raises:
         InputError: the file cannot be read, or belongs to another network; differences are named.
     """
-    state = _read_state(file)
     wanted = body.state_dict()
+    needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
+    state = state_dicts.read(file, needed)
+    head_keys = _of_the_classifier(head_keys, wanted)
     given = {key: value for key, value in state.items() if not key.startswith(head_keys)}
     given = {key: value for key, value in given.items() if not _is_spare(key, wanted)}
-    missing = [
-        key for key in wanted if key not in given and not key.endswith("num_batches_tracked")
-    ]
+    missing = [key for key in needed if key not in given]
     unknown = [key for key in given if key not in wanted]
     shapes = [
         f"{key} is {tuple(given[key].shape)} instead of {tuple(wanted[key].shape)}"
@@ -402,13 +397,21 @@ def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: 
         told += [f"{len(shapes)} of another shape ({shapes[0]})"] if shapes else []
         raise InputError(f"{file} does not hold weights of {name}: {', '.join(told)}.")
     for key, value in given.items():
+        if value.is_floating_point() != wanted[key].is_floating_point():
+            raise InputError(f"{file}: {key} holds {value.dtype}; save the weights as float32.")
         if not is_finite(value):
             raise InputError(f"{file}: {key} holds values that are not finite; get the file again.")
     # Each with memory of its own, since the file may be changed; `to_empty` would load sympy first.
     own = {key: value.to(wanted[key].dtype, copy=True) for key, value in given.items()}
     for key in wanted.keys() - own.keys():  # old files do not count batches: it begins anew
         own[key] = torch.zeros(wanted[key].shape, dtype=wanted[key].dtype)
-    body.load_state_dict(own, assign=True)
+    state_dicts.load(body, own)
+
+
+def _of_the_classifier(head_keys: tuple[str, ...], wanted: Collection[str]) -> tuple[str, ...]:
+    """What the names of a file's classifier begin with: people replace the whole of it."""
+    whole = tuple(f"{key.partition('.')[0]}." for key in head_keys)
+    return head_keys if any(key.startswith(whole) for key in wanted) else whole
 
 
 def is_finite(value: Tensor) -> bool:
@@ -420,33 +423,6 @@ def is_finite(value: Tensor) -> bool:
 def _is_spare(key: str, wanted: dict[str, Tensor]) -> bool:
     """Auxiliary heads of googlenet and inception, which only served their training."""
     return key.startswith(("aux1.", "aux2.", "AuxLogits.")) and key not in wanted
-
-
-def _read_state(file: Path) -> dict[str, Tensor]:
-    if not file.is_file():
-        raise InputError(f"{file}: there is no such weights file.")
-    with open(file, "rb") as stream:
-        start = stream.read(9)
-    try:
-        if start[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
-            from safetensors.torch import load_file
-
-            state: Any = load_file(file)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as problem:  # SafetensorError, UnpicklingError, RuntimeError, EOFError, ...
-        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise InputError(f"{file} cannot be read as weights ({reason}).") from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise InputError(f"{file} holds no state dict (names with tensors).")
-    return {modern_key(key): value for key, value in state.items()}
-
-
-def modern_key(key: str) -> str:
-    """Today's name of a state dict's entry: no DataParallel around it, norm1 for old norm.1."""
-    return _OLD_DENSENET.sub(r"\1\2", re.sub(r"(^|\.)module\.", r"\1", key))
 
 
 def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:

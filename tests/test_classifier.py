@@ -26,6 +26,7 @@ from flowerlib.description import head_arrays
 from flowerlib.errors import InputError
 from flowerlib.transforms import Preprocessing
 from tests.samples import make
+from tests.test_models import AFFORDABLE, ONE_PER_FAMILY, size_of
 from tests.torture._memory import growth
 
 EXACT = {"precision": "fp32", "device": "cpu"}
@@ -61,13 +62,25 @@ def test_there_and_back_bit_for_bit(
     assert torch.equal(before, after) and before.std() > 0
 
 
+QUICK = ("mobilenet_v3_small", "squeezenet1_1", "swin_t", "regnet_x_400mf", "mnasnet0_5")
+
+
 @pytest.mark.parametrize(
-    "name", ["mobilenet_v3_small", "squeezenet1_1", "swin_t", "regnet_x_400mf"]
+    "name",
+    [
+        *QUICK,
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (*ONE_PER_FAMILY, *AFFORDABLE)
+            if name not in QUICK
+        ),
+    ],
 )
 def test_other_networks_there_and_back(tmp_path: Path, name: str) -> None:
     backbone = models.backbone(name, "none")
     head = models.hidden_head(backbone.num_features, 2, (8,))
-    first = Classifier(backbone, head, ("a", "b"), Preprocessing(64, 64))
+    size = size_of(name)
+    first = Classifier(backbone, head, ("a", "b"), Preprocessing(size, size))
     again = Classifier.load(first.save(tmp_path / "c.safetensors"))
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     assert again.backbone.digest() == first.backbone.digest()

@@ -49,6 +49,7 @@ ORDER = (
         "cifar",
         "data",
         "stages",
+        "state_dicts",
         "models",
     ),
     ("fusion", "engine", "feature_cache", "features"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from flowerlib import models
+from flowerlib import models, state_dicts
 from flowerlib.errors import InputError
 
 # One network of each family of torchvision's.
@@ -173,6 +175,18 @@ def test_every_architecture_fits_its_preprocessing(name: str) -> None:
     assert all(value.is_meta for value in backbone.state_dict().values())
 
 
+@pytest.mark.parametrize("name", models.names())
+def test_every_architecture_takes_the_tensors_of_a_file(name: str) -> None:
+    """As a classifier's file and a weights file give them: by name, without torch's metadata."""
+    body = models.architecture(name).body
+    state_dicts.load(
+        body, {k: torch.zeros_like(v, device="cpu") for k, v in body.state_dict().items()}
+    )
+    assert not any(value.is_meta for value in body.state_dict().values())
+    with pytest.raises(ValueError, match="other names"):
+        state_dicts.load(body, {})
+
+
 def test_without_freeze_batchnorm_statistics_change() -> None:
     """The control: parameters that need no gradient are not enough."""
     backbone = models.backbone("densenet121", "none").requires_grad_(False)
@@ -264,6 +278,114 @@ def test_weights_files(tmp_path: Path, state: dict[str, Tensor], form: str) -> N
     tolerance = 1e-3 if form == "half precision" else 0
     for key, value in loaded(file).items():
         assert torch.allclose(value, state[key].to(value.dtype), rtol=tolerance, atol=tolerance)
+
+
+def bf16(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.bfloat16() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def named(start: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{start}{key}": value for key, value in state.items()}
+
+
+WRAPPED: dict[str, Callable[[dict[str, Tensor]], Any]] = {
+    "compiled": lambda state: named("_orig_mod.", state),
+    "compiled in parts": lambda state: {
+        key.replace("features.", "features._orig_mod."): value for key, value in state.items()
+    },
+    "parallel and compiled": lambda state: named("module._orig_mod.", state),
+    "averaged": lambda state: {"n_averaged": torch.tensor(3), **named("module.", state)},
+    "lightning": lambda state: {
+        "state_dict": {**named("model.", state), "loss.weight": torch.ones(3)},
+        "hyper_parameters": {"lr": 1e-3},
+        "optimizer_states": [{"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{}]}],
+        "callbacks": {},
+    },
+    "two floors": lambda state: named("net.backbone.", state),
+    "model": lambda state: {"model": state, "epoch": 3, "lr": 0.1},
+    "model_state_dict": lambda state: {"model_state_dict": state, "loss": torch.tensor(0.5)},
+    "deep": lambda state: {"models": {"best": {"state_dict": state}}},
+    "averaged model alone": lambda state: {"ema": {"module": state}, "updates": 7},
+    "another classifier": lambda state: {
+        **body_only(state),
+        "classifier.3.fc1.weight": torch.ones(2, 2),
+    },
+}
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+def test_weights_that_training_scripts_save(
+    tmp_path: Path, state: dict[str, Tensor], form: str
+) -> None:
+    torch.save(WRAPPED[form](state), tmp_path / "w.pth")
+    for key, value in loaded(tmp_path / "w.pth").items():
+        assert torch.equal(value, state[key]), key
+
+
+def test_weights_below_a_classifier_of_several_layers(tmp_path: Path) -> None:
+    network = torchvision.models.mobilenet_v2()
+    network.classifier = nn.Sequential(nn.Linear(1280, 8), nn.ReLU(), nn.Linear(8, 2))
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    body = models.backbone("mobilenet_v2", tmp_path / "w.pth").body
+    assert torch.equal(body.state_dict()["features.0.0.weight"], network.features[0][0].weight)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (
+            lambda state: {"state_dict": state, "state_dict_ema": state},
+            r"several such networks \('state_dict: \*', 'state_dict_ema: \*'\); save the weights",
+        ),
+        (
+            lambda state: {**named("student.", state), **named("teacher.", state)},
+            r"several such networks \('student.\*', 'teacher.\*'\)",
+        ),
+        (lambda state: {**state, **named("module.", state)}, "two tensors .* same name"),
+        (
+            lambda state: {k: (9 * v).to(torch.int8) for k, v in state.items()},
+            "holds torch.int8; save the weights as float32",
+        ),
+        (lambda state: {"epoch": 3}, r"holds no state dict .*save the weights alone: torch\.save"),
+        (lambda state: {"model": {}}, "holds no state dict"),
+    ],
+    ids=["two", "teacher and student", "twice", "quantized", "no state", "empty"],
+)
+def test_weights_that_could_be_mistaken(
+    tmp_path: Path, state: dict[str, Tensor], spoil: Callable, told: str
+) -> None:
+    torch.save(spoil(state), tmp_path / "w.pth")
+    with pytest.raises(InputError, match=told):
+        models.backbone(NAME, tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("w.h5", b"\x89HDF\r\n\x1a\n" + bytes(2000), "an HDF5 file, as Keras writes it"),
+        ("w.pth", b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of git-lfs"),
+        ("w.pth", b"<!DOCTYPE html><html>", "a web page or XML; fetch the file again"),
+        ("w.onnx", b"\x08\x07\x12\x07pytorch", "an ONNX network"),
+        ("w.pth", b"", "it is empty"),
+        ("w.pth", b"PK\x03\x04" + bytes(100), "damaged, or neither of safetensors nor"),
+    ],
+)
+def test_files_that_are_no_weights(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"cannot be read as weights: .*{told}") as problem:
+        models.backbone(NAME, tmp_path / name)
+    assert "weights_only" not in str(problem.value) and "trust" not in str(problem.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*TorchScript", "ignore:.*torch.jit")
+def test_a_whole_pickled_network_is_not_run(tmp_path: Path) -> None:
+    torch.save(torchvision.models.get_model(NAME), tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"could run code; save .*state_dict\(\)") as problem:
+        models.backbone(NAME, tmp_path / "w.pth")
+    assert "MobileNetV3" in str(problem.value) and "trust" not in str(problem.value)
+    torch.jit.save(torch.jit.script(nn.ReLU()), tmp_path / "w.pt")
+    with pytest.raises(InputError, match="is a TorchScript program; save the weights alone"):
+        models.backbone(NAME, tmp_path / "w.pt")
 
 
 def test_a_prefix_is_removed_from_safetensors_too(tmp_path: Path, state: dict[str, Tensor]) -> None:

@@ -25,6 +25,7 @@ from flowerlib.legacy import modules as old_modules
 from flowerlib.legacy import networks as old_networks
 from flowerlib.legacy.networks import NAMED, Parts
 from flowerlib.legacy.pickles import StandIn
+from flowerlib.state_dicts import modern_key
 
 # Where there are several state dicts, such as the last and the best: the first of these counts.
 STATE = ("state_dict", "model_state_dict", "model_state", "model", "weights", "net", "network")
@@ -165,7 +166,7 @@ def _has_convolutions(state: dict[str, Tensor]) -> bool:
 
 
 def _today(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    found = {models.modern_key(key): value for key, value in state.items()}
+    found = {modern_key(key): value for key, value in state.items()}
     if len(found) != len(state):
         raise InputError("two tensors of its state dict have the same name")
     return found

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from flowerlib.errors import InputError
 from flowerlib.legacy.pickles import StandIn
-from flowerlib.models import is_finite, modern_key
+from flowerlib.models import is_finite
+from flowerlib.state_dicts import modern_key
 
 MAX_MODULES = 10_000
 # Old torchvision pooled with a fixed window where today's adapts to the size; at 224 pixels they

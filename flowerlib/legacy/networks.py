@@ -21,6 +21,7 @@ from flowerlib.legacy import heads as old_heads
 from flowerlib.legacy import modules as old_modules
 from flowerlib.legacy.pickles import Name, StandIn
 from flowerlib.models import Backbone
+from flowerlib.state_dicts import load, modern_key
 
 # Networks that a state dict is compared with when the file does not name its own, by a tensor that
 # all of a family have.
@@ -98,7 +99,7 @@ def from_tensors(parts: Parts, name: str | None, file: str) -> Pieces:
     if (whole := parts.network_module) is not None:
         old_modules.refuse_changed_work(whole)
         old_modules.refuse_other_layers(whole, body, prefix, head)
-        paths = {models.modern_key(f"{path}."): part for path, part in old_modules.walk(whole)}
+        paths = {modern_key(f"{path}."): part for path, part in old_modules.walk(whole)}
         module = paths.get(f"{prefix}{head}.", module)
         inner = paths.get(prefix, whole)
         if not inner.kind.module.startswith(("torchvision.", "torch.nn.parallel.")):
@@ -108,9 +109,7 @@ def from_tensors(parts: Parts, name: str | None, file: str) -> Pieces:
     given, converted = old_modules.as_float32({key: state[key] for key in state if key in wanted})
     for key, value in wanted.items():  # networks of torch before 0.4.1 do not count batches
         given.setdefault(key, torch.zeros(value.shape, dtype=value.dtype))
-    body.load_state_dict(
-        {key: value.to(wanted[key].dtype) for key, value in given.items()}, assign=True
-    )
+    load(body, {key: value.to(wanted[key].dtype) for key, value in given.items()})
     backbone.weights = file
     entries, also = _classifier(entries or parts.classifier, module)
     assumed += _told(converted | also)
