@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowerlib import copies, manifest, survey, thumbnails
+from flowerlib import copies, images, manifest, survey, thumbnails
 from flowerlib.errors import InputError
+from flowerlib.files import Files
+from flowerlib.photos import Photos
 from flowerlib.report import Copies, Report
 from flowerlib.survey import File
 
@@ -104,7 +106,10 @@ def leaks(splits: Splits) -> list[str]:
 
     def shrunk(position: int) -> Image.Image:
         at = first[position]
-        return parts[place[at]].image(at - starts[place[at]], shrink_to=copies.SIDE)
+        part, at = parts[place[at]], at - starts[place[at]]
+        if type(part) is Photos and isinstance(part.source, Files):
+            return images.sketch(part.source.text(at), copies.SIDE)
+        return part.image(at)
 
     same = np.stack([first[content], np.arange(len(content))], 1)
     pairs = thumbnails.near_copies(contents, shrunk) if splits.world == "real" else []

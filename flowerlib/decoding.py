@@ -76,7 +76,9 @@ class Facts:
         return self.deep and self.used <= DIM
 
 
-def from_content(content: bytes, shrink_to: int | None = None) -> tuple[Image.Image, Facts]:
+def from_content(
+    content: bytes, shrink_to: int | None = None, *, rough: bool = False
+) -> tuple[Image.Image, Facts]:
     """Decodes a file's content.
 
     Args:
@@ -85,6 +87,7 @@ def from_content(content: bytes, shrink_to: int | None = None) -> tuple[Image.Im
             smallest whose shorter side keeps this many pixels; the largest within the limit if
             None. (All others are decoded in full size. At 1/2 and below they would come up to four
             times as fast, but differ from the same picture given as a PIL image or an array.)
+        rough: shrink smaller JPEGs, too: for a look at what a photo shows, not for a network.
 
     Returns:
         A PIL image in mode "RGB" and what the file was.
@@ -109,7 +112,7 @@ def from_content(content: bytes, shrink_to: int | None = None) -> tuple[Image.Im
         turned = (
             turn in TURNS or stored.tags.get(colors.ORIENTATION) in TURNS
         )  # Pillow turns a TIFF on loading
-        _fit_into_limit(image, shrink_to)
+        _fit_into_limit(image, shrink_to, rough)
         tiles = list(image.tile)
         image.load()
         if ImageFile.LOAD_TRUNCATED_IMAGES:  # then Pillow does not say that pixels are missing
@@ -217,15 +220,16 @@ def _stored(image: Image.Image) -> Stored:
     return Stored(kind, str(layout) if known else image.mode, known, needed)
 
 
-def _fit_into_limit(image: ImageFile.ImageFile, shrink_to: int | None) -> None:
-    """Has a very large JPEG decoded smaller, and refuses other pictures over the limit."""
+def _fit_into_limit(image: ImageFile.ImageFile, shrink_to: int | None, rough: bool) -> None:
+    """Has a very large JPEG, or any if `rough`, decoded smaller; refuses others over the limit."""
     width, height = image.size
-    if width * height <= MAX_PIXELS:
-        return
-    fits = [scale for scale in (2, 4, 8) if width * height <= MAX_PIXELS * scale**2]
+    fits = [scale for scale in (1, 2, 4, 8) if width * height <= MAX_PIXELS * scale**2]
+    jpeg = isinstance(image, JpegImageFile)
     # A progressive one is kept whole while it is decoded.
-    if not fits or not isinstance(image, JpegImageFile) or image.info.get("progressive"):
+    if 1 not in fits and (not fits or not jpeg or image.info.get("progressive")):
         raise Unreadable(_over_the_limit(image, "save it smaller"))
+    if not jpeg or (1 in fits and not rough):
+        return
     scale = fits[0]
     if shrink_to:
         scale = max([scale, *(s for s in fits if min(width, height) // s >= shrink_to)])

@@ -52,7 +52,7 @@ def divide(
     digests = np.array([images.digest(every.text(i)) for i in range(len(every))], "S16")
     contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
     pairs = thumbnails.near_copies(
-        contents, lambda at: images.open_photo(every.text(first[at]), shrink_to=copies.SIDE)
+        contents, lambda at: images.sketch(every.text(first[at]), copies.SIDE)
     )
     by_class = [np.unique(content[labels == label]) for label in range(len(classes))]
     different = np.bincount(np.concatenate(by_class), minlength=len(contents)) == 1

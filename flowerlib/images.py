@@ -100,6 +100,18 @@ def open_with_facts(path: Path | str) -> tuple[Image.Image, Facts]:
         raise PhotoError(path, str(problem)) from None
 
 
+def sketch(path: Path | str, side: int) -> Image.Image:
+    """Like `open_photo` for a file, but quick: a JPEG's shorter side may have only `side` pixels.
+
+    Raises:
+        PhotoError: as in `open_photo`.
+    """
+    try:
+        return decoding.from_content(read(path), side, rough=True)[0]
+    except decoding.Unreadable as problem:
+        raise PhotoError(path, str(problem)) from None
+
+
 def _content(photo: object, name: str) -> bytes:
     """The content of what is neither path nor picture."""
     if hasattr(photo, "read"):

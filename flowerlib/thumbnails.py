@@ -28,16 +28,15 @@ PAIR = np.dtype(
 ERRAND = 32  # photos that a thread opens without coming back
 
 
-def near_copies(contents: np.ndarray, open_photo: Callable[[int], Image.Image]) -> list[Pair]:
+def near_copies(contents: np.ndarray, look: Callable[[int], Image.Image]) -> list[Pair]:
     """Finds the pairs of photos that look the same; what is kept is not computed again.
 
     Where the cache cannot be used, it is: that takes longer, and the answers are the same.
 
     Args:
         contents: digests (N,) of NumPy's kind "S16", sorted, all different.
-        open_photo: opens the photo at a position in `contents`; it need not be larger than
-            `copies.SIDE`. A photo that cannot be opened is a copy of none: whoever uses it will
-            be told.
+        look: opens the photo at a position in `contents`; it need not be larger than `SIDE`. A
+            photo that cannot be opened is a copy of none: whoever uses it will be told.
 
     Returns:
         Pairs of positions in `contents`, the most similar first.
@@ -46,14 +45,14 @@ def near_copies(contents: np.ndarray, open_photo: Callable[[int], Image.Image]) 
     folder = _folder("near")
     known = _read(folder / f"{key}.bin", PAIR) if folder else None
     if known is None:
-        found = copies.near(_thumbnails(contents, open_photo))
+        found = copies.near(_thumbnails(contents, look))
         rows = [(pair.first, pair.second, pair.similarity, pair.mirrored) for pair in found]
         known = np.array(rows, PAIR)
         _write(folder, known, key)
     return [Pair(*row) for row in known.tolist()]
 
 
-def _thumbnails(contents: np.ndarray, open_photo: Callable[[int], Image.Image]) -> np.ndarray:
+def _thumbnails(contents: np.ndarray, look: Callable[[int], Image.Image]) -> np.ndarray:
     """uint8 (N, SIDE, SIDE), in the order of `contents`; black where a photo cannot be opened."""
     found, here = np.zeros(len(contents), THUMBNAIL), np.zeros(len(contents), bool)
     folder = _folder("thumbnails")
@@ -64,16 +63,16 @@ def _thumbnails(contents: np.ndarray, open_photo: Callable[[int], Image.Image]) 
             found[match], here[match] = known[at[match]], True
     missing = np.flatnonzero(~here)
 
-    def look(begin: int) -> list[int]:
+    def take(begin: int) -> list[int]:
         opened = []
         for at in missing[begin : begin + ERRAND].tolist():
             with contextlib.suppress(images.PhotoError):
-                found[at] = contents[at], copies.thumbnail(open_photo(at))
+                found[at] = contents[at], copies.thumbnail(look(at))
                 opened.append(at)
         return opened
 
     with ThreadPoolExecutor() as pool:
-        new = list(chain.from_iterable(pool.map(look, range(0, len(missing), ERRAND))))
+        new = list(chain.from_iterable(pool.map(take, range(0, len(missing), ERRAND))))
     if new:
         _write(folder, found[new])
     return found["gray"]

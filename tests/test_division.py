@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from flowerlib import check, data, division, thumbnails
+from flowerlib import check, copies, data, division, images, thumbnails
 from flowerlib.copies import Pair
 from flowerlib.errors import InputError
 
@@ -189,3 +189,16 @@ def test_thumbnails_are_taken_once(own_cache: Path) -> None:
     for file in own_cache.glob("*/*.bin"):
         file.write_bytes(file.read_bytes()[:-1])
     assert thumbnails.near_copies(contents, look) == found and len(opened) == 80
+
+
+def test_a_sketch_is_small_and_shows_the_same(tmp_path: Path) -> None:
+    whole = scene(3).resize((640, 480))
+    whole.save(tmp_path / "a.jpg", quality=90)
+    whole.save(tmp_path / "a.png")
+    assert images.sketch(tmp_path / "a.jpg", 32).size == (80, 60)
+    assert images.sketch(tmp_path / "a.jpg", 100).size == (320, 240)
+    assert images.sketch(tmp_path / "a.png", 32).size == (640, 480)
+    seen = [
+        copies.thumbnail(images.sketch(tmp_path / name, 32)).ravel() for name in ("a.jpg", "a.png")
+    ]
+    assert np.corrcoef(*seen)[0, 1] > 0.99
