@@ -230,28 +230,15 @@ _rate = _number(float, 1e-12, float("inf"), "a number above 0")
 
 
 def _train(options: argparse.Namespace) -> int:
-    from flowerlib import runs
+    from flowerlib import data, runs
 
     start = time.perf_counter()
-    new = not options.out.exists()
-    runs.prepare(options.out, force=options.force)
-    try:
-        return _train_into(options, start)
-    except InputError:
-        if new and not any(options.out.iterdir()):
-            options.out.rmdir()
-        raise
-
-
-def _train_into(options: argparse.Namespace, start: float) -> int:
-    from flowerlib import data, runs, train
-
-    splits = data.from_name(options.data, split=options.split)
     backbone = options.backbone or ("small_densenet" if options.data == "garden" else "densenet121")
     with _Progress() as progress:
         found = runs.train(
-            splits,
+            lambda: data.from_name(options.data, split=options.split),
             options.out,
+            photos=data.folder_of(options.data),
             force=options.force,
             resume=options.resume,
             say=progress.say,
@@ -270,7 +257,7 @@ def _train_into(options: argparse.Namespace, start: float) -> int:
             device=options.device,
             precision=options.precision,
             cache=not options.no_cache,
-            report=train.Bar() if sys.stderr.isatty() else None,
+            report=_epochs() if sys.stderr.isatty() else None,
             progress=progress,
         )
     say(f"{found['seconds']['total']:.1f} s, {time.perf_counter() - start:.1f} s with start-up")
@@ -279,6 +266,20 @@ def _train_into(options: argparse.Namespace, start: float) -> int:
         f"{options.out / 'classifier.safetensors'}"
     )
     return 0
+
+
+def _epochs() -> Callable[[Any], None]:
+    """A `train.Bar` that is made when the first epoch ends: until then torch is not needed."""
+    bars: list[Any] = []
+
+    def report(history: Any) -> None:
+        from flowerlib import train
+
+        if not bars:
+            bars.append(train.Bar())
+        bars[0](history)
+
+    return report
 
 
 class _Progress:

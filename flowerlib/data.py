@@ -323,3 +323,14 @@ def from_name(name: str, *, split: str = "udacity") -> Splits:
     if name == "flowers" and not Path(name).is_dir():
         return flowers(world="real", split=split)
     return image_folder(name)
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder that `from_name` reads photos from, whether it is there or not.
+
+    None for the garden's, which are drawn.
+    """
+    if name == "garden":
+        return None
+    named = find("flowers") if name == "flowers" and not Path(name).is_dir() else None
+    return named or storage.expand(name)

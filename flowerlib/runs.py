@@ -3,53 +3,40 @@
 from __future__ import annotations
 
 import json
-import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowerlib import storage
-from flowerlib.errors import InputError
+from flowerlib.run_folder import RESULTS, reserved
 
-RESULTS = "results.json"  # written last: a folder that holds it is a finished run
+if TYPE_CHECKING:
+    from flowerlib.photos import Splits
+
 STATE = "training.pt"  # of an unfinished training; removed when it is finished
 
 
-def prepare(out: Path, *, force: bool = False) -> None:
-    """Makes the folder of a run, before anything is computed for it.
-
-    Raises:
-        InputError: it holds a finished run and `force` is not set, or cannot be written to.
-    """
-    if (out / RESULTS).exists() and not force:
-        raise InputError(f"{out} holds a finished run; choose another folder or add --force.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise InputError(
-            f"The folder {out} cannot be created ({problem.strerror}); choose another with --out."
-        ) from None
-    if not os.access(out, os.W_OK):
-        raise InputError(f"The folder {out} cannot be written to; choose another with --out.")
-
-
 def train(
-    splits: Any,
+    splits: Splits | Callable[[], Splits],
     out: Path,
     *,
+    photos: Path | None = None,
     force: bool = False,
     resume: bool = False,
-    say: Any = print,
+    say: Callable[[str], Any] = print,
     **options: Any,
-) -> dict:
+) -> dict[str, Any]:
     """Trains on the splits, measures the test set once, and writes everything into a folder.
 
     Writes classifier.safetensors, history.csv, curves.png, confusion.png, sanity.png and, last,
     results.json.
 
     Args:
-        splits: `data.Splits`.
-        out: the folder.
+        splits: the photos, or a function that reads them; it is called when `out` is known to be
+            of use.
+        out: the folder; one run at a time writes into it.
+        photos: the folder that photos are read from, in which `out` may not lie.
         force: overwrite a finished run.
         resume: go on where a run into this folder was stopped; it ends with the same weights as
             if it had not been. Without it, what was left is removed.
@@ -60,14 +47,21 @@ def train(
         What results.json holds. Accuracies are fractions in [0, 1], seconds are wall time.
 
     Raises:
-        InputError: something given cannot be used.
+        InputError: something given cannot be used, or another run is writing into the folder.
     """
+    with reserved(out, force=force, photos=photos):
+        given = splits() if callable(splits) else splits
+        return _train(given, out, resume=resume, say=say, **options)
+
+
+def _train(
+    splits: Splits, out: Path, *, resume: bool, say: Callable[[str], Any], **options: Any
+) -> dict[str, Any]:
     import torch
 
     from flowerlib import check, metrics
     from flowerlib import train as training
 
-    prepare(out, force=force)
     start = time.perf_counter()
     say(splits.describe())
     state = out / STATE

@@ -56,7 +56,7 @@ ORDER = (
     ("artifact", "inputs", "classifier", "legacy"),
     ("solvers", "resume", "tuning", "train"),
     ("explain", "drawing", "plots"),
-    ("survey", "report", "check", "runs", "doctor", "lesson", "cli"),
+    ("survey", "report", "check", "run_folder", "runs", "doctor", "lesson", "cli"),
 )
 PLACE = {room: place for place, room in enumerate(room for layer in ORDER for room in layer)}
 ONLY_IN = {"matplotlib": {"drawing", "plots"}, "IPython": {"lesson"}}

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from flowerlib import data, runs
+from flowerlib import data, plots, runs
 from flowerlib.classifier import Classifier
 from flowerlib.errors import InputError
+from flowerlib.run_folder import LOCK, reserved
 
 FILES = {
     "classifier.safetensors",
@@ -87,8 +92,106 @@ def test_an_interrupted_second_run_is_not_taken_for_the_first(
     assert not (tmp_path / "run" / "results.json").exists()
 
 
+def never() -> data.Splits:
+    raise AssertionError("photos were read for a folder that is of no use")
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for below in ("file", "file/run"):
         with pytest.raises(InputError, match="cannot be created"):
-            runs.prepare(tmp_path / below)
+            runs.train(never, tmp_path / below)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_two_runs_never_write_into_one_folder(
+    flower_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second is refused at once, whatever it asks for, and the first ends as if alone."""
+    splits, out = data.image_folder(flower_folder), tmp_path / "run"
+    told: list[str] = []
+
+    def late(*given: object) -> object:
+        for asked in ({}, {"force": True}, {"resume": True}):
+            with pytest.raises(InputError, match=r"Another run is writing into .*run; wait until"):
+                runs.train(never, out, **asked, **SETTINGS)
+            told.append("refused")
+        return real(*given)
+
+    real = plots.confusion
+    monkeypatch.setattr("flowerlib.plots.confusion", late)
+    found = runs.train(splits, out, **SETTINGS)
+    assert told == ["refused"] * 3
+    assert {path.name for path in out.iterdir()} == FILES
+    assert json.loads((out / "results.json").read_text()) == found
+    with pytest.raises(InputError, match="holds a finished run"):
+        runs.train(never, out, **SETTINGS)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from flowerlib.run_folder import reserved
+
+with reserved(Path(sys.argv[1])):
+    print("mine", flush=True)
+    sys.stdin.read() if sys.argv[2:] else os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_folder_of_a_living_process_is_refused_and_of_a_killed_one_free(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    killed = subprocess.run([sys.executable, "-c", KILLED, out])
+    assert killed.returncode == -signal.SIGKILL and (out / LOCK).exists()
+    with reserved(out):
+        pass
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, out, "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"mine\n"
+        with pytest.raises(InputError, match="Another run is writing into"), reserved(out):
+            pass
+        other.communicate()
+    with reserved(out):
+        pass
+    assert other.returncode == 0
+
+
+def test_a_new_folder_is_removed_if_nothing_came_of_it(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError), reserved(tmp_path / "new"):
+        raise AssertionError
+    (tmp_path / "old").mkdir()
+    with reserved(tmp_path / "old"):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(InputError, match="cannot be written to .*choose another with --out"):
+            runs.train(never, tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_full_disk_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", full)
+    with pytest.raises(InputError, match=r"cannot be written to \(No space left on device\)"):
+        runs.train(never, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", [".", "runs", "train/daisy/runs/first", "../photos/x"])
+def test_results_among_the_photos_are_refused(tmp_path: Path, below: str) -> None:
+    photos = tmp_path / "photos"
+    (photos / "train" / "daisy").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"lies inside the photos' folder .*--out .*photos_run"):
+        runs.train(never, photos / below, photos=photos)
+    assert not [path for path in photos.rglob("*") if path.name not in ("train", "daisy")]
