@@ -272,6 +272,83 @@ def test_what_cannot_be_known_is_refused(
         read(write(**entries))
 
 
+TEN = [str(number) for number in range(12)]  # torchvision sorts them 0, 1, 10, 11, 2, ...
+SORTED = sorted(TEN)
+
+
+@pytest.mark.parametrize(
+    ("entries", "names"),
+    [
+        ({"mapping_class_to_idx": CLASS_TO_IDX}, FOLDERS),
+        ({"class_indices": CLASS_TO_IDX}, FOLDERS),
+        ({"train_data.class_to_idx": CLASS_TO_IDX}, FOLDERS),
+        ({"class2idx": CLASS_TO_IDX}, FOLDERS),
+        ({"label2id": CLASS_TO_IDX}, FOLDERS),
+        ({"id2label": dict(enumerate(FOLDERS))}, FOLDERS),
+        ({"dataset.classes": list(FOLDERS)}, FOLDERS),
+        ({"class_to_idx": CLASS_TO_IDX, "classes": list(NAMES)}, FOLDERS),
+        ({"class_to_idx": CLASS_TO_IDX, "idx_to_class": dict(enumerate(FOLDERS))}, FOLDERS),
+    ],
+    ids=str,
+)
+def test_keys_that_tell_the_classes(
+    write: Callable[..., Path], entries: dict[str, Any], names: tuple[str, ...]
+) -> None:
+    imported = read(write(**{"class_to_idx": None, **entries}))
+    assert imported.classifier.class_names == names
+    assert not any("not needed" in line for line in imported.found)
+
+
+def of_twelve(**entries: Any) -> dict[str, Any]:
+    return {"class_to_idx": None, "classifier": nn.Linear(WIDTH, 12), **entries}
+
+
+BY_NUMBER, BY_NAME = dict(enumerate(SORTED)), {name: n for n, name in enumerate(SORTED)}
+
+
+@pytest.mark.parametrize("key", ["class_to_idx", "class_dict", "mapping", "idx_to_class"])
+@pytest.mark.parametrize("order", [BY_NUMBER, BY_NAME], ids=["by number", "by name"])
+def test_classes_called_by_numbers(
+    write: Callable[..., Path], key: str, order: dict[Any, Any]
+) -> None:
+    """Each way round under each name; never permuted."""
+    path = write(**of_twelve(**{key: order}))
+    if (key, order) == ("idx_to_class", BY_NAME):  # JSON could have made it of numbers to numbers
+        with pytest.raises(InputError, match="can be read in two ways"):
+            read(path)
+        return
+    imported = read(path)
+    assert imported.classifier.class_names == tuple(SORTED)
+    against = any("against its own name" in line for line in imported.assumed)
+    assert against == (key == "class_to_idx" and order is BY_NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"class_to_idx": {str(n): name for n, name in BY_NUMBER.items()}}, "in two ways"),
+        ({"mapping": {n: int(name) for n, name in BY_NUMBER.items()}}, "in two ways"),
+        ({"idx_to_class": {n: int(name) for n, name in BY_NUMBER.items()}}, "in two ways"),
+        ({"class_to_idx": BY_NAME, "classes": TEN}, "'class_to_idx' and its 'classes' number"),
+        ({"class_to_idx": BY_NAME, "idx_to_class": dict(enumerate(TEN))}, "in different ways"),
+        ({"class_to_idx": {"a": True, "b": False}}, "without a gap"),
+    ],
+    ids=["texts", "numbers", "numbers by number", "list", "inverse", "truths"],
+)
+def test_an_order_that_could_be_another_is_refused(
+    write: Callable[..., Path], entries: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InputError, match=told) as problem:
+        read(write(**of_twelve(**entries)))
+    assert "--names FILE" in str(problem.value) or told == "without a gap"
+
+
+def test_json_turns_numbers_into_texts(write: Callable[..., Path]) -> None:
+    told = json.loads(json.dumps(BY_NUMBER))
+    imported = read(write(**of_twelve(idx_to_class=told)))
+    assert imported.classifier.class_names == tuple(SORTED)
+
+
 def changed_stride(network: nn.Module) -> None:
     network.conv1.stride = (1, 1)
 

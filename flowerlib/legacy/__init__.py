@@ -179,8 +179,10 @@ def _remarks(facts: dict[str, Any], widths: list[int]) -> list[str]:
         sizes = _sizes(facts.get(key))
         if sizes and sizes != [str(size) for size in widths[1:-1]]:
             remarks.append(f"{key!r} says {' '.join(sizes)[:40]}; the tensors' shapes were taken")
-    known = {*HIDDEN, *NAMED, *old_classes.ORDER, *old_classes.TRANSLATION, "training"}
-    spare = sorted(ascii(key)[1:-1][:40] for key in facts if key not in known)
+    known = {*HIDDEN, *NAMED, "training"}
+    spare = sorted(
+        ascii(key)[1:-1][:40] for key in facts if key not in known and not old_classes.is_known(key)
+    )
     if spare:
         more = f" and {len(spare) - MAX_TOLD} more" if len(spare) > MAX_TOLD else ""
         remarks.append(f"not needed: {', '.join(spare[:MAX_TOLD])}{more}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,20 +14,14 @@ from flowerlib.legacy.allowed_names import Array
 
 # Keys that tell the order of the classes, the most telling first, and keys whose dict only turns
 # folder names into readable ones.
+_NAME = "(?:class(?:es)?|cat|categor(?:y|ies)|labels?|names?|flowers?|folders?)"
+_NUMBER = "(?:idx|index|indices|ids?|num|number)"
+BY_NAME = re.compile(rf"(?:^|[._]){_NAME}(?:_to_|2){_NUMBER}$|(?:^|[._])class_indices$")
+BY_NUMBER = re.compile(rf"(?:^|[._]){_NUMBER}(?:_to_|2){_NAME}$")
 ORDER = (
-    "class_to_idx",
-    "class_to_index",
-    "classes_to_idx",
-    "class_to_id",
-    "cat_to_idx",
-    "label_to_idx",
     "mapping",
     "class_mapping",
     "class_dict",
-    "idx_to_class",
-    "index_to_class",
-    "idx_to_cat",
-    "idx_to_label",
     "class_names",
     "class_labels",
     "classes",
@@ -56,20 +52,19 @@ def find(facts: dict[str, Any], count: int, file: Path | None = None) -> ClassNa
     """
     listed, folders = _from_user(file)
     source = str(file)
-    order = next((key for key in ORDER if _is_group(facts.get(key))), None)
+    orders = [key for key in _telling(facts) if _is_group(facts[key])]
     other = next((key for key in TRANSLATION if _is_group(facts.get(key))), None)
-    if other is not None and order is None and _in_order(facts[other], other):
-        order = other  # a class order under the name of a translation
+    if other is not None and not orders and _in_order(facts[other], other):
+        orders = [other]  # a class order under the name of a translation
     elif other is not None and not folders:
         folders, source = _texts(facts[other]), repr(other)
     assumed: tuple[str, ...] = ()
     if listed is not None:
         names, found = listed, f"from {file}"
-    elif order is not None:
-        given = _in_order(facts[order], order)
-        if given is None:
-            raise InputError(f"its {order!r} does not number its classes from 0 up without a gap")
-        names, found = given, f"under {order!r}"
+    elif orders:
+        names, found = _agreed(orders, facts), f"under {orders[0]!r}"
+        if BY_NAME.search(orders[0]) and _is_inverted(facts[orders[0]]):
+            assumed = (f"{orders[0]!r} gives a name to each number, against its own name",)
     elif folders:
         # torchvision's ImageFolder numbers the folders in the order of their names as texts.
         names, found = sorted(folders), f"from {source}"
@@ -90,6 +85,35 @@ def find(facts: dict[str, Any], count: int, file: Path | None = None) -> ClassNa
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise InputError(f"two of its classes are called {twice[0]!a:.80}")
     return ClassNames(names, f"{count} class names, {found}", assumed)
+
+
+def is_known(key: str) -> bool:
+    """Whether an entry of this name is looked at here."""
+    return key in TRANSLATION or bool(list(_telling({key: None})))
+
+
+def _telling(facts: dict[str, Any]) -> Iterator[str]:
+    """Keys that may tell the order, the most telling first."""
+    for pattern in (BY_NAME, BY_NUMBER):
+        yield from (key for key in facts if pattern.search(key))
+    for word in ORDER:  # also of an object that was written out, as in "train_data.classes"
+        yield from (key for key in facts if key.rpartition(".")[2] == word)
+
+
+def _agreed(orders: list[str], facts: dict[str, Any]) -> list[str]:
+    """The names in their order, where all entries with the same names say the same."""
+    first, *others = orders
+    names = _in_order(facts[first], first)
+    if names is None:
+        raise InputError(f"its {first!r} does not number its classes from 0 up without a gap")
+    for key in others:
+        also = _in_order(facts[key], key)
+        if also is not None and also != names and set(also) == set(names):
+            raise InputError(
+                f"its {first!r} and its {key!r} number the same classes in different ways; give "
+                "--names FILE, a JSON list of the names in the order of the outputs"
+            )
+    return names
 
 
 def _translated(
@@ -136,16 +160,54 @@ def _index(value: Any) -> int | None:
 
 
 def _in_order(value: Any, key: str) -> list[str] | None:
-    """Names in the order of their positions 0, 1, ...; None if the value does not hold that."""
+    """Names in the order of their positions 0, 1, ...; None if the value does not hold that.
+
+    Raises:
+        InputError: it can be read in two ways, as {"0": "1", "1": "0"} can.
+    """
     if isinstance(value, Array):
         value = value.values()
     if not isinstance(value, dict):
         return list(value) if all(isinstance(name, str) for name in value) else None
-    by_position = {_index(index): name for name, index in value.items()}
-    # {"0": "5"} can be read both ways; the key's name decides.
-    if None in by_position or key.startswith(("idx_", "index_")):
-        if key in TRANSLATION and any(isinstance(folder, str) for folder in value):
-            return None
-        by_position = {_index(index): name for index, name in value.items()}
-    names = [by_position.get(index) for index in range(len(value))]  # None where one is missing
-    return [str(name) for name in names] if all(isinstance(n, (str, int)) for n in names) else None
+    if key in TRANSLATION and any(isinstance(folder, str) for folder in value):
+        return None
+    by_name = _numbered((number, name) for name, number in value.items())
+    by_number = _numbered(iter(value.items()))
+    if by_name is None or by_number is None or by_name == by_number:
+        return by_number if by_name is None else by_name
+    # Folder names that are numbers. Folders have texts as names, and positions are numbers; JSON
+    # turns the keys of a dict into texts, and leaves its values.
+    if _is_inverted(value):
+        return by_number
+    keys, values = ({type(item) for item in part} for part in (value, value.values()))
+    if keys == {str} and values == {int} and not BY_NUMBER.search(key):
+        return by_name
+    if keys == values == {str} and BY_NUMBER.search(key):
+        return by_number
+    raise InputError(
+        f"its {key!r} can be read in two ways, since its classes are called by numbers; give "
+        "--names FILE, a JSON list of the names in the order of the outputs"
+    )
+
+
+def _is_inverted(value: Any) -> bool:
+    """Whether a dict goes from numbers to texts."""
+    return (
+        isinstance(value, dict)
+        and {type(number) for number in value} == {int}
+        and {type(name) for name in value.values()} == {str}
+        and _numbered(iter(value.items())) is not None
+    )
+
+
+def _numbered(pairs: Iterator[tuple[Any, Any]]) -> list[str] | None:
+    """The second of each pair in the order of the first, which must be 0, 1, ... as in a list."""
+    by_position: dict[int | None, Any] = {}
+    count = 0
+    for number, name in pairs:
+        by_position[_index(number)] = name
+        count += 1
+    names = [by_position.get(index) for index in range(count)]  # None where one is missing
+    if not all(isinstance(name, (str, int)) and not isinstance(name, bool) for name in names):
+        return None
+    return [str(name) for name in names]
