@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from flowerlib import images, storage
 from flowerlib.engine import KINDS, Engine, choose_device, choose_precision
+from flowerlib.errors import InputError
 from flowerlib.feature_cache import FeatureCache
 from flowerlib.images import PhotoError
 from flowerlib.models import Backbone
@@ -119,7 +121,7 @@ def extract(
     copies = np.flatnonzero(origin != np.arange(len(photos)))
     values[copies] = values[origin[copies]]
     storage.return_memory()  # or the head's memory would come on top of what was needed here
-    labels = torch.from_numpy(photos.labels)
+    labels = torch.tensor(photos.labels)
     seconds = time.perf_counter() - start
     return Features(values, labels, precision, device, len(todo), seconds)
 
@@ -159,7 +161,7 @@ def _compute(
     What was computed is kept after Ctrl-C, too. (Collected as many small results between large
     arrays, it would keep the heap from being used again, and memory would grow with every batch.)
     """
-    done = 0
+    done, reader, asked = 0, _Reader(photos), digests[rows]
     new: list[int] = []  # rows that are not stored yet
     problems: list[PhotoError] = []
 
@@ -167,10 +169,10 @@ def _compute(
         nonlocal new
         some, new = new, []
         if store and some:
-            store.write(digests[some], values[some])
+            store.write(reader.digests[np.searchsorted(rows, some)], values[some])
 
     try:
-        for numbers, found in engine.stream(photos, problems):
+        for numbers, found in engine.stream(reader, problems):
             here = rows[numbers]
             values[here] = found.to(values.dtype)
             new += here.tolist()
@@ -182,3 +184,24 @@ def _compute(
     finally:
         keep()
     images.refuse(problems)
+    if len(changed := np.flatnonzero(reader.digests != asked)):
+        raise InputError(
+            f"{photos.name(int(changed[0]))} changed while it was read; once nothing writes to the "
+            "photos any more, start again: what was computed is kept."
+        )
+
+
+class _Reader(Photos):
+    """Photos whose digests are those of the contents that were decoded, once they were.
+
+    Looked up before, a digest could belong to an earlier content of the file: features would be
+    kept in the cache under it.
+    """
+
+    def __init__(self, photos: Photos) -> None:
+        super().__init__(photos.source, photos.labels, photos.class_names)
+        self.photos, self.digests = photos, np.zeros(len(photos), "S16")
+
+    def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
+        picture, self.digests[index] = self.photos.opened(index, shrink_to)
+        return picture

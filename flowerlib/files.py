@@ -1,14 +1,9 @@
-"""The paths of many photos, and their digests once they are known, in some fifty bytes a photo.
-
-As `Path` objects and Python's lists they would take eight times as much, and the memory of a
-process would grow with its photos.
-"""
+"""The paths of many photos, and what is known of their contents while the files do not change."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
@@ -20,23 +15,24 @@ from flowerlib.errors import InputError
 from flowerlib.seen import Seen, mark
 
 MANY = 512  # files; fewer are read as fast as they are looked up
+KNOWN = np.dtype([("mark", "S16"), ("digest", "S16")])  # empty: not known yet
 
 
 class Files(Sequence[Path]):
-    """A sequence of paths. Parts of it share what they know, so that no file is digested twice."""
+    """A sequence of paths. Parts of it share what they know, so that no file is digested twice.
 
-    def __init__(self, paths: Iterable[Path | str]) -> None:
-        folders: dict[str, int] = {}
-        names, ends, places = bytearray(), array("q", [0]), array("i")
-        for path in paths:
-            folder, name = os.path.split(os.fspath(path))
-            names += name.encode("utf-8", "surrogatepass")
-            ends.append(len(names))
-            places.append(folders.setdefault(folder, len(folders)))
-        self._folders, self._names = list(folders), names
-        self._ends, self._places = np.asarray(ends), np.asarray(places)
-        self._digests = np.zeros(len(places), "S16")  # empty: not known yet
-        self._rows = np.arange(len(places))
+    Relative paths are those of the working directory at the time when they were given: a notebook
+    may go to another one.
+    """
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
+        self._names = [os.fsdecode(path) for path in paths]
+        here = "" if all(map(os.path.isabs, self._names)) else os.getcwd()
+        self._paths = [
+            name if os.path.isabs(name) else os.path.join(here, name) for name in self._names
+        ]
+        self._known = np.zeros(len(self._names), KNOWN)
+        self._rows = np.arange(len(self._names))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -51,17 +47,24 @@ class Files(Sequence[Path]):
         return Path(self.text(index))
 
     def text(self, index: int) -> str:
-        """The path as it was given; making a `Path` of it takes three times as long."""
-        row = self._rows[index]
-        name = self._names[self._ends[row] : self._ends[row + 1]]
-        return os.path.join(self._folders[self._places[row]], name.decode("utf-8", "surrogatepass"))
+        """The path as it was given."""
+        return self._names[self._rows[index]]
+
+    def path(self, index: int) -> str:
+        """The path from the root, under which the file is found from everywhere."""
+        return self._paths[self._rows[index]]
 
     def digest(self, index: int) -> bytes:
-        """16 bytes that stand for the file's content (see `images.digest`)."""
-        row = self._rows[index]
-        known = self._digests[row]
-        if not known:
-            known = self._digests[row] = images.digest(self.text(index))
+        """16 bytes that stand for the file's content (see `images.digest`).
+
+        It is read if it is not known yet, or has changed since.
+        """
+        row, now = self._rows[index], mark(self.path(index))
+        then, known = self._known[row].item()
+        if not now or now != then:
+            # Marked as it was before it is read: what changes in between is read again.
+            known = images.digest(self.path(index), self.text(index))
+            self._known[row] = now, known
         return known.ljust(16, b"\0")  # NumPy leaves zeros at the end out
 
     @contextlib.contextmanager
@@ -70,26 +73,26 @@ class Files(Sequence[Path]):
 
         Where the cache cannot be used, they are: that takes longer, and the answers are the same.
         """
-        unknown = np.flatnonzero(self._digests[self._rows] == b"")
+        unknown = np.unique(self._rows[self._known["digest"][self._rows] == b""])
         seen = self._seen() if len(unknown) >= MANY else None
         if seen is None:
             yield
             return
-        rows, marks = self._rows[unknown], np.zeros(len(unknown), "S16")
-        for place, index in enumerate(unknown):
-            marks[place] = mark(os.path.abspath(self.text(int(index))))
-        self._digests[rows] = seen.look_up(marks)
-        missing = (self._digests[rows] == b"") & (marks != b"")
+        marks = np.array([mark(self._paths[row]) for row in unknown], "S16")
+        self._known["digest"][unknown] = seen.look_up(marks)
+        self._known["mark"][unknown] = marks
+        missing = unknown[self._known["digest"][unknown] == b""]
+        self._known["mark"][missing] = b""
         yield
-        new = missing & (self._digests[rows] != b"")
-        if new.any():
+        new = missing[self._known["mark"][missing] != b""]
+        if len(new):
             with contextlib.suppress(InputError):
-                seen.remember(marks[new], self._digests[rows][new])
+                seen.remember(self._known["mark"][new], self._known["digest"][new])
 
     def _seen(self) -> Seen | None:
         """What is remembered of the files' folders, if anything can be."""
         try:
-            return Seen(os.path.abspath(os.path.commonpath(self._folders)))
+            return Seen(os.path.commonpath({*map(os.path.dirname, self._paths)}))
         except (InputError, OSError, ValueError):  # no cache folder, no drive in common
             return None
 
@@ -102,10 +105,13 @@ class Files(Sequence[Path]):
 
 def join(parts: Sequence[Files]) -> Files:
     """The files of several parts, one after the other, with what is known of them."""
-    if all(part._names is parts[0]._names for part in parts):
+    if parts and all(part._known is parts[0]._known for part in parts):
         made = parts[0].take([])
         made._rows = np.concatenate([part._rows for part in parts])
-    else:
-        made = Files(part.text(index) for part in parts for index in range(len(part)))
-        made._digests = np.concatenate([part._digests[part._rows] for part in parts])
+        return made
+    made = Files([])
+    made._names = [part._names[row] for part in parts for row in part._rows]
+    made._paths = [part._paths[row] for part in parts for row in part._rows]
+    made._known = np.concatenate([made._known, *(part._known[part._rows] for part in parts)])
+    made._rows = np.arange(len(made._names))
     return made

@@ -148,34 +148,48 @@ def read_stream(file: Any, name: str) -> bytes:
     return content
 
 
-def read(path: Path | str) -> bytes:
+def read(path: Path | str, name: str | None = None) -> bytes:
     """The content of a photo's file, read once and whole.
+
+    Args:
+        path: of the file.
+        name: what errors call it; the path if None.
 
     Raises:
         PhotoError: it cannot be read, or is larger than `MAX_BYTES`.
     """
-    with _opened(path) as (handle, about):
+    name = name or os.fspath(path)
+    with _opened(path, name) as (handle, about):
         if about.st_size > MAX_BYTES:
-            raise PhotoError(path, f"{about.st_size:,} bytes is over the limit of {MAX_BYTES:,}")
+            raise PhotoError(name, f"{about.st_size:,} bytes is over the limit of {MAX_BYTES:,}")
         with open(handle, "rb", buffering=0, closefd=False) as file:
             return file.read()
 
 
-def digest(path: Path | str) -> bytes:
-    """16 bytes that stand for a file's content (BLAKE2b).
+def digest(path: Path | str, name: str | None = None) -> bytes:
+    """16 bytes that stand for a file's content, as `digest_of` would give.
+
+    Args:
+        path: of the file.
+        name: what errors call it; the path if None.
 
     Raises:
         PhotoError: the file cannot be read.
     """
     found = hashlib.blake2b(digest_size=16)
-    with _opened(path) as (handle, about):
+    with _opened(path, name or os.fspath(path)) as (handle, about):
         while piece := os.read(handle, min(about.st_size + 1, PIECE)):
             found.update(piece)
     return found.digest()
 
 
+def digest_of(content: bytes) -> bytes:
+    """16 bytes that stand for a content (BLAKE2b)."""
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
 @contextlib.contextmanager
-def _opened(path: Path | str) -> Iterator[tuple[int, os.stat_result]]:
+def _opened(path: Path | str, name: str) -> Iterator[tuple[int, os.stat_result]]:
     """A file's handle and state; what goes wrong becomes a PhotoError.
 
     By the system's own calls: three quarters of the time that Path.read_bytes takes.
@@ -186,26 +200,26 @@ def _opened(path: Path | str) -> Iterator[tuple[int, os.stat_result]]:
         try:
             about = os.fstat(handle)
             if stat.S_ISDIR(about.st_mode):
-                raise PhotoError(path, "this is a folder, not a photo")
+                raise PhotoError(name, "this is a folder, not a photo")
             if not stat.S_ISREG(about.st_mode):  # it could be read without end
-                raise PhotoError(path, "this is a pipe or a device, not a photo")
+                raise PhotoError(name, "this is a pipe or a device, not a photo")
             yield handle, about
         finally:
             os.close(handle)
     except PhotoError:
         raise
     except FileNotFoundError:
-        raise PhotoError(path, _missing(path)) from None
+        raise PhotoError(name, _missing(path)) from None
     except PermissionError:
         folder = os.path.isdir(path)  # Windows does not open them
-        reason = (
+        what = (
             "this is a folder, not a photo" if folder else "the file may not be read by this user"
         )
-        raise PhotoError(path, reason) from None
+        raise PhotoError(name, what) from None
     except OSError as problem:
-        raise PhotoError(path, f"the file cannot be read ({problem.strerror})") from None
+        raise PhotoError(name, f"the file cannot be read ({problem.strerror})") from None
     except ValueError:  # of what no system allows in a path
-        raise PhotoError(path, "no file can have this name") from None
+        raise PhotoError(name, "no file can have this name") from None
 
 
 def _missing(path: Path | str) -> str:

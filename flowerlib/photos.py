@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,14 +55,23 @@ class Photos:
         labels: Sequence[int] | np.ndarray,
         class_names: Sequence[str],
     ) -> None:
-        if isinstance(source, np.ndarray) and source.dtype.kind in "UO":  # paths, from a table
-            source = source.tolist()
+        if isinstance(source, (str, bytes, os.PathLike)):
+            raise InputError(f"Photos were given the one path {source!r}; give a list of paths.")
+        if isinstance(source, np.ndarray):
+            if source.dtype.kind in "UO":  # paths, from a table
+                source = source.tolist()
+            elif source.dtype != np.uint8 or source.ndim != 4 or source.shape[3] != 3:
+                raise InputError(
+                    f"Photos were given an array {source.shape} of {source.dtype}; give uint8 "
+                    "(photos, height, width, 3)."
+                )
         self.source = source if isinstance(source, (np.ndarray, Files)) else Files(source)
-        self._digests: dict[int, bytes] = {}  # of pictures in memory; files know their own
         self.class_names = tuple(class_names)
+        if len(set(self.class_names)) < len(self.class_names):
+            raise InputError("Two classes have the same name; give each its own.")
         self.labels = labelling.checked(labels, self.class_names)
         if len(self.labels) != len(self.source):
-            raise ValueError(f"{len(self.source)} pictures but {len(self.labels)} labels")
+            raise InputError(f"{len(self.source)} pictures but {len(self.labels)} labels")
 
     def __len__(self) -> int:
         return len(self.source)
@@ -72,9 +81,17 @@ class Photos:
 
     def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
         """Opens picture `index` as a PIL RGB image (see `images.open_photo` for `shrink_to`)."""
-        if isinstance(self.source, np.ndarray):
-            return images.open_photo(self.source[index], name=self.name(index))
-        return images.open_photo(self.source.text(index), shrink_to=shrink_to)
+        return images.open_photo(self._content(index), shrink_to, self.name(index))
+
+    def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
+        """Picture `index`, as `image` gives it, and the digest of exactly what was decoded."""
+        content = self._content(index)
+        return images.open_photo(content, shrink_to, self.name(index)), _digest_of(content)
+
+    def _content(self, index: int) -> bytes | np.ndarray:
+        if isinstance(self.source, Files):
+            return images.read(self.source.path(index), self.source.text(index))
+        return self.source[index].copy()  # its owner may change it at any time
 
     def name(self, index: int) -> str:
         """The file's path, or "picture 7" for a drawn one."""
@@ -86,17 +103,13 @@ class Photos:
         return self.class_names[self.labels[index]]
 
     def digest(self, index: int) -> bytes:
-        """16 bytes that stand for the picture's content."""
+        """16 bytes that stand for the picture's content as it is now."""
         if isinstance(self.source, Files):
             return self.source.digest(index)
-        if index not in self._digests:
-            picture = self.source[index]
-            content = str(picture.shape).encode() + picture.tobytes()
-            self._digests[index] = hashlib.blake2b(content, digest_size=16).digest()
-        return self._digests[index]
+        return _digest_of(self.source[index])
 
     def digests(self) -> np.ndarray:
-        """The digest of every picture, (N,) of NumPy's kind "S16".
+        """The digest of every picture as it is now, (N,) of NumPy's kind "S16".
 
         Raises:
             InputError: files that cannot be read; all of them are told.
@@ -128,8 +141,15 @@ class Photos:
         return source.recalling() if isinstance(source, Files) else contextlib.nullcontext()
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> Photos:
-        """The pictures at `indices`, in that order."""
-        indices = np.asarray(indices, dtype=np.int64)
+        """The pictures at `indices`, in that order, as NumPy takes them.
+
+        Args:
+            indices: whole numbers in -N..N-1, or N truth values.
+
+        Raises:
+            InputError: they are neither.
+        """
+        indices = _positions(indices, len(self))
         source = self.source
         chosen = source[indices] if isinstance(source, np.ndarray) else source.take(indices)
         return Photos(chosen, self.labels[indices], self.class_names)
@@ -175,16 +195,53 @@ class Photos:
 
 
 def join(*parts: Photos) -> Photos:
-    """The photos of several parts, one after the other; all must have the same classes."""
-    if any(type(part) is not Photos for part in parts):
+    """The photos of several parts, one after the other, labeled in the order of the first's names.
+
+    Raises:
+        InputError: a part has classes that another has not, or pictures of another size.
+    """
+    if not parts or any(type(part) is not Photos for part in parts):
         raise TypeError("join takes plain Photos; join first, then take views")
+    names = parts[0].class_names
+    for part in parts[1:]:
+        if other := sorted(set(names) ^ set(part.class_names)):
+            raise InputError(
+                f"Photos to be joined need the same classes; only one part has {listed(other)}. "
+                "Photos.in_order gives a part the names of all."
+            )
+    parts = tuple(part.in_order(names) for part in parts)
     opened = [part.source for part in parts if isinstance(part.source, Files)]
     drawn = [part.source for part in parts if isinstance(part.source, np.ndarray)]
     if opened and drawn:
         raise TypeError("join takes files or pictures in memory, not both")
+    if len({pictures.shape[1:] for pictures in drawn}) > 1:
+        raise InputError("Pictures in memory need the same size to be joined.")
     source = np.concatenate(drawn) if drawn else files.join(opened)
-    labels = np.concatenate([part.labels for part in parts])
-    return Photos(source, labels, parts[0].class_names)
+    return Photos(source, np.concatenate([part.labels for part in parts]), names)
+
+
+def _digest_of(content: bytes | np.ndarray) -> bytes:
+    if isinstance(content, np.ndarray):
+        content = str(content.shape).encode() + content.tobytes()
+    return images.digest_of(content)
+
+
+def _positions(indices: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
+    """What NumPy would take of `count` things, int64 (n,), each in 0..count-1."""
+    given = np.asarray(indices)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iub"):
+        raise InputError(
+            f"Photos are chosen by a list of whole numbers, or by {count} truth values, not by "
+            f"{given.dtype} of shape {given.shape}."
+        )
+    if given.dtype == bool:
+        if len(given) != count:
+            raise InputError(f"{len(given)} truth values cannot choose among {count} photos.")
+        return np.flatnonzero(given)
+    given = given.astype(np.int64)
+    if wrong := given[(given < -count) | (given >= count)].tolist():
+        raise InputError(f"There is no photo {wrong[0]} among {count}.")
+    return given % max(count, 1)
 
 
 @dataclass(frozen=True)
@@ -289,25 +346,34 @@ class RandomViews(Photos):
 
     def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
         """Draws view `index`, PIL RGB; the photo is always opened in full size."""
+        return self.opened(index)[0]
+
+    def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
+        """View `index` and its digest, from the same content of the photo."""
         view, photo = divmod(int(self.numbers[index]), len(self.photos))
+        picture, content = self.photos.opened(photo)
         generator = _generator(self.seed, view, photo)
-        return self.augmentation.view(self.photos.image(photo), generator)
+        return self.augmentation.view(picture, generator), self._digest(view, photo, content)
 
     def digest(self, index: int) -> bytes:
         """16 bytes that stand for the photo's content and for which view of it this is."""
         view, photo = divmod(int(self.numbers[index]), len(self.photos))
+        return self._digest(view, photo, self.photos.digest(photo))
+
+    def _digest(self, view: int, photo: int, content: bytes) -> bytes:
         kind = f"{self.augmentation} {self.seed} {view} {photo}".encode()
-        return hashlib.blake2b(kind + self.photos.digest(photo), digest_size=16).digest()
+        return images.digest_of(kind + content)
 
     def _recalling(self) -> contextlib.AbstractContextManager[None]:
         return self.photos._recalling()
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> RandomViews:
         """The views at `indices`, in that order."""
-        numbers = self.numbers[np.asarray(indices, dtype=np.int64)]
+        indices = _positions(indices, len(self))
+        numbers = self.numbers[indices]
         views = RandomViews(self.photos, self.augmentation, self.count, self.seed, numbers)
         # Of these views: their labels may be positions in other names than those of the photos.
-        views.labels, views.class_names = self.labels[np.asarray(indices)], self.class_names
+        views.labels, views.class_names = self.labels[indices], self.class_names
         return views
 
 

@@ -129,6 +129,50 @@ def test_a_changed_file_is_noticed(tmp_path: Path, backbone: models.Backbone) ->
     assert not torch.equal(*values)
 
 
+def test_features_belong_to_the_content_that_was_decoded(
+    backbone: models.Backbone, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A photo that changes between digest and decoding is told, and poisons no cache."""
+    file, kept = tmp_path / "a.bmp", tmp_path / "kept.bmp"
+    first, second = (Image.new("RGB", (96, 96), color) for color in ("red", "blue"))
+    first.save(file)
+    first.save(kept)
+    photos = Photos([file], [0], ["a"])
+    digests = photos.digests
+
+    def late() -> np.ndarray:
+        found = digests()
+        second.save(file)
+        return found
+
+    monkeypatch.setattr(photos, "digests", late)
+    with pytest.raises(InputError, match=r"a\.bmp changed while it was read"):
+        extract(backbone, photos)
+    monkeypatch.undo()
+    for given in (photos, Photos([kept], [0], ["a"])):
+        again = extract(backbone, given)
+        assert torch.equal(again.values, extract(backbone, given, cache=False).values)
+
+
+def test_photos_that_change_later_get_other_features(
+    backbone: models.Backbone, own_cache: Path
+) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
+    photos = Photos(pictures, [0, 0], ["a"])
+    before = extract(backbone, photos)
+    pictures[0] //= 2
+    after = extract(backbone, photos)
+    assert after.computed == 1 and torch.equal(after.values[1], before.values[1])
+    assert torch.equal(after.values, extract(backbone, photos, cache=False).values)
+
+
+def test_labels_of_features_are_their_own(backbone: models.Backbone, photos: Photos) -> None:
+    found = extract(backbone, photos)
+    before = photos.labels.copy()
+    found.labels += 1
+    assert np.array_equal(photos.labels, before)
+
+
 def test_all_unreadable_photos_are_named(
     tmp_path: Path, backbone: models.Backbone, photos: Photos, own_cache: Path
 ) -> None:

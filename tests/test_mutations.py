@@ -19,8 +19,8 @@ import pytest
 MISTAKES = {
     "labels are shuffled": (
         "features.py",
-        "labels = torch.from_numpy(photos.labels)\n",
-        "labels = torch.from_numpy(photos.labels)[torch.randperm(len(photos))]\n",
+        "labels = torch.tensor(photos.labels)\n",
+        "labels = torch.tensor(photos.labels)[torch.randperm(len(photos))]\n",
         "test_train.py::test_three_lines_for_a_borrower",
     ),
     "the backbone is left in train mode": (
@@ -55,8 +55,8 @@ MISTAKES = {
     ),
     "a changed photo keeps its old features": (
         "files.py",
-        "images.digest(self.text(index))",
-        "self.text(index).encode()[-16:]",
+        "known = images.digest(self.path(index), self.text(index))",
+        "known = self.text(index).encode()[-16:]",
         "test_features.py::test_a_changed_file_is_noticed",
     ),
     "accuracy is a mean of batch means": (

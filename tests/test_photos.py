@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from flowerlib import data
+from flowerlib import data, images
 from flowerlib.errors import InputError
 from flowerlib.images import PhotoError
 from flowerlib.photos import Photos, RandomViews, Views, join, loader
@@ -80,8 +83,8 @@ def batches(workers: int, epoch: int = 1) -> list[tuple[torch.Tensor, torch.Tens
 def test_the_same_batches_for_any_number_of_workers() -> None:
     alone, two = batches(0), batches(2)
     assert [len(labels) for _, labels in alone] == [4, 4, 1]
-    for (images, labels), (other_images, other_labels) in zip(alone, two, strict=True):
-        assert torch.equal(images, other_images) and torch.equal(labels, other_labels)
+    for (given, labels), (other, other_labels) in zip(alone, two, strict=True):
+        assert torch.equal(given, other) and torch.equal(labels, other_labels)
 
 
 def test_views_change_from_epoch_to_epoch_and_come_back() -> None:
@@ -150,3 +153,90 @@ def test_torchvisions_transforms_do_not_depend_on_workers() -> None:
     ]
     assert torch.equal(*runs)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_boolean_masks_and_positions_are_taken_as_numpy_takes_them() -> None:
+    photos = drawn()
+    for given in (np.arange(9) > 4, [True, *[False] * 8], [-1, 0], []):
+        some = photos.subset(given)
+        chosen = np.asarray(given) if len(given) else np.array([], int)
+        assert some.labels.tolist() == photos.labels[chosen].tolist()
+        assert np.array_equal(some.source, photos.source[chosen])
+    views = RandomViews(photos, Augmentation(PREPROCESSING), 2)
+    assert len(views.subset(np.arange(18) % 3 == 0)) == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ([True, False], "2 truth values cannot choose among 9"),
+        ([0.0, 1.0], "float64"),
+        ([9], "no photo 9 among 9"),
+        ([-10], "no photo -10 among 9"),
+        (["a"], "whole numbers"),
+        ([[0, 1]], r"shape \(1, 2\)"),
+        (3, r"shape \(\)"),
+    ],
+)
+def test_what_chooses_no_photos_is_refused(given, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        drawn().subset(given)
+
+
+def test_join_goes_by_the_names_of_the_classes() -> None:
+    photos = drawn()
+    other = photos.of_classes(("c", "a", "b"))
+    joined = join(photos, other)
+    assert [joined.class_name(9 + i) for i in range(9)] == [other.class_name(i) for i in range(9)]
+    assert photos.class_names == ("a", "b", "c") and other.class_names == ("c", "a", "b")
+    with pytest.raises(InputError, match="need the same classes; only one part has c"):
+        join(photos, photos.of_classes(("a", "b")))
+    with pytest.raises(InputError, match="need the same size"):
+        join(photos, Photos(np.zeros((1, 4, 4, 3), np.uint8), [0], ("a", "b", "c")))
+
+
+def test_photos_are_checked_and_share_no_labels() -> None:
+    labels = np.zeros(2, np.int64)
+    photos = Photos(["a.jpg", "b.jpg"], labels, ["a"])
+    labels[:] = 7
+    assert photos.labels.tolist() == [0, 0]
+    for source, names, reason in (
+        ("a.jpg", ["a"], "the one path 'a.jpg'"),
+        (np.zeros((2, 3, 8, 8), np.uint8), ["a"], "photos, height, width, 3"),
+        (np.zeros((2, 8, 8, 3)), ["a"], "of float64"),
+        (["a.jpg", "b.jpg"], ["a", "a"], "same name"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            Photos(source, [0, 0], names)
+
+
+def test_photos_can_be_copied_and_sent(flower_folder: Path) -> None:
+    files = data.image_folder(flower_folder).train
+    views = RandomViews(files, Augmentation(PREPROCESSING), 2)
+    for photos in (files, files.subset([3, 1]), drawn(), views):
+        photos.digests()
+        for twin in (copy.deepcopy(photos), pickle.loads(pickle.dumps(photos))):
+            assert np.array_equal(twin.digests(), photos.digests())
+            assert twin.image(1).tobytes() == photos.image(1).tobytes()
+            assert twin.name(1) == photos.name(1)
+
+
+def test_a_picture_in_memory_that_changed_has_another_digest() -> None:
+    photos = drawn()
+    before, picture = photos.digest(0), photos.image(0)
+    shown = picture.tobytes()
+    photos.source[0] += 1
+    assert photos.digest(0) != before and picture.tobytes() == shown
+
+
+@pytest.mark.parametrize("name", ["b\udcff.png", "a\nb.png"])
+def test_any_name_that_a_file_can_have(tmp_path: Path, name: str) -> None:
+    try:
+        Image.new("RGB", (4, 4), "red").save(tmp_path / name)
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has no such names")
+    photos = Photos([tmp_path / name], [0], ["red"])
+    assert photos.name(0) == str(tmp_path / name)
+    picture, digest = photos.opened(0)
+    assert picture.getpixel((0, 0)) == (255, 0, 0)
+    assert digest == photos.digest(0) == images.digest_of((tmp_path / name).read_bytes())

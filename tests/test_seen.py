@@ -38,7 +38,7 @@ def read_of(photos: Photos, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read = []
     with monkeypatch.context() as patch:
         digest = images.digest
-        patch.setattr(images, "digest", lambda path: read.append(path) or digest(path))
+        patch.setattr(images, "digest", lambda *path: read.append(path[0]) or digest(*path))
         found = photos.digests()
     assert found.tolist() == [images.digest(path).rstrip(b"\0") for path in photos.source]
     return [Path(path).name for path in read]
