@@ -145,7 +145,7 @@ def test_a_growing_class_moves_few() -> None:
             place = division.places(contents[:count], inside, [inside], SHARES)
             moved += 0 if before is None else int((place[:-1] != before).sum())
             before = place
-    assert moved / classes < 2.6  # of 40, for both shares
+    assert moved / classes == pytest.approx(2.3, abs=0.15)  # as data/README.md says
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from tools import notebooks
+from tools import notebook_checks, notebooks
 
 
 @pytest.mark.parametrize("name", benchmarks.TABLES)
@@ -39,3 +40,71 @@ def test_the_times_of_the_lessons_are_those_of_the_records(repository):
     assert notebooks.with_times(text) == text
     assert len(re.findall(r"\| \d+ s, \d+ s \|$", text, re.MULTILINE)) == 5
     assert notebooks.with_times(text.replace(" s, ", "1 s, ")) == text
+
+
+UNIT = r"%|s\b|ms\b|seconds?\b|minutes?\b|min\b|hours?\b|[KMG]B\b|points?\b|times\b"
+FIGURE = re.compile(rf"(?<![\w.])\d[\d,]*(?:\.\d+(?:\s?(?:{UNIT}))?|\s?(?:{UNIT}))")
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "data/README.md", "notebooks/README.md", "notebooks/how_fast.md"]
+)
+def test_figures_in_the_prose_are_those_of_the_records(repository, name):
+    """What a paragraph says was measured is in the records that a comment at its end names."""
+    text = (repository / name).read_text(encoding="utf-8")
+    made = f"{re.escape(benchmarks.START)}.*?{re.escape(benchmarks.END)}"
+    text = re.sub(made, "", text, flags=re.DOTALL)
+    text = re.sub(r"\| \d+ s, \d+ s \|$", "|", text, flags=re.MULTILINE)  # checked below
+    missing = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        if re.search(r"^\| source \||Python \d", paragraph, re.MULTILINE):
+            continue  # published facts with their source, what must be installed
+        prose, _, mark = paragraph.partition("<!-- ")
+        named = re.search(r"from: (\w+(?:, \w+)*)", mark)
+        records = named[1].split(", ") if named else []
+        known = [number for record in records for number in _numbers(benchmarks.read(record))]
+        for figure in FIGURE.findall(notebook_checks._without_code(prose)):
+            if figure not in mark and not _covers(known, figure):
+                missing.append(figure)
+    assert missing == []
+
+
+def _numbers(record):
+    """All numbers in a record, whether in lists or under names."""
+    if isinstance(record, dict):
+        record = list(record.values())
+    if isinstance(record, list):
+        return [number for part in record for number in _numbers(part)]
+    return [record] if isinstance(record, int | float) else []
+
+
+def _covers(known, figure):
+    """Some number, as it is, in percent, or in thousands of its unit, rounds to the figure."""
+    written = re.match(r"[\d,.]+", figure)[0].replace(",", "")
+    digits = len(written.partition(".")[2])
+    return any(
+        abs(round(value * scale, digits) - float(written)) < 1e-9
+        for value in known
+        for scale in (1, 100, 0.001)
+    )
+
+
+def test_records_of_the_same_command_agree():
+    """`--effort quick` is 112 pixels on the frontier, unless its record says that it is older."""
+    points = {point["name"]: point for point in benchmarks.read("frontier")["points"]}
+    for name in ("fastai", "source_recipe"):
+        record = benchmarks.read(name)
+        for run in record["flowerlib train"]["runs"]:
+            gap = abs(run["valid_accuracy"] - points["112"]["valid_accuracy"])
+            assert gap < 0.005 or record.get("older")
+    for name, side in (("quick", "112"), ("standard", "224")):
+        if row := benchmarks.read("cold")["rows"].get(f"flowers, --effort {name}"):
+            assert abs(row["valid_accuracy"] - points[side]["valid_accuracy"]) < 0.005
+
+
+def test_a_deeper_network_is_not_recorded_as_the_faster_one():
+    rows = benchmarks.read("extraction")
+    for shallow, deep in (("mobilenet_v2", "resnet50"), ("resnet50", "resnet101")):
+        speeds = (rows[name]["images_per_second"]["flowerlib"] for name in (shallow, deep))
+        assert next(speeds) > next(speeds)
+    assert "per_second" not in json.dumps(benchmarks.read("backbones"))
