@@ -397,7 +397,7 @@ def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: 
         told += [f"{len(shapes)} of another shape ({shapes[0]})"] if shapes else []
         raise InputError(f"{file} does not hold weights of {name}: {', '.join(told)}.")
     for key, value in given.items():
-        if value.is_floating_point() != wanted[key].is_floating_point():
+        if wanted[key].is_floating_point() and not value.is_floating_point():
             raise InputError(f"{file}: {key} holds {value.dtype}; save the weights as float32.")
         if not is_finite(value):
             raise InputError(f"{file}: {key} holds values that are not finite; get the file again.")

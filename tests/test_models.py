@@ -280,10 +280,6 @@ def test_weights_files(tmp_path: Path, state: dict[str, Tensor], form: str) -> N
         assert torch.allclose(value, state[key].to(value.dtype), rtol=tolerance, atol=tolerance)
 
 
-def bf16(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k: v.bfloat16() if v.is_floating_point() else v for k, v in state.items()}
-
-
 def named(start: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{start}{key}": value for key, value in state.items()}
 
@@ -306,6 +302,7 @@ WRAPPED: dict[str, Callable[[dict[str, Tensor]], Any]] = {
     "model_state_dict": lambda state: {"model_state_dict": state, "loss": torch.tensor(0.5)},
     "deep": lambda state: {"models": {"best": {"state_dict": state}}},
     "averaged model alone": lambda state: {"ema": {"module": state}, "updates": 7},
+    "rounded, counts of batches as well": lambda state: {k: v.half() for k, v in state.items()},
     "another classifier": lambda state: {
         **body_only(state),
         "classifier.3.fc1.weight": torch.ones(2, 2),
@@ -319,7 +316,8 @@ def test_weights_that_training_scripts_save(
 ) -> None:
     torch.save(WRAPPED[form](state), tmp_path / "w.pth")
     for key, value in loaded(tmp_path / "w.pth").items():
-        assert torch.equal(value, state[key]), key
+        rounded = state[key].half().to(value.dtype) if form.startswith("rounded") else state[key]
+        assert torch.equal(value, rounded), key
 
 
 def test_weights_below_a_classifier_of_several_layers(tmp_path: Path) -> None:
