@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import flowerlib
-from flowerlib import description, heads, models, state_dicts, storage, tensorfile
+from flowerlib import description, heads, models, modes, state_dicts, storage, tensorfile
 from flowerlib.description import Description
 from flowerlib.errors import InputError
 from flowerlib.models import Backbone
@@ -77,6 +77,7 @@ def write(
         raise InputError(f"The classifier cannot be saved to {path}: {problem}.") from None
 
 
+@modes.usual()
 def read(path: Path) -> Parts:
     """Reads the parts of a classifier.
 
@@ -162,7 +163,9 @@ def build_head(layers: list[dict[str, Any]]) -> nn.Sequential:
     """
     heads.check(layers)
     build = {
-        "linear": lambda of: nn.Linear(of["inputs"], of["outputs"], device="meta"),
+        "linear": lambda of: nn.Linear(
+            of["inputs"], of["outputs"], device="meta", dtype=torch.float32
+        ),
         "dropout": lambda of: nn.Dropout(of["p"]),
         "relu": lambda of: nn.ReLU(),
         "log_softmax": lambda of: nn.LogSoftmax(dim=1),

@@ -18,7 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowerlib import artifact, description, engine, features, images, inputs, metrics, models
+from flowerlib import (
+    artifact,
+    description,
+    engine,
+    features,
+    images,
+    inputs,
+    metrics,
+    models,
+    modes,
+)
 from flowerlib import labels as labelling
 from flowerlib.console import one_line
 from flowerlib.errors import InputError
@@ -252,6 +262,7 @@ class Classifier:
         _refuse(problems)
         return logits
 
+    @modes.usual()
     def _logits(
         self, photos: Photos, device: str, precision: str
     ) -> tuple[list[int], Tensor, list[PhotoError]]:
@@ -265,17 +276,19 @@ class Classifier:
             )
         problems: list[PhotoError] = []
         numbers: list[int] = []
-        rows = [torch.empty(0, self.backbone.num_features)]
+        rows = [torch.empty(0, self.backbone.num_features, dtype=torch.float32)]
         for some, values in self._engines[key].stream(photos, problems):
             numbers += some
             rows.append(values.float())
         return numbers, self.decide(torch.cat(rows)), problems
 
+    @modes.usual()
     @torch.inference_mode()
     def decide(self, values: Tensor) -> Tensor:
         """The head alone: features float32 (N, D) → logits float32 (N, C)."""
         return self.head(values)
 
+    @modes.usual()
     def evaluate(
         self,
         photos: Photos,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from flowerlib import modes
 
+
+@modes.usual()
 def nearest(queries: Tensor, values: Tensor, count: int = 5) -> tuple[Tensor, Tensor]:
     """Finds the pictures whose features point in the direction most like the query's.
 

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from flowerlib import images, storage
+from flowerlib import images, modes, storage
 from flowerlib.engine import KINDS, Engine, choose_device, choose_precision
 from flowerlib.errors import InputError
 from flowerlib.feature_cache import FeatureCache
@@ -59,6 +59,7 @@ class Features:
         return len(self.values)
 
 
+@modes.usual()
 def extract(
     backbone: Backbone,
     photos: Photos,

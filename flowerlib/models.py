@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from flowerlib import downloads, stages, state_dicts
+from flowerlib import downloads, modes, stages, state_dicts
 from flowerlib.errors import InputError
 from flowerlib.quick_torchvision import torchvision
 from flowerlib.transforms import Preprocessing
@@ -135,6 +135,7 @@ class SmallCNN(nn.Module):
         return self.head(self.features(images))
 
 
+@modes.usual()
 def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> Backbone:
     """Builds a network by name, loads weights, and cuts off its last layer.
 
@@ -164,7 +165,7 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
     if weights == "none":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            body = _random(name)
+            body = _random(name).float()
     else:
         body = _on_meta(name)
     head_keys, num_features = _cut(body, name)
@@ -204,6 +205,7 @@ class _EmptyOnMeta(TorchFunctionMode):
         return func(*args, **options)
 
 
+@modes.usual()
 def with_stages(backbone: Backbone) -> Backbone:
     """The same network with what its stages know beside the features of its last layer.
 
@@ -238,6 +240,7 @@ def _rebuilt(backbone: Backbone, name: str, body: nn.Module, num_features: int) 
     return freeze(made) if "train" in vars(backbone) else made
 
 
+@modes.usual()
 def architecture(name: str) -> Backbone:
     """An empty backbone of that name on torch's "meta" device: shapes, but no values."""
     if name.endswith(STAGES):
@@ -250,10 +253,10 @@ def architecture(name: str) -> Backbone:
 def _on_meta(name: str) -> nn.Module:
     try:
         with torch.device("meta"), _NoDraws():
-            return _random(name)
+            return _random(name).float()  # whatever the caller's default is
     except NotImplementedError:  # regnets compute their widths with tensors, which need values
         with _EmptyOnMeta():
-            return _random(name).to("meta")
+            return _random(name).float().to("meta")
 
 
 def _random(name: str) -> nn.Module:
@@ -425,6 +428,7 @@ def _is_spare(key: str, wanted: dict[str, Tensor]) -> bool:
     return key.startswith(("aux1.", "aux2.", "AuxLogits.")) and key not in wanted
 
 
+@modes.usual()
 def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:
     """Cuts a backbone before its last stage: densenet's last dense block, resnet's layer4.
 
@@ -452,7 +456,7 @@ def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:
     above = nn.Sequential(*found.blocks[found.cut :], *end)
     with torch.inference_mode():
         device = next(below.parameters()).device
-        maps = below.eval()(torch.zeros(1, 3, size, size, device=device))
+        maps = below.eval()(torch.zeros(1, 3, size, size, device=device, dtype=torch.float32))
     below.train(backbone.training)
     above.train(backbone.training)
     shape = tuple(maps.shape[1:])
@@ -460,11 +464,13 @@ def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:
     return lower, nn.Sequential(nn.Unflatten(1, shape), above)
 
 
+@modes.usual()
 def linear_head(num_features: int, num_classes: int) -> nn.Sequential:
     """One linear layer: features (N, D) → logits (N, C)."""
-    return nn.Sequential(nn.Linear(num_features, num_classes))
+    return nn.Sequential(nn.Linear(num_features, num_classes, dtype=torch.float32))
 
 
+@modes.usual()
 def hidden_head(
     num_features: int, num_classes: int, hidden: tuple[int, ...] = (512,), dropout: float = 0.2
 ) -> nn.Sequential:
@@ -475,9 +481,10 @@ def hidden_head(
     layers: list[nn.Module] = []
     width = num_features
     for size in hidden:
-        layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(width, size, dtype=torch.float32), nn.ReLU(), nn.Dropout(dropout)]
         width = size
-    return nn.Sequential(*layers, nn.Linear(width, num_classes), nn.LogSoftmax(dim=1))
+    last = nn.Linear(width, num_classes, dtype=torch.float32)
+    return nn.Sequential(*layers, last, nn.LogSoftmax(dim=1))
 
 
 def freeze(module: M) -> M:

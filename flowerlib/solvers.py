@@ -51,7 +51,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowerlib import metrics, storage
+from flowerlib import metrics, modes, storage
 from flowerlib.engine import KINDS, choose_precision
 
 # From strong to weak: each solution is the starting point of the next.
@@ -98,6 +98,7 @@ class LinearSolution:
     valid_logits: Tensor
 
 
+@modes.usual()
 def logistic(
     features: Tensor,
     labels: Tensor,
@@ -139,14 +140,16 @@ def logistic(
     everyone = _turned([features, valid_features], mean, axes, kind)  # valid, too, to choose by
     storage.return_memory()  # of the pieces that were turned
     loss = _CrossEntropy(everyone[:size], labels)
-    weight, spread = torch.zeros(1, num_classes), 1 / num_classes
+    weight, spread = torch.zeros(1, num_classes, dtype=torch.float32), 1 / num_classes
     memory: list[tuple[Tensor, Tensor]] = []
     rows, solutions, valid_logits = [], [], []
     for penalty in sorted(penalties, reverse=True):
         open_axes = spread * variances >= BARRED * penalty if large else variances > 0
         weight = _grown(weight, memory, int(open_axes.sum()))
         weight, train_loss, spread = _minimize(loss, weight, penalty, variances, memory, max_steps)
-        logits = _logits(everyone[size:, : len(weight)], weight, torch.zeros(num_classes))
+        logits = _logits(
+            everyone[size:, : len(weight)], weight, torch.zeros(num_classes, dtype=torch.float32)
+        )
         solutions.append(weight)
         valid_logits.append(logits)
         rows.append(
@@ -170,6 +173,7 @@ def logistic(
     return LinearSolution(head, rows[best]["penalty"], rows, best, precision, valid_logits[best])
 
 
+@modes.usual()
 def ridge(
     features: Tensor,
     labels: Tensor,
@@ -249,11 +253,11 @@ def _least_squares(
     mean = _mean(features)
     ((axes, places),), variances = _principal_axes(features, features[:0], mean, kind)
     counts = labels.bincount(minlength=num_classes)[:, None]
-    sums = torch.zeros(num_classes, features.shape[1])
+    sums = torch.zeros(num_classes, features.shape[1], dtype=torch.float32)
     for some, known in zip(features.split(ROWS), labels.split(ROWS), strict=True):
         sums.index_add_(0, known, some.float())
     products = axes.T @ (sums - counts * mean).T / len(features)  # of features and targets (R, C)
-    shares = counts[:, 0] / len(features)
+    shares = counts[:, 0].float() / len(features)
 
     def solve(penalty: float) -> tuple[Tensor, Tensor]:
         weight = axes @ (products / (variances[places, None] + penalty))
@@ -266,7 +270,9 @@ def _mean(features: Tensor) -> Tensor:
     """Float32 (D,). `Tensor.mean` would first turn all of bfloat16 into float32: so in pieces."""
     if features.dtype == torch.float32:
         return features.mean(0)
-    total = torch.zeros(features.shape[1])  # in place: small results between large pieces, if kept,
+    total = torch.zeros(
+        features.shape[1], dtype=torch.float32
+    )  # in place: small results between large pieces, if kept,
     for some in features.split(ROWS):  # would leave holes in the heap, as large as the whole copy
         total += some.float().sum(0)
     return total / len(features)
@@ -274,7 +280,10 @@ def _mean(features: Tensor) -> Tensor:
 
 def _logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Float32 (N, C), of a linear head."""
-    logits, factor = torch.empty(len(features), len(bias)), weight.T.contiguous()
+    logits, factor = (
+        torch.empty(len(features), len(bias), dtype=torch.float32),
+        weight.T.contiguous(),
+    )
     for some, place in zip(features.split(ROWS), logits.split(ROWS), strict=True):
         torch.addmm(bias, some.float(), factor.T, out=place)
     return logits
@@ -290,7 +299,7 @@ def _loss(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> flo
 
 def _layer(weight: Tensor, bias: Tensor) -> nn.Sequential:
     """Weight (D, C) and bias (C,) as a `models.linear_head`."""
-    layer = nn.Linear(*weight.shape)
+    layer = nn.Linear(*weight.shape, dtype=torch.float32)
     with torch.no_grad():
         layer.weight.copy_(weight.T)
         layer.bias.copy_(bias)
@@ -381,7 +390,9 @@ def _principal_axes(
     places = (1 + order.argsort()).split([len(its) for its, _ in found])
     axes = [its if span is None else span @ its for _, its in found]
     scaled = [its / total.sqrt() for its in axes]
-    return [*zip(scaled, places, strict=True)], torch.cat([torch.ones(1), variances[order] / total])
+    return [*zip(scaled, places, strict=True)], torch.cat(
+        [torch.ones(1, dtype=torch.float32), variances[order] / total]
+    )
 
 
 def _strongest(found: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
@@ -400,7 +411,7 @@ def _covariance(
 ) -> Tensor:
     """Of features (N, D), float32 (D, D); with a span (D, R), of their parts along it, (R, R)."""
     size = features.shape[1] if span is None else span.shape[1]
-    products = torch.zeros(size, size)
+    products = torch.zeros(size, size, dtype=torch.float32)
     for part in features.split(ROWS):
         centered = part - mean if span is None else (part - mean) @ span
         rounded = centered.to(kind)
@@ -441,7 +452,7 @@ class _CrossEntropy:
             total -= float(logs.gather(1, labels).sum())
             shares = logs.exp_()
             spread += len(some) - float(shares.square().sum())
-            shares.scatter_add_(1, labels, torch.full(labels.shape, -1.0))
+            shares.scatter_add_(1, labels, torch.full(labels.shape, -1.0, dtype=torch.float32))
             gradient += (shares.to(kind).T @ some).T
         count = len(self.labels)
         return total / count, gradient / count, spread / (count * weight.shape[1])
@@ -468,7 +479,7 @@ def _minimize(
 
     Source: Nocedal and Wright, "Numerical Optimization" (2006), algorithms 7.4 and 3.1.
     """
-    rates = torch.full((len(weight), 1), penalty)
+    rates = torch.full((len(weight), 1), penalty, dtype=torch.float32)
     rates[0] = 0
     value, gradient, spread = loss(weight)
     objective = value + float((rates * weight.square()).sum()) / 2

@@ -17,7 +17,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowerlib import engine, features, metrics, models, photos, solvers, stages, storage, tuning
+from flowerlib import (
+    engine,
+    features,
+    metrics,
+    models,
+    modes,
+    photos,
+    solvers,
+    stages,
+    storage,
+    tuning,
+)
 from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.errors import InputError
@@ -54,6 +65,7 @@ class History:
                 writer.writerows(self.rows)
 
 
+@modes.with_gradients()
 def fit(
     model: nn.Module,
     train_batches: Batches,
@@ -88,6 +100,7 @@ def fit(
     Raises:
         InputError: outputs and loss do not fit together, or the loss is not finite.
     """
+    modes.check_trainable(model)
     loss = loss or nn.NLLLoss()
     device = next(model.parameters()).device
     if optimizer is None:
@@ -257,6 +270,7 @@ class Bar:
             self.bar.close()
 
 
+@modes.usual()
 def transfer(
     splits: Splits,
     backbone: str | models.Backbone = "densenet121",

@@ -24,7 +24,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from flowerlib import features, models, photos
+from flowerlib import features, models, modes, photos
 from flowerlib.models import Backbone
 from flowerlib.photos import Photos
 from flowerlib.quick_optim import quick
@@ -35,6 +35,7 @@ LR, HEAD_LR, DECAY = 3e-4, 3e-3, 1e-4  # old weights take smaller steps than the
 SMOOTHING, DROPOUT = 0.1, 0.2
 
 
+@modes.usual()
 def last_stage(
     backbone: Backbone,
     known: Photos,
@@ -80,7 +81,9 @@ def last_stage(
     tuned.to(maps.device).requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = nn.Linear(backbone.num_features, num_classes, device=maps.device)
+        head = nn.Linear(
+            backbone.num_features, num_classes, device=maps.device, dtype=torch.float32
+        )
         _learn(upper.requires_grad_(True), head, maps, seed, progress)
     return tuned.to("cpu").requires_grad_(True)
 
@@ -112,8 +115,10 @@ def _learn(
         for batch in photos.shuffled(size, seed, epoch).split(BATCH):
             values = maps.values[batch].to(maps.device).float()
             labels = maps.labels[batch].to(maps.device)
+            if torch.rand((), dtype=torch.float32) < 0.5:
+                values = _mirrored(values, upper)
             with torch.autocast(maps.device, torch.bfloat16, enabled=maps.precision == "bf16"):
-                found = upper(_mirrored(values, upper) if torch.rand(()) < 0.5 else values)
+                found = upper(values)
             logits = head(nn.functional.dropout(found.float(), DROPOUT))
             value = loss(logits, labels)
             optimizer.zero_grad()

@@ -16,6 +16,7 @@ ORDER = (
         "quick_torchvision",
         "errors",
         "console",
+        "modes",
         "storage",
         "tensorfile",
         "portable",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from flowerlib import models
+from flowerlib import models, modes
 from flowerlib.classifier import Classifier
 from flowerlib.errors import InputError
 from flowerlib.legacy import checkpoints
@@ -42,6 +42,7 @@ class Imported(NamedTuple):
     assumed: tuple[str, ...]
 
 
+@modes.usual()
 def read(
     path: Path | str,
     *,

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from flowerlib.errors import InputError
@@ -160,6 +161,6 @@ def _leaves(module: StandIn) -> Iterator[tuple[str, StandIn]]:
 def _linear(given: Linear) -> nn.Linear:
     outputs, inputs = given.weight.shape
     bias = given.weight.new_zeros(outputs) if given.bias is None else given.bias
-    layer = nn.Linear(inputs, outputs, device="meta")
+    layer = nn.Linear(inputs, outputs, device="meta", dtype=torch.float32)
     layer.load_state_dict({"weight": given.weight, "bias": bias}, assign=True)
     return layer
