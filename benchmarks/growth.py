@@ -136,9 +136,9 @@ def repeat_files(folder: Path, out: Path, count: int) -> None:
 
     Behind the end of each JPEG, where decoders stop to read, stands the number of the copy.
     """
-    from flowerlib import images
+    from flowerlib import listing
 
-    originals = [file.read_bytes() for file in images.photos_below(folder)]
+    originals = [Path(file).read_bytes() for file in listing.read(folder).folder.below()]
     for number in range(count):
         name = out / f"{number // 1000:03}" / f"{number:06}.jpg"
         name.parent.mkdir(exist_ok=True)
@@ -147,11 +147,11 @@ def repeat_files(folder: Path, out: Path, count: int) -> None:
 
 def extract(folder: str, weights: str, count: int) -> dict:
     """Features of `count` of the photos in a folder, through the cache of the environment."""
-    from flowerlib import features, images, models
+    from flowerlib import features, listing, models
     from flowerlib.files import Files
     from flowerlib.photos import Photos
 
-    files = Files(images.names_below(folder))
+    files = Files(listing.read(folder).folder.below())
     picked = files.take(np.linspace(0, len(files) - 1, count).astype(int))
     photos = Photos(picked, np.zeros(count, int), ["photo"])
     backbone = models.backbone(BACKBONE, weights)

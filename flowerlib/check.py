@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowerlib import copies, images, manifest, survey, thumbnails
-from flowerlib.errors import InputError
+from flowerlib import copies, folders, images, listing, manifest, survey, thumbnails
 from flowerlib.files import Files
 from flowerlib.photos import Photos
 from flowerlib.report import Copies, Report
@@ -44,19 +43,30 @@ def folder(
     """
     root = Path(path)
     before = manifest.load(against) if against is not None else None
-    found = survey.layout(root)
-    if not found.photos:
-        raise InputError(f"{root}: no photo in any class folder; put each class into its own.")
+    found = folders.survey(listing.read(root))
+    photos = [
+        (split, name, Path(file))
+        for split, classes in found.splits.items()
+        for name, inside in classes.items()
+        for file in inside.below()
+    ]
+    if not photos:
+        found.refuse()
+    counts = {
+        split: {name: inside.count() for name, inside in classes.items()}
+        for split, classes in found.splits.items()
+    }
     files: list[File] = []
     shown = []
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
-        for file, thumbnail in pool.map(lambda job: survey.examine(root, *job), found.photos):
+        for file, thumbnail in pool.map(lambda job: survey.examine(root, *job), photos):
             files.append(file)
             shown.append(thumbnail)
             if progress:
-                progress(len(files), len(found.photos))
+                progress(len(files), len(photos))
     exact, near = _copies(files, shown)
-    report = Report(root, files, exact, near, found.counts, found.class_problems(), found.ignored)
+    left_out = found.listing.left_out
+    report = Report(root, files, exact, near, counts, found.problems, left_out, found.notes)
     if before is not None:
         report.changes = manifest.compare(before, report.entries())
     return report

@@ -318,11 +318,7 @@ class _Progress:
 def _predict(options: argparse.Namespace) -> int:
     from flowerlib import images
 
-    photos = [
-        file
-        for given in options.photos
-        for file in (images.photos_below(given) if given.is_dir() else [given])
-    ]
+    photos = [file for given in options.photos for file in _photos_in(given)]
     if not photos:
         raise InputError(f"There is no photo below {', '.join(map(str, options.photos))}.")
     missing = [path for path in photos if not path.exists()]
@@ -373,6 +369,20 @@ def _csv_line(cells: Sequence[object]) -> str:
     return line.getvalue().removesuffix("\r\n")
 
 
+def _photos_in(given: Path) -> list[Path]:
+    """The photo itself, or all photos in a folder; what else is there is told on stderr."""
+    from flowerlib import listing
+
+    if not given.is_dir():
+        return [given]
+    found = listing.read(given)
+    if problem := found.closed_problem():
+        raise InputError(f"{given}: {problem}.")
+    if counts := found.counts():
+        _complain(f"{one_line(given)}: {counts.sentence()}")
+    return [Path(file) for file in found.folder.below()]
+
+
 def _as_data(answer: Any) -> dict[str, Any]:
     """A prediction as JSON holds it, or the PhotoError that stands in its place."""
     if isinstance(answer, Exception):
@@ -389,7 +399,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     from flowerlib.classifier import Classifier
 
     classifier = Classifier.load(options.model)
-    photos = data.labelled_folder(options.data, classifier.class_names)
+    photos, counts = data.labelled_photos(options.data, classifier.class_names)
+    if counts:
+        _complain(f"{one_line(options.data)}: {counts.sentence()}")
     found = classifier.evaluate(photos, device=options.device, precision=options.precision)
     probabilities, answers = found.logits.softmax(1).max(1)
     rows = [
@@ -406,6 +418,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         summary: dict[str, Any] = {
             "data": options.data,
             "num_images": len(photos),
+            "files": counts.to_dict(),
             "accuracy": found.accuracy,
             "interval": list(found.interval),
             "calibration_error": metrics.calibration_error(found.logits.softmax(1), found.labels),

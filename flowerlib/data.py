@@ -9,15 +9,18 @@ Shown in: notebooks/03_flowers
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from flowerlib import cifar, description, files, folders, oxford, storage
+from flowerlib import cifar, description, files, folders, layout, listing, oxford, storage
 from flowerlib import garden as _garden
 from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
+from flowerlib.layout import Layout
+from flowerlib.listing import FileCounts
 from flowerlib.photos import Photos, Splits
 
 # Data set → names that its folder may have. "flowers" is the Udacity arrangement, "flowers-102"
@@ -237,29 +240,41 @@ def download(name: str) -> Path:
 def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
     """Splits from any folder of photos.
 
-    Two layouts are understood. With `train/` (and `valid/`, `val/` or `validation/`, and `test/`)
-    inside, each holding one folder a class, these are used; a missing valid set is taken out of
-    train, a missing test set stays missing. With class folders only, each photo is put into train,
-    valid or test by a digest of its content, copies and near copies together; when adding photos
-    moves old ones, which is rare, is said in `division`.
+    Two layouts are understood. With `train/`, and `valid/` and `test/` beside it, each holding one
+    folder a class, these are used (also as Training, val, test_set and the like); a missing valid
+    set is taken out of train, a missing test set stays missing. With class folders only, each photo
+    is put into train, valid or test by a digest of its content, copies and near copies together;
+    when adding photos moves old ones, which is rare, is said in `division`.
 
-    A `cat_to_name.json` beside the folders gives the classes their readable names.
+    A `cat_to_name.json` in the folder, or beside it, gives the classes their readable names.
+    `Splits.files` counts what is used and what is not, and a warning says so; `Splits.notes` says
+    what could have been meant otherwise.
 
     Args:
         path: the folder.
         valid, test: shares of each class that go into valid and test, where they must be made.
 
     Raises:
-        InputError: nothing is there, a class is empty, or the classes of two splits differ.
+        InputError: nothing is there, a class is empty, the classes of two splits differ, or it
+            cannot be told which folders are splits.
     """
-    root = storage.expand(path)
-    if not root.is_dir():
-        kind = "not a folder" if root.exists() else "no such folder"
-        raise InputError(f"{root}: {kind}; give a folder of photos, one folder a class inside.")
+    splits = _read_folder(path, valid=valid, test=test)
+    _warn(splits.files)
+    return splits
+
+
+def _warn(counts: FileCounts | None) -> None:
+    if counts is not None and counts.remarkable:
+        warnings.warn(counts.sentence(), stacklevel=3)
+
+
+def _read_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
     if not (0 < valid < 1 and 0 <= test < 1 and valid + test < 1):
         raise InputError(f"valid ({valid}) and test ({test}) must be shares that leave some train.")
-    parts, how = folders.read_splits(root, valid=valid, test=test)
-    return _splits(root, parts["train"], parts["valid"], parts.get("test"), how)
+    root = storage.expand(path)
+    found = layout.arrange(listing.read(root))
+    parts, how = folders.read_splits(found, valid=valid, test=test)
+    return _splits(root, parts["train"], parts["valid"], parts.get("test"), how, found)
 
 
 def _splits(
@@ -268,9 +283,10 @@ def _splits(
     valid: dict[str, Files],
     test: dict[str, Files] | None,
     how: str,
+    found: Layout,
 ) -> Splits:
     names = sorted(train, key=folders.natural)
-    readable = folders.readable_names(root, names)
+    readable, notes = folders.readable_names(root, names)
     class_names = tuple(readable[name] for name in names)
     try:  # now, not when a trained classifier cannot be saved
         description.check_class_names(class_names)
@@ -283,46 +299,71 @@ def _splits(
     labels = np.repeat(np.tile(np.arange(len(names)), len(parts)), [*map(len, pieces)])
     every = Photos(files.join(pieces), labels, class_names)
     ends = np.cumsum([sum(map(len, part.values())) for part in parts])
-    found = [every.subset(rows) for rows in np.split(np.arange(len(every)), ends[:-1])]
+    subsets = [every.subset(rows) for rows in np.split(np.arange(len(every)), ends[:-1])]
     return Splits(
-        found[0],
-        found[1],
-        None if test is None else found[2],
+        subsets[0],
+        subsets[1],
+        None if test is None else subsets[2],
         class_names,
         root.resolve().name,
         "real",
         how,
+        found.counts(),
+        (*found.notes, *notes, *folders.lookalikes(class_names)),
     )
 
 
 def labelled_folder(path: Path | str, class_names: Sequence[str]) -> Photos:
     """Photos of a folder of class folders, labelled by the names that a classifier knows.
 
+    A warning says which files are not used.
+
     Raises:
-        InputError: a folder's class is unknown to the classifier.
+        InputError: a folder's class is unknown to the classifier, or it holds no class folders.
     """
+    photos, counts = labelled_photos(path, class_names)
+    _warn(counts)
+    return photos
+
+
+def labelled_photos(path: Path | str, class_names: Sequence[str]) -> tuple[Photos, FileCounts]:
+    """Like `labelled_folder`, with the number of files instead of a warning."""
     root = storage.expand(path)
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; give a folder with one folder a class inside.")
-    classes = folders.read_classes(root, least=1)
-    parent = root if (root / "cat_to_name.json").is_file() else root.parent
-    readable = folders.readable_names(parent, sorted(classes))
-    position = {name: label for label, name in enumerate(class_names)}
-    if unknown := sorted(readable[name] for name in classes if readable[name] not in position):
-        hint = f"; did you mean {root / 'test'}?" if (root / "test").is_dir() else "."
-        raise InputError(f"{root}: the classifier does not know {listed(unknown)}{hint}")
-    numbers = [position[readable[name]] for name in classes]
-    labels = np.repeat(numbers, [len(found) for found in classes.values()])
-    return Photos(files.join([*classes.values()]), labels, class_names)
+    found = layout.arrange(listing.read(root), least=1)
+    if split := found.places.get("test", found.places.get("train")):
+        raise InputError(f"{root} holds several splits; did you mean {root / split.name}?")
+    found.refuse()
+    classes = found.splits[""]
+    position = {layout.composed(name): label for label, name in enumerate(class_names)}
+    names, _ = folders.readable_names(root, classes)
+    if not set(names.values()) <= position.keys() and classes.keys() <= position.keys():
+        names = {name: name for name in classes}  # the classifier goes by the folders' names
+    if unknown := sorted(name for name in names.values() if name not in position):
+        raise InputError(f"{root}: the classifier does not know {listed(unknown)}.")
+    labels = np.repeat(
+        [position[names[name]] for name in classes],
+        [folder.count() for folder in classes.values()],
+    )
+    paths = (path for folder in classes.values() for path in folder.below())
+    return Photos(Files(paths), labels, class_names), found.counts()
 
 
 def from_name(name: str, *, split: str = "udacity") -> Splits:
-    """Splits by one word, as on the command line: "garden", "flowers", or a folder."""
-    if name == "garden":
-        return garden("flowers")
-    if name == "flowers" and not Path(name).is_dir():
-        return flowers(world="real", split=split)
-    return image_folder(name)
+    """Splits by one word, as on the command line: "garden", "flowers", or a folder.
+
+    What is left out of a folder is in `Splits.files`; there is no warning.
+
+    Raises:
+        InputError: the word is the name of a data set and of a folder here; or as `image_folder`.
+    """
+    if name not in ("garden", "flowers"):
+        return _read_folder(name)
+    if Path(name).is_dir():
+        raise InputError(
+            f"{name} is a data set, and a folder here: write ./{name} for "
+            "the folder, or run this elsewhere for the data set."
+        )
+    return garden("flowers") if name == "garden" else flowers(world="real", split=split)
 
 
 def folder_of(name: str) -> Path | None:
@@ -332,5 +373,4 @@ def folder_of(name: str) -> Path | None:
     """
     if name == "garden":
         return None
-    named = find("flowers") if name == "flowers" and not Path(name).is_dir() else None
-    return named or storage.expand(name)
+    return (find("flowers") if name == "flowers" else None) or storage.expand(name)

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
-from flowerlib import division, images
+from flowerlib import division, layout
 from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
+from flowerlib.layout import Layout
+from flowerlib.listing import NAMES, Listing
 
-SPLIT_FOLDERS = {
-    "train": ("train", "training", "learn"),
-    "valid": ("valid", "val", "validation"),
-    "test": ("test", "testing"),
-}
+
+def survey(found: Listing) -> Layout:
+    """What the folders are, with all that training would refuse or note, the names included."""
+    arranged = layout.arrange(found)
+    classes = dict.fromkeys(name for part in arranged.splits.values() for name in part)
+    try:
+        readable, notes = readable_names(Path(found.folder.prefix), classes)
+    except InputError as problem:
+        arranged.problems.append(str(problem).rstrip("."))
+    else:
+        arranged.notes += [*notes, *lookalikes(readable.values())]
+    return arranged
 
 
 def read_splits(
-    root: Path, *, valid: float, test: float
+    found: Layout, *, valid: float, test: float
 ) -> tuple[dict[str, dict[str, Files]], str]:
     """Photo paths by split and class folder, from folders where they are there, else by content.
 
@@ -27,52 +38,20 @@ def read_splits(
     Raises:
         InputError: a class is empty, too small, or missing in one of the splits.
     """
-    places = {
-        part: next((root / name for name in names if (root / name).is_dir()), None)
-        for part, names in SPLIT_FOLDERS.items()
+    found.refuse()
+    root = Path(found.listing.folder.prefix)
+    parts = {
+        split: {name: Files(folder.below()) for name, folder in classes.items()}
+        for split, classes in found.splits.items()
     }
-    if places["train"] is None:
-        for place in (places["valid"], places["test"]):
-            if place is not None:
-                raise InputError(f"{root} has {place.name}/ but no train/ folder.")
+    if "" in parts:
         shares = {"test": test, "valid": valid}
-        parts, copies = division.divide(root, read_classes(root), shares)
-        return parts, f"split by content{copies}"
-    found = {part: read_classes(place) for part, place in places.items() if place is not None}
-    for part in ("valid", "test"):
-        if part in found and set(found[part]) != set(found["train"]):
-            missing = sorted(set(found["train"]) - set(found[part]))
-            extra = sorted(set(found[part]) - set(found["train"]))
-            faults = [f"lacks {listed(missing)}"] if missing else []
-            faults += [f"has {listed(extra)}, which train lacks"] if extra else []
-            raise InputError(
-                f"{places[part]} {' and '.join(faults)}: every split needs the same classes, "
-                "or labels would shift."
-            )
-    if "valid" in found:
-        return found, "split by folders"
-    parts, copies = division.divide(root, found["train"], {"valid": valid})
-    return found | parts, f"valid taken out of train by content{copies}"
-
-
-def read_classes(folder: Path, least: int = 2) -> dict[str, Files]:
-    """Folder names to photo paths; refuses an empty class by name, and fewer than `least`."""
-    classes = {
-        child.name: Files(images.names_below(child))
-        for child in sorted(folder.iterdir())
-        if child.is_dir() and not child.name.startswith((".", "__"))
-    }
-    if not classes:
-        raise InputError(
-            f"{folder} holds no class folders; put each class's photos in its own folder."
-        )
-    if empty := sorted(name for name, files in classes.items() if not files):
-        raise InputError(
-            f"{folder}: {listed(empty)} without a single photo; add some or remove it."
-        )
-    if len(classes) < least:
-        raise InputError(f"{folder} holds only the class {next(iter(classes))}; two are needed.")
-    return classes
+        divided, copies = division.divide(root, parts[""], shares)
+        return divided, f"split by content{copies}"
+    if "valid" in parts:
+        return parts, "split by folders"
+    divided, copies = division.divide(root, parts["train"], {"valid": valid})
+    return parts | divided, f"valid taken out of train by content{copies}"
 
 
 def natural(name: str) -> tuple[int, int, str]:
@@ -80,16 +59,64 @@ def natural(name: str) -> tuple[int, int, str]:
     return (0, int(name), "") if name.isascii() and name.isdigit() else (1, 0, name)
 
 
-def readable_names(root: Path, folders: list[str]) -> dict[str, str]:
-    """The class folders' names for people, from `cat_to_name.json` where it is there."""
-    file = root / "cat_to_name.json"
-    if not file.is_file():
-        return {name: name for name in folders}
+def names_file(root: Path) -> Path | None:
+    """The `cat_to_name.json` that goes with a folder: in it, or beside it.
+
+    The folder of one split belongs to the data set above it, whose file may lie beside that.
+    """
+    root = root.absolute()
+    places = [root, *root.parents][: 3 if layout.split_of(root.name) else 2]
+    return next((place / NAMES for place in places if (place / NAMES).is_file()), None)
+
+
+def readable_names(root: Path, folders: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """The class folders' names for people, from `cat_to_name.json` where it is there.
+
+    Returns:
+        The names, and notes about where they come from.
+
+    Raises:
+        InputError: the file lies in the folder and does not name every class, or gives two the same
+            name.
+    """
+    folders = list(folders)
+    file = names_file(root)
+    if file is None:
+        return {name: name for name in folders}, []
+    outside = file.parent != root.absolute()
     try:
-        names = json.loads(file.read_text(encoding="utf-8"))
-        readable = {name: str(names[name]) for name in folders}
-    except (ValueError, KeyError, TypeError) as problem:
+        names = {layout.composed(key): name for key, name in json.loads(file.read_bytes()).items()}
+        if outside and not names.keys() >= set(folders):
+            return {name: name for name in folders}, [f"{file} is not used: it lacks classes"]
+        readable = {name: layout.composed(_text(names[name])) for name in folders}
+    except OSError as problem:
+        raise InputError(f"{file} cannot be read ({problem.strerror}).") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise InputError(f"{file} must map every class folder to a name ({problem}).") from None
     if len(set(readable.values())) != len(readable):
-        raise InputError(f"{file} gives the same name to two classes.")
-    return readable
+        twice = [name for name in folders if [*readable.values()].count(readable[name]) > 1]
+        raise InputError(
+            f"{file} gives the same name to two classes ({', '.join(twice[:5])}); put their photos "
+            "together, or give them different names."
+        )
+    return readable, [f"class names are from {file}"] if outside else []
+
+
+def _text(name: object) -> str:
+    if not isinstance(name, (str, int)):
+        raise TypeError(f"{name!r} is no name")
+    return str(name)
+
+
+def lookalikes(names: Iterable[str]) -> list[str]:
+    """Notes about class names that differ only in what is easily overlooked."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        plain = unicodedata.normalize("NFKC", name).casefold()
+        groups.setdefault("".join(plain.split()), []).append(name)
+    return [
+        f"{listed([repr(name) for name in group])} differ only in upper case or spaces; put their "
+        "photos together if they are one class"
+        for group in groups.values()
+        if len(group) > 1
+    ]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from flowerlib import archives, downloads, images, matlab
+from flowerlib import archives, downloads, listing, matlab
 from flowerlib.errors import InputError
+from flowerlib.listing import FileCounts, Listing
 from flowerlib.photos import Photos, Splits
 
 TOTAL = 8189
@@ -43,7 +44,8 @@ def flowers(folder: Path, split: str) -> Splits:
         for first, last, label in known["runs"]
         for number in range(first, last + 1)
     }
-    paths = _photos(folder)
+    found = listing.read(folder)
+    paths = _photos(found)
     if lacking := _lack(paths):
         raise InputError(f"{folder} {lacking}; remove it and run `flowerlib download flowers`.")
     valid, test = set(known["udacity_valid"]), set(known["udacity_test"])
@@ -52,9 +54,13 @@ def flowers(folder: Path, split: str) -> Splits:
         train, valid, test = _official_split(folder)
     every = Photos([paths[i] for i in label_of], [*label_of.values()], names)
     parts = [every.subset(np.array(sorted(ids)) - 1) for ids in (train, valid, test)]
-    return Splits(
-        parts[0], parts[1], parts[2], names, "flowers", "real", f"Oxford 102, {split} split"
-    )
+    used = {paths[i] for i in label_of}
+    left_out = {kind: len(others) for kind, others in found.left_out.items()}
+    if others := found.folder.count() - len(used):
+        left_out["not named as Oxford's are"] = others
+    counts = FileCounts(len(used), left_out)
+    origin = f"Oxford 102, {split} split"
+    return Splits(parts[0], parts[1], parts[2], names, "flowers", "real", origin, counts)
 
 
 def _official_split(folder: Path) -> tuple[set[int], set[int], set[int]]:
@@ -98,7 +104,7 @@ def download(root: Path, folder: Path) -> Path:
 
 def lack(folder: Path) -> str | None:
     """What a folder lacks of the whole data set, by count; None if nothing."""
-    return _lack(_photos(folder))
+    return _lack(_photos(listing.read(folder)))
 
 
 def _lack(paths: dict[int, str]) -> str | None:
@@ -106,7 +112,7 @@ def _lack(paths: dict[int, str]) -> str | None:
     return None if found == TOTAL else f"holds {found:,} of the {TOTAL:,} flower photos"
 
 
-def _photos(folder: Path) -> dict[int, str]:
-    """Path by number of every photo below the folder that is named as Oxford named them."""
-    named = ((NAME.fullmatch(os.path.basename(path)), path) for path in images.names_below(folder))
+def _photos(found: Listing) -> dict[int, str]:
+    """Path by number of every photo that is named as Oxford named them."""
+    named = ((NAME.fullmatch(os.path.basename(path)), path) for path in found.folder.below())
     return {int(match[1]): path for match, path in named if match}

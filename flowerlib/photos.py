@@ -24,6 +24,7 @@ from flowerlib import description, files, images
 from flowerlib import labels as labelling
 from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
+from flowerlib.listing import FileCounts
 
 if TYPE_CHECKING:
     import torch
@@ -258,6 +259,9 @@ class Splits:
         name: of the set, such as "flowers" or the folder's name.
         world: "garden" (drawn by this project) or "real".
         origin: one phrase about where the pictures come from.
+        files: how many files below the folder are used, and how many of which kind are not; None
+            for drawn pictures.
+        notes: sentences about how the folder was read that its owner should know.
 
     Raises:
         InputError: the parts have different classes, or two classes have the same name.
@@ -270,6 +274,8 @@ class Splits:
     name: str
     world: str
     origin: str
+    files: FileCounts | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = tuple(self.class_names)

@@ -14,6 +14,7 @@ from typing import Any
 
 from flowerlib import manifest, tables
 from flowerlib.console import one_line
+from flowerlib.listing import FileCounts
 from flowerlib.survey import File
 
 UNEVEN = 10.0  # ratio of the largest class to the smallest that is worth a word
@@ -52,8 +53,9 @@ class Report:
         files: all photos, readable or not.
         exact, near: groups of the same content; pairs that look the same.
         counts: photos by split and class folder.
-        class_problems: sentences about classes that are empty or not in every split.
-        ignored: paths of files that no training would read.
+        class_problems: sentences about folders that training would refuse.
+        left_out: paths of files that no training would read, by kind.
+        notes: sentences about how training would read the folder that its owner should know.
         changes: against a manifest, if one was given.
     """
 
@@ -63,7 +65,8 @@ class Report:
     near: list[Copies]
     counts: dict[str, dict[str, int]]
     class_problems: list[str]
-    ignored: list[str]
+    left_out: dict[str, list[str]]
+    notes: list[str]
     changes: manifest.Changes = field(default_factory=manifest.Changes)
 
     @property
@@ -80,6 +83,12 @@ class Report:
     def conflicts(self) -> list[Copies]:
         """Copies that lie in more than one class."""
         return [group for group in self.exact + self.near if group.across_classes]
+
+    @property
+    def file_counts(self) -> FileCounts:
+        """The number of photos, and of files that no training would read by kind."""
+        kinds = {kind: len(paths) for kind, paths in self.left_out.items()}
+        return FileCounts(len(self.files), kinds)
 
     @property
     def serious(self) -> bool:
@@ -109,7 +118,8 @@ class Report:
         kinds = Counter(kind for file in self.files for kind in file.oddities)
         for kind, _ in kinds.most_common():
             found.append((kind, [file.path for file in self.files if kind in file.oddities]))
-        found.append(("ignored, no training reads them", self.ignored))
+        ignored = [f"{path} ({kind})" for kind, paths in self.left_out.items() for path in paths]
+        found += [("to be known", self.notes), ("ignored, no training reads them", ignored)]
         return [(title, lines) for title, lines in found if lines]
 
     def imbalance(self, split: str) -> float:
@@ -146,6 +156,8 @@ class Report:
                 f"uneven classes: up to {self.imbalance(worst):.0f} times as many photos in one as "
                 "in another; look at the accuracy of each class, not only at their mean"
             )
+        if self.left_out:
+            parts.append(self.file_counts.sentence())
         good = "nothing serious" if not self.serious else "problems found"
         parts.append(f"{one_line(self.root)}: {len(self.files):,} photos checked, {good}")
         return "\n\n".join(parts)
@@ -178,7 +190,9 @@ class Report:
             "near_copies": plain(self.near),
             "suspicious": [{"path": file.path, "what": list(file.oddities)} for file in odd],
             "turned": sum(file.turned for file in self.files),
-            "ignored": self.ignored,
+            "notes": self.notes,
+            "files": self.file_counts.to_dict(),
+            "ignored": [path for paths in self.left_out.values() for path in paths],
             "changes": asdict(self.changes),
         }
 

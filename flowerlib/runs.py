@@ -64,6 +64,10 @@ def _train(
 
     start = time.perf_counter()
     say(splits.describe())
+    if splits.files:
+        say(splits.files.sentence())
+    for note in splits.notes:
+        say(one_line(f"note: {note}"))
     state = out / STATE
     if not resume:
         state.unlink(missing_ok=True)
@@ -122,6 +126,7 @@ def _train(
         "head": results["head"],
         "num_classes": len(splits.class_names),
         "num_images": splits.sizes(),
+        "files": splits.files.to_dict() if splits.files is not None else None,
         "valid": results["valid"],
         "test": test,
         "seconds": {phase: round(value, 3) for phase, value in seconds.items()},

@@ -20,7 +20,7 @@ from benchmarks import (
     steps,
     throughput,
 )
-from flowerlib import data, engine, features, fusion, images, models
+from flowerlib import data, engine, features, fusion, images, listing, models
 from flowerlib.transforms import Preprocessing
 
 
@@ -215,7 +215,7 @@ def test_growth_prolongs_the_line_through_the_largest_numbers():
 
 def test_repeated_files_are_other_files_of_the_same_photos(flower_folder, tmp_path):
     growth.repeat_files(flower_folder, tmp_path, 60)
-    files = list(images.photos_below(tmp_path))
+    files = list(listing.read(tmp_path).folder.below())
     assert len({images.digest(file) for file in files}) == len(files) == 60
     assert images.open_photo(files[0]) == images.open_photo(files[56])  # 56 originals
 

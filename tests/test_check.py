@@ -182,10 +182,11 @@ def test_class_differences_are_serious(photos: Path) -> None:
     picture().save(photos / "train" / "tulip" / "a.png")
     report = check.folder(photos)
     assert report.serious
-    assert report.class_problems == [
-        "classes iris, tulip missing in valid",
-        "class tulip missing in test",
-        "class lily without a photo in test",
+    faults = [problem.split(": every split")[0] for problem in report.class_problems]
+    assert faults == [
+        "class lily without a single photo in test/; add some or remove it",
+        "valid lacks classes iris, tulip",
+        "test lacks class tulip",
     ]
     assert report.imbalance("train") == 8
 
@@ -195,7 +196,9 @@ def test_class_folders_alone_are_one_set(photos: Path) -> None:
     assert list(report.counts) == [""] and not report.serious
     for name in ("iris", "lily", "rose"):
         shutil.rmtree(photos / "train" / name)
-    assert check.folder(photos / "train").class_problems == ["there is only one class, daisy"]
+    assert check.folder(photos / "train").class_problems == [
+        "holds only the class daisy; two are needed"
+    ]
 
 
 def test_files_that_no_training_reads_are_listed(photos: Path) -> None:
@@ -203,10 +206,18 @@ def test_files_that_no_training_reads_are_listed(photos: Path) -> None:
     (photos / "train" / "phone.heic").touch()
     (photos / "extra").mkdir()
     picture().save(photos / "extra" / "lost.png")
-    (photos / "cat_to_name.json").touch()
+    names = {name: name.upper() for name in ("daisy", "iris", "lily", "rose")}
+    (photos / "cat_to_name.json").write_text(json.dumps(names))
     (photos / ".DS_Store").touch()
     report = check.folder(photos)
-    assert report.ignored == ["extra/lost.png", "train/phone.heic", "train/iris/notes.txt"]
+    assert report.left_out == {
+        "of the system": [".DS_Store"],
+        "in extra/, which is no split": ["extra/lost.png"],
+        ".heic": ["train/phone.heic"],
+        ".txt": ["train/iris/notes.txt"],
+    }
+    assert "left out 4 of 60 files: 1 " in report.text()
+    assert "convert .heic to JPEG to use them" in report.text()
     assert not report.serious
 
 

@@ -168,7 +168,7 @@ def test_an_empty_class_is_named(tmp_path: Path) -> None:
     tree(tmp_path, ("train", "valid"), ("a", "b"))
     (tmp_path / "train" / "c").mkdir()
     (tmp_path / "train" / "c" / "notes.txt").touch()
-    with pytest.raises(InputError, match="train: class c without a single photo"):
+    with pytest.raises(InputError, match="class c without a single photo in train/; add some"):
         data.image_folder(tmp_path)
 
 

@@ -175,14 +175,6 @@ def test_the_error_survives_a_worker_process() -> None:
     )
 
 
-def test_only_visible_pictures_are_found(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a.png", ".hidden.jpg", "notes.txt", "sub/c.webp", ".git/d.jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in images.photos_below(tmp_path)]
-    assert found == ["a.png", "b.JPG", "sub/c.webp"]
-
-
 def test_the_digest_is_the_contents(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"rose")
     (tmp_path / "b").write_bytes(b"rose")

@@ -40,6 +40,8 @@ ORDER = (
     ("garden",),
     (
         "labels",
+        "listing",
+        "layout",
         "seen",
         "files",
         "photos",
