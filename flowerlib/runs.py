@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowerlib import storage
+from flowerlib.console import one_line
 from flowerlib.run_folder import RESULTS, reserved
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _train(
         say(f"nothing to resume in {out}: trained from the start, with the features that are kept")
     classifier = training.transfer(splits, checkpoint=state, **options)
     for sentence in check.leaks(splits):
-        say(f"note: {sentence}")
+        say(one_line(f"note: {sentence}"))
     results = classifier.results
     seconds: dict[str, float] = dict(results["seconds"])
     say(

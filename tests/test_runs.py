@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from PIL import Image
 from flowerlib import data, plots, runs
 from flowerlib.classifier import Classifier
 from flowerlib.errors import InputError
+from flowerlib.listing import FileCounts
 from flowerlib.run_folder import LOCK, reserved
 
 FILES = {
@@ -32,7 +34,14 @@ SETTINGS = {"backbone": "small_densenet", "weights": "small", "say": lambda line
 def test_a_run_writes_everything_it_promises(flower_folder: Path, tmp_path: Path) -> None:
     told: list[str] = []
     splits = data.image_folder(flower_folder)
+    assert splits.files == FileCounts(56, {})
+    splits = dataclasses.replace(splits, files=FileCounts(56, {".heic": 3}), notes=("names\n",))
     found = runs.train(splits, tmp_path, **SETTINGS | {"say": told.append})
+    assert found["files"] == {"used": 56, "left_out": {".heic": 3}}
+    assert told[1:3] == [
+        "left out 3 of 59 files: 3 .heic; convert .heic to JPEG to use them",
+        "note: names\\n",
+    ]
     assert {path.name for path in tmp_path.iterdir()} == FILES | {"cache"}
     assert json.loads((tmp_path / "results.json").read_text()) == found
     assert found["num_images"] == {"train": 32, "valid": 12, "test": 12}
