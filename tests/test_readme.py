@@ -60,13 +60,22 @@ def test_figures_in_the_prose_are_those_of_the_records(repository, name):
         if re.search(r"^\| source \||Python \d", paragraph, re.MULTILINE):
             continue  # published facts with their source, what must be installed
         prose, _, mark = paragraph.partition("<!-- ")
-        named = re.search(r"from: (\w+(?:, \w+)*)", mark)
-        records = named[1].split(", ") if named else []
-        known = [number for record in records for number in _numbers(benchmarks.read(record))]
+        named = re.search(r"from: ([\w/, ]+\w)", mark)
+        places = named[1].split(", ") if named else []
+        known = [number for place in places for number in _numbers(_at(place))]
         for figure in FIGURE.findall(notebook_checks._without_code(prose)):
             if figure not in mark and not _covers(known, figure):
                 missing.append(figure)
     assert missing == []
+
+
+def _at(place):
+    """A record, or what is below names in it: "cold/rows/import torch"."""
+    name, *keys = place.split("/")
+    found = benchmarks.read(name)
+    for key in keys:
+        found = found[key]
+    return found
 
 
 def _numbers(record):
