@@ -6,14 +6,14 @@ Every file is decoded whole, since nothing less notices a truncated one, and loo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowerlib import copies, folders, images, listing, manifest, survey, thumbnails
+from flowerlib import copies, division, folders, images, listing, manifest, survey, thumbnails
 from flowerlib.files import Files
 from flowerlib.photos import Photos
 from flowerlib.report import Copies, Report
@@ -57,42 +57,56 @@ def folder(
         for split, classes in found.splits.items()
     }
     files: list[File] = []
-    shown = []
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
-        for file, thumbnail in pool.map(lambda job: survey.examine(root, *job), photos):
+        for file in pool.map(lambda job: survey.examine(root, *job), photos):
             files.append(file)
-            shown.append(thumbnail)
             if progress:
                 progress(len(files), len(photos))
-    exact, near = _copies(files, shown)
-    left_out = found.listing.left_out
-    report = Report(root, files, exact, near, counts, found.problems, left_out, found.notes)
+    exact, near, undivided = _copies(root, files, counts)
+    problems, left_out = found.problems + undivided, found.listing.left_out
+    report = Report(root, files, exact, near, counts, problems, left_out, found.notes)
     if before is not None:
         report.changes = manifest.compare(before, report.entries())
     return report
 
 
 def _copies(
-    files: Sequence[File], thumbnails: Sequence[np.ndarray | None]
-) -> tuple[list[Copies], list[Copies]]:
-    groups: dict[str, list[int]] = {}
-    for number, file in enumerate(files):
-        if file.problem is None:
-            groups.setdefault(file.sha256, []).append(number)
-    exact = [
-        Copies(tuple(files[number] for number in group))
-        for group in groups.values()
-        if len(group) > 1
-    ]
-    firsts = [group[0] for group in groups.values()]
-    shown = [thumbnail for n in firsts if (thumbnail := thumbnails[n]) is not None]
-    near = [
-        Copies(
-            (files[firsts[p.first]], files[firsts[p.second]]), round(p.similarity, 4), p.mirrored
-        )
-        for p in copies.near(np.stack(shown) if shown else np.empty((0, 32, 32), np.uint8))
-    ]
-    return exact, near
+    root: Path, files: Sequence[File], given: Container[str]
+) -> tuple[list[Copies], list[Copies], list[str]]:
+    """Exact copies, near copies, and sentences about classes that training could not divide.
+
+    The digests and near copies are those that training finds, not others by other thumbnails.
+
+    Args:
+        root: the folder.
+        files: all photos; those that cannot be read are left aside.
+        given: the splits that are there.
+    """
+    sound = [file for file in files if file.problem is None]
+    paths = [root / file.path for file in sound]
+    digests = np.array([images.digest(path) for path in paths], "S16")
+    contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
+    order = np.argsort(content, kind="stable")
+    same = np.split(order, np.flatnonzero(np.diff(content[order])) + 1) if sound else []
+    exact = [Copies(tuple(sound[at] for at in group)) for group in same if len(group) > 1]
+    pairs = thumbnails.near_copies(
+        contents, lambda at: images.sketch(paths[first[at]], copies.SIDE)
+    )
+    near = []
+    for pair in pairs:
+        both = sorted((first[pair.first], first[pair.second]))
+        two = tuple(sound[at] for at in both)
+        near.append(Copies(two, round(pair.similarity, 4), pair.mirrored))
+    if "valid" in given:
+        return exact, near, []
+    split, parts = ("train", 2) if "train" in given else ("", 3)
+    inside: dict[str, list[int]] = {}
+    for file, at in zip(sound, content.tolist(), strict=True):
+        if file.split == split:
+            inside.setdefault(file.class_name, []).append(at)
+    by_class = [np.unique(some) for some in inside.values()]
+    problems = division.problems([*inside], by_class, len(contents), pairs, parts)
+    return exact, near, problems
 
 
 def leaks(splits: Splits) -> list[str]:
@@ -123,7 +137,7 @@ def leaks(splits: Splits) -> list[str]:
 
     same = np.stack([first[content], np.arange(len(content))], 1)
     pairs = thumbnails.near_copies(contents, shrunk) if splits.world == "real" else []
-    alike = np.array([(first[pair.first], first[pair.second]) for pair in pairs], int)
+    alike = [sorted((first[pair.first], first[pair.second])) for pair in pairs]
     sentences = []
     for where, what, harm in (
         (place, "splits", "accuracies will flatter"),
@@ -131,7 +145,11 @@ def leaks(splits: Splits) -> list[str]:
     ):
         for both, one, many in (
             (same, "1 photo lies", "photos lie"),
-            (alike.reshape(-1, 2), "1 pair of near copies lies", "pairs of near copies lie"),
+            (
+                np.array(alike, int).reshape(-1, 2),
+                "1 pair of near copies lies",
+                "pairs of near copies lie",
+            ),
         ):
             apart = both[where[both[:, 0]] != where[both[:, 1]]]
             if count := len(np.unique(content[apart], axis=0)):

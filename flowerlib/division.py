@@ -55,16 +55,9 @@ def divide(
         contents, lambda at: images.sketch(every.text(first[at]), copies.SIDE)
     )
     by_class = [np.unique(content[labels == label]) for label in range(len(classes))]
-    different = np.bincount(np.concatenate(by_class), minlength=len(contents)) == 1
     least = len(shares) + 1
-    few = [
-        name for name, own in zip(classes, by_class, strict=True) if different[own].sum() < least
-    ]
-    if few:
-        raise InputError(
-            f"{root}: {listed(few)} with fewer than {least} different photos that are in no other "
-            "class; each split needs at least one."
-        )
+    if few := _too_few(by_class, len(contents), least):
+        raise InputError(f"{root}: {_said([*classes], few, least)}; each split needs at least one.")
     group = groups(len(contents), pairs)
     torn = tear(group, by_class, least)
     place = places(contents, group, by_class, shares)[content]
@@ -75,6 +68,46 @@ def divide(
             chosen = order[(place[order] == part) & (labels[order] == label)]
             parts[part][name] = every.take(chosen)
     return parts, _phrase(group, [[*classes][label] for label in torn])
+
+
+def problems(
+    names: Sequence[str],
+    by_class: Sequence[np.ndarray],
+    count: int,
+    pairs: Iterable[Pair],
+    parts: int,
+) -> list[str]:
+    """Sentences about classes that cannot be divided, or not without near copies on both sides.
+
+    Args:
+        names, by_class: of each class, its name and its contents.
+        count: of contents in all.
+        pairs: near copies among them.
+        parts: to fill.
+    """
+    if not names:
+        return []
+    few = _too_few(by_class, count, parts)
+    group = groups(count, pairs)
+    torn = [label for label in tear(group, by_class, parts) if label not in few]
+    found = [_said(names, few, parts)] if few else []
+    if torn:
+        found.append(
+            f"{listed([names[label] for label in torn])} of near copies only: training would have "
+            "them on both sides; add photos of other scenes, or give split folders"
+        )
+    return found
+
+
+def _too_few(by_class: Sequence[np.ndarray], count: int, least: int) -> list[int]:
+    """The classes with fewer than `least` contents that are in no other class."""
+    alone = np.bincount(np.concatenate(by_class), minlength=count) == 1
+    return [label for label, own in enumerate(by_class) if alone[own].sum() < least]
+
+
+def _said(names: Sequence[str], few: Sequence[int], least: int) -> str:
+    short = listed([names[label] for label in few])
+    return f"{short} with fewer than {least} different photos that are in no other class"
 
 
 def groups(count: int, pairs: Iterable[Pair]) -> np.ndarray:

@@ -111,8 +111,14 @@ class Report:
             ("moved since the manifest", [f"{a} -> {b}" for a, b in self.changes.moved]),
             ("unreadable", [f"{file.path}: {file.problem}" for file in self.unreadable]),
             ("classes", self.class_problems),
-            ("copies across splits (the test would be flattered)", [str(g) for g in self.leaks]),
-            ("copies across classes (labels conflict)", [str(g) for g in self.conflicts]),
+            (
+                "copies across splits (the test would be flattered; keep each on one side)",
+                [str(group) for group in self.leaks],
+            ),
+            (
+                "copies across classes (labels conflict; keep each in its right class)",
+                [str(group) for group in self.conflicts],
+            ),
             ("copies inside a class and split", [str(group) for group in inside]),
         ]
         kinds = Counter(kind for file in self.files for kind in file.oddities)

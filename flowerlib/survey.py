@@ -43,17 +43,16 @@ class File:
     turned: bool = False
 
 
-def examine(root: Path, split: str, class_name: str, path: Path) -> tuple[File, np.ndarray | None]:
-    """Decodes one photo whole: what it is, and its thumbnail, None for one that cannot be read."""
+def examine(root: Path, split: str, class_name: str, path: Path) -> File:
+    """Decodes one photo whole, and says what it is."""
     place = path.relative_to(root).as_posix()
     content, size = _content(path)
     try:
         image, facts = images.open_with_facts(path)
     except images.PhotoError as error:
-        return File(place, split, class_name, content, size, error.reason), None
-    thumbnail = copies.thumbnail(image)
-    odd = tuple(_oddities(path, facts, thumbnail))
-    return File(place, split, class_name, content, size, None, odd, facts.turned), thumbnail
+        return File(place, split, class_name, content, size, error.reason)
+    odd = tuple(_oddities(path, facts, copies.thumbnail(image)))
+    return File(place, split, class_name, content, size, None, odd, facts.turned)
 
 
 def _content(path: Path) -> tuple[str, int]:

@@ -332,6 +332,22 @@ def test_leaks_are_told_in_a_sentence() -> None:
     assert ["splits" in both[0], "classes" in both[1]] == [True, True] and len(both) == 2
 
 
+def test_classes_that_cannot_be_divided_are_serious(photos: Path) -> None:
+    train = photos / "train"
+    assert check.folder(train).class_problems == []
+    for name, count in (("video", 5), ("pair", 2)):
+        (train / name).mkdir()
+        for number in range(count):
+            shown = picture(50 if name == "video" else number)
+            shown.resize((128 - number, 128 - number)).save(train / name / f"{number}.jpg")
+    report = check.folder(train)
+    assert report.serious and report.class_problems == [
+        "class pair with fewer than 3 different photos that are in no other class",
+        "class video of near copies only: training would have them on both sides; add photos of "
+        "other scenes, or give split folders",
+    ]
+
+
 def test_near_copies_across_split_folders_are_told(photos: Path) -> None:
     for name, size in (
         ("train/iris/z.jpg", 128),
@@ -371,8 +387,9 @@ def test_a_thumbnail_is_upright_gray(tmp_path: Path) -> None:
     file = tmp_path / "a" / "x.png"
     file.parent.mkdir()
     picture().save(file)
-    entry, thumbnail = survey.examine(tmp_path, "", "a", file)
-    assert thumbnail is not None and thumbnail.shape == (32, 32) and thumbnail.dtype == np.uint8
+    entry = survey.examine(tmp_path, "", "a", file)
+    thumbnail = copies.thumbnail(images.open_photo(file))
+    assert thumbnail.shape == (32, 32) and thumbnail.dtype == np.uint8
     want = np.asarray(picture().convert("L"), float).reshape(32, 4, 32, 4).mean((1, 3))
     assert np.corrcoef(thumbnail.ravel(), want.ravel())[0, 1] > 0.98
     small = picture().resize((64, 64), Image.Resampling.BOX)
