@@ -88,7 +88,8 @@ def _copies(
     contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
     order = np.argsort(content, kind="stable")
     same = np.split(order, np.flatnonzero(np.diff(content[order])) + 1) if sound else []
-    exact = [Copies(tuple(sound[at] for at in group)) for group in same if len(group) > 1]
+    same = sorted((group for group in same if len(group) > 1), key=min)
+    exact = [Copies(tuple(sound[at] for at in group)) for group in same]
     pairs = thumbnails.near_copies(
         contents, lambda at: images.sketch(paths[first[at]], copies.SIDE)
     )
