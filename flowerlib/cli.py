@@ -19,6 +19,17 @@ import flowerlib
 from flowerlib import storage, tables
 from flowerlib.console import flush, one_line, say
 from flowerlib.errors import InputError
+from flowerlib.options import (
+    COUNT,
+    EFFORTS,
+    FITS,
+    HEADS,
+    HIDDEN_HEAD,
+    LAYERS,
+    SEED,
+    Setting,
+    of_the_head,
+)
 
 GARDEN_KINDS = ("flowers", "pets", "furniture", "things", "patterns")
 
@@ -122,27 +133,30 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--weights", type=_word_or_path, metavar="imagenet|small|none|FILE", help="of the backbone"
     )
-    train.add_argument("--effort", choices=("quick", "standard", "best"), default="standard")
+    train.add_argument("--effort", choices=tuple(EFFORTS), default="standard")
     train.add_argument(
         "--fit",
-        choices=("crop", "squeeze", "pad"),
+        choices=FITS,
         default="crop",
         help="crop shows only the middle",
     )
-    train.add_argument("--head", choices=("linear", "ridge", "hidden"), default="linear")
+    train.add_argument("--head", choices=HEADS, default="linear")
     train.add_argument(
         "--layers",
-        choices=("auto", "last", "stages"),
+        choices=LAYERS,
         default="auto",
         help="what the head sees; auto: stages for linear and ridge",
     )
-    train.add_argument("--hidden", type=_positive, nargs="+", default=[512], metavar="N")
-    train.add_argument("--dropout", type=_share, default=0.2, metavar="P")
-    train.add_argument("--epochs", type=_positive, default=10, metavar="N")
-    train.add_argument("--lr", type=_rate, default=0.003, metavar="F")
-    train.add_argument("--batch-size", type=_positive, default=64, metavar="N")
-    train.add_argument("--split", choices=("udacity", "official"), default="udacity")
-    train.add_argument("--seed", type=_seed, default=0, metavar="N")
+    for name, setting in HIDDEN_HEAD.items():
+        train.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=_number(setting),
+            nargs="+" if name == "hidden" else None,
+            metavar="N" if isinstance(setting.default, int) else "F",
+            help=f"of the hidden head; default: {setting.default}",
+        )
+    train.add_argument("--split", choices=("udacity", "official"), help="of flowers; udacity")
+    train.add_argument("--seed", type=_number(SEED), default=SEED.default, metavar="N")
     train.add_argument("--force", action="store_true", help="overwrite a finished run")
     train.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     train.add_argument("--no-cache", action="store_true", help="neither read nor write features")
@@ -193,22 +207,22 @@ def parser() -> argparse.ArgumentParser:
     garden.add_argument("--out", type=_path, required=True, metavar="FILE.png")
     garden.add_argument("--columns", type=_positive, default=12, metavar="N")
     garden.add_argument("--size", type=_positive, default=128, metavar="PIXELS")
-    garden.add_argument("--seed", type=_seed, default=0, metavar="N")
+    garden.add_argument("--seed", type=_number(SEED), default=SEED.default, metavar="N")
     add("doctor", _doctor, "say what is installed, which device, which data sets")
     return top
 
 
-def _number(kind: Callable, low: float, high: float, told: str) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
+def _number(setting: Setting) -> Callable[[str], float]:
+    def read(text: str) -> float:
         try:
-            value = kind(text)
+            return setting.read(text)
         except ValueError:
-            value = None
-        if value is None or not low <= value < high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {told}")
-        return value
+            raise argparse.ArgumentTypeError(f"{text!r} is not {setting.told}") from None
 
     return read
+
+
+_positive = _number(COUNT)
 
 
 def _path(text: str) -> Path:
@@ -223,16 +237,12 @@ def _word_or_path(text: str) -> str:
     return str(_path(text)) if text.startswith("~") else text
 
 
-_seed = _number(int, 0, 2**32, "a whole number from 0 to 4294967295")
-_positive = _number(int, 1, float("inf"), "a whole number from 1 up")
-_share = _number(float, 0, 1, "a share from 0 up to, but not including, 1")
-_rate = _number(float, 1e-12, float("inf"), "a number above 0")
-
-
 def _train(options: argparse.Namespace) -> int:
     from flowerlib import data, runs
 
     start = time.perf_counter()
+    of_head = {name: getattr(options, name) for name in HIDDEN_HEAD}
+    of_the_head(options.head, **of_head)  # refused before a photo is read
     backbone = options.backbone or ("small_densenet" if options.data == "garden" else "densenet121")
     with _Progress() as progress:
         found = runs.train(
@@ -246,11 +256,7 @@ def _train(options: argparse.Namespace) -> int:
             weights=options.weights,
             head=options.head,
             layers=options.layers,
-            hidden=tuple(options.hidden),
-            dropout=options.dropout,
-            epochs=options.epochs,
-            lr=options.lr,
-            batch_size=options.batch_size,
+            **of_head,
             effort=options.effort,
             photo_fit=options.fit,
             seed=options.seed,
@@ -385,7 +391,7 @@ def _photos_in(given: Path) -> list[Path]:
 
 def _as_data(answer: Any) -> dict[str, Any]:
     """A prediction as JSON holds it, or the PhotoError that stands in its place."""
-    if isinstance(answer, Exception):
+    if hasattr(answer, "reason"):
         return {"photo": str(answer.path), "error": answer.reason}
     top = zip(answer.names, answer.probabilities, strict=True)
     return {

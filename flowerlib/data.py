@@ -348,22 +348,28 @@ def labelled_photos(path: Path | str, class_names: Sequence[str]) -> tuple[Photo
     return Photos(Files(paths), labels, class_names), found.counts()
 
 
-def from_name(name: str, *, split: str = "udacity") -> Splits:
+def from_name(name: str, *, split: str | None = None) -> Splits:
     """Splits by one word, as on the command line: "garden", "flowers", or a folder.
 
     What is left out of a folder is in `Splits.files`; there is no warning.
 
     Raises:
-        InputError: the word is the name of a data set and of a folder here; or as `image_folder`.
+        InputError: the word is the name of a data set and of a folder here; `split` is given for
+            something else than flowers, which alone has several; or as `image_folder`.
     """
-    if name not in ("garden", "flowers"):
-        return _read_folder(name)
-    if Path(name).is_dir():
+    if name in ("garden", "flowers") and Path(name).is_dir():
         raise InputError(
             f"{name} is a data set, and a folder here: write ./{name} for "
             "the folder, or run this elsewhere for the data set."
         )
-    return garden("flowers") if name == "garden" else flowers(world="real", split=split)
+    if name == "flowers":
+        return flowers(world="real", split=split or "udacity")
+    if split is not None:
+        raise InputError(
+            f"split {split} has no effect on {name}: only the published flowers have several; "
+            "leave it out."
+        )
+    return garden("flowers") if name == "garden" else _read_folder(name)
 
 
 def folder_of(name: str) -> Path | None:

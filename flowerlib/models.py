@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from flowerlib import downloads, modes, stages, state_dicts
 from flowerlib.errors import InputError
+from flowerlib.options import EFFORTS
 from flowerlib.quick_torchvision import torchvision
 from flowerlib.transforms import Preprocessing
 
@@ -67,9 +68,6 @@ def names() -> list[str]:
 
 
 M = TypeVar("M", bound=nn.Module)
-
-# Sides of the images, as factors of the usual one.
-EFFORTS = {"quick": 1 / 2, "standard": 1.0, "best": 8 / 7}
 
 
 class Backbone(nn.Module):

@@ -9,8 +9,8 @@ import copy
 import csv
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from flowerlib import (
     metrics,
     models,
     modes,
+    options,
     photos,
     solvers,
     stages,
@@ -37,8 +38,6 @@ from flowerlib.resume import Checkpoint
 from flowerlib.transforms import Preprocessing
 
 Batches = Iterable[tuple[Tensor, Tensor]]
-HEADS = ("linear", "ridge", "hidden")
-LAYERS = ("auto", "last", "stages")
 
 
 @dataclass
@@ -188,7 +187,9 @@ def measure(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float,
         outputs += [model(part.to(device)).float().cpu() for part in _parts(inputs, device)]
         labels.append(batch_labels)
     all_outputs, all_labels = torch.cat(outputs), torch.cat(labels)
-    return float(loss(all_outputs, all_labels)), metrics.accuracy(all_outputs, all_labels)
+    unknown = bool(all_outputs.isnan().any())  # `fit` says what to do about it
+    accuracy = float("nan") if unknown else metrics.accuracy(all_outputs, all_labels)
+    return float(loss(all_outputs, all_labels)), accuracy
 
 
 def _parts(inputs: Tensor, device: torch.device) -> tuple[Tensor, ...]:
@@ -278,11 +279,11 @@ def transfer(
     weights: str | Path | None = None,
     head: str = "linear",
     layers: str = "auto",
-    hidden: int | tuple[int, ...] = 512,
-    dropout: float = 0.2,
-    epochs: int = 10,
-    lr: float = 0.003,
-    batch_size: int = 64,
+    hidden: int | Sequence[int] | None = None,
+    dropout: float | None = None,
+    epochs: int | None = None,
+    lr: float | None = None,
+    batch_size: int | None = None,
     seed: int = 0,
     effort: str = "standard",
     preprocessing: Preprocessing | None = None,
@@ -310,7 +311,8 @@ def transfer(
             does; "stages", also what the stages before it know (see `stages.Stages`); "auto",
             stages, if a solved head is asked for and the name of a backbone that has them. A
             backbone that was built already is taken as it is. `classifier.backbone.name` tells.
-        hidden, dropout, epochs, lr, batch_size: of the hidden head.
+        hidden, dropout, epochs, lr, batch_size: of the hidden head alone; by default 512 (one
+            layer), 0.2, 10, 0.003 and 64.
         seed: of random weights, of the hidden head's start and of its batches.
         effort: "standard" sees images at the size that the backbone's weights were trained for,
             "quick" at a smaller one, "best" at a larger one, and it tunes the backbone's last stage
@@ -328,11 +330,14 @@ def transfer(
         `history` what was measured on the way.
 
     Raises:
-        InputError: something given cannot be used; the message says what and how to mend it.
+        InputError: something given cannot be used, or has no effect beside what else was given; the
+            message says what and how to mend it.
     """
-    if head not in HEADS:
-        raise InputError(f'head must be "linear", "ridge" or "hidden", not "{head}".')
-    if layers not in LAYERS:
+    of_head = options.of_the_head(
+        head, hidden=hidden, dropout=dropout, epochs=epochs, lr=lr, batch_size=batch_size
+    )
+    seed = int(options.SEED.checked("seed", seed))
+    if layers not in options.LAYERS:
         raise InputError(f'layers must be "auto", "last" or "stages", not "{layers}".')
     start = time.perf_counter()
     staged = layers == "stages"
@@ -345,10 +350,14 @@ def transfer(
         backbone = plain
         default = "small" if backbone in models.SMALL else "imagenet"
         backbone = models.backbone(backbone, weights or default, seed=seed)
+    else:
+        _refuse_for_built(backbone, weights, layers)
+    if preprocessing is not None and effort == "quick":
+        raise InputError('effort "quick" has no effect beside preprocessing; give one of them.')
     usual = models.default_preprocessing(backbone, effort)  # always, so that a wrong word is told
     preprocessing = (preprocessing or usual).fitted(photo_fit)
     built = time.perf_counter()
-    options: dict[str, Any] = dict(
+    computing: dict[str, Any] = dict(
         device=device, precision=precision, cache=cache, progress=progress
     )
     if effort == "best":
@@ -359,7 +368,7 @@ def transfer(
             preprocessing,
             num_classes=len(splits.class_names),
             seed=seed,
-            **options,
+            **computing,
         )
     if staged:
         backbone = models.with_stages(backbone)
@@ -369,12 +378,12 @@ def transfer(
         photos.join(splits.train, splits.valid),
         preprocessing,
         compact=True,
-        **options,
+        **computing,
     )
     extracted = time.perf_counter()
     size, num_classes = len(splits.train), len(splits.class_names)
     values, labels = both.values, both.labels
-    if head != "hidden":
+    if of_head is None:
         solve = solvers.logistic if head == "linear" else solvers.ridge
         solution = solve(
             values[:size],
@@ -390,28 +399,30 @@ def transfer(
         settings: dict[str, Any] = {"kind": head, "penalty": solution.penalty}
         valid_accuracy = solution.rows[solution.best]["valid_accuracy"]
     else:
-        sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
-        _check_settings(sizes, dropout, epochs, lr, batch_size)
         kept = None
         if checkpoint:
             content = hashlib.sha256(values.view(torch.uint8).numpy().data)
             content.update(labels.numpy().data)
-            given = [list(sizes), dropout, epochs, lr, batch_size, seed, size, num_classes]
-            kept = Checkpoint(checkpoint, [*given, content.hexdigest()])
+            given = [asdict(of_head), seed, size, num_classes, content.hexdigest()]
+            kept = Checkpoint(checkpoint, given)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = models.hidden_head(values.shape[1], num_classes, sizes, dropout)
+            module = models.hidden_head(
+                values.shape[1], num_classes, of_head.hidden, of_head.dropout
+            )
+            batches = FeatureBatches(
+                values[:size], labels[:size], of_head.batch_size, shuffle=True, seed=seed
+            )
             history = fit(
                 module,
-                FeatureBatches(values[:size], labels[:size], batch_size, shuffle=True, seed=seed),
+                batches,
                 FeatureBatches(values[size:], labels[size:], 1024, shuffle=False),
-                epochs=epochs,
-                lr=lr,
+                epochs=of_head.epochs,
+                lr=of_head.lr,
                 report=report,
                 checkpoint=kept,
             )
-        settings = {"kind": "hidden", "hidden": list(sizes), "dropout": dropout, "epochs": epochs}
-        settings |= {"lr": lr, "batch_size": batch_size}
+        settings = {"kind": "hidden", **asdict(of_head), "hidden": list(of_head.hidden)}
         valid_accuracy = history.rows[history.best_epoch - 1]["valid_accuracy"]
     correct = round(valid_accuracy * len(splits.valid))
     results = {
@@ -436,15 +447,14 @@ def transfer(
     return classifier
 
 
-def _check_settings(
-    hidden: tuple[int, ...], dropout: float, epochs: int, lr: float, batch_size: int
-) -> None:
-    faults = {
-        "hidden must be 1 or more": any(size < 1 for size in hidden) or not hidden,
-        "dropout must be in [0, 1)": not 0 <= dropout < 1,
-        "epochs must be 1 or more": epochs < 1,
-        "lr must be above 0": not lr > 0,
-        "batch_size must be 1 or more": batch_size < 1,
-    }
-    if found := [fault for fault, holds in faults.items() if holds]:
-        raise InputError(f"{'; '.join(found)}.")
+def _refuse_for_built(backbone: models.Backbone, weights: Any, layers: str) -> None:
+    """Refuses what says how to build a backbone that was built already."""
+    if weights is not None:
+        raise InputError(
+            "weights has no effect on a backbone that was built already; leave it out."
+        )
+    if layers == "last" and backbone.name.endswith(models.STAGES):
+        raise InputError(
+            f'{backbone.name} gives more than its last layer; say layers="stages", or give '
+            "models.without_stages(backbone)."
+        )

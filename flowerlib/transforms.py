@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from flowerlib.errors import InputError
+from flowerlib.options import FITS
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,6 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 LARGEST = 1e6  # of the numbers that pixels are shifted and divided by; float32 stays finite
 
-FITS = ("crop", "squeeze", "pad")
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 

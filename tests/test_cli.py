@@ -298,6 +298,23 @@ def test_train_with_wrong_networks(refused, photos: Path, tmp_path: Path) -> Non
     assert "no such weights file" in refused("train", photos, *SMALL, "--weights", "none.pt", *out)
 
 
+def test_options_without_effect_are_refused(refused, photos: Path, tmp_path: Path) -> None:
+    out = ["--out", tmp_path / "out", *SMALL]
+    for option in ("--hidden", "--dropout", "--epochs", "--lr", "--batch-size"):
+        value = "0.5" if option in ("--dropout", "--lr") else "8"
+        for head in ([], ["--head", "ridge"]):
+            told = refused("train", photos, option, value, *head, *out)
+            assert f"{option.strip('-').replace('-', '_')} has no effect" in told
+            assert 'choose the head "hidden"' in told
+    told = refused("train", photos, "--epochs", "50", "--lr", "0.1", "--hidden", "9", "9", *out)
+    assert "hidden, epochs, lr have no effect on the linear head" in told
+    assert "split official has no effect on" in refused(
+        "train", photos, "--split", "official", *out
+    )
+    assert "split udacity has no effect on" in refused("train", photos, "--split", "udacity", *out)
+    assert "split official has no effect" in refused("train", "garden", "--split", "official", *out)
+
+
 def test_train_into_places_that_cannot_be_used(
     refused, run: Path, photos: Path, tmp_path: Path
 ) -> None:

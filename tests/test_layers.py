@@ -15,6 +15,7 @@ ORDER = (
         "quick_optim",
         "quick_torchvision",
         "errors",
+        "options",
         "console",
         "modes",
         "storage",

@@ -144,7 +144,7 @@ def test_a_network_with_stages_is_tuned_as_one_without(pets: Splits) -> None:
 def test_what_a_head_sees(pets: Splits) -> None:
     def seen(backbone: str, **options: str) -> str:
         made = train.transfer(
-            pets, backbone, preprocessing=SMALL, precision="fp32", cache=False, epochs=1, **options
+            pets, backbone, preprocessing=SMALL, precision="fp32", cache=False, **options
         )
         return made.backbone.name
 

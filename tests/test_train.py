@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flowerlib import data, metrics, models, photos, train
+from flowerlib import data, metrics, models, options, photos, train
 from flowerlib.errors import InputError
 from flowerlib.transforms import Augmentation, Preprocessing
 
@@ -177,7 +177,7 @@ def test_history_is_written_as_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_cache")
-@pytest.mark.parametrize("kind", train.HEADS)
+@pytest.mark.parametrize("kind", options.HEADS)
 def test_three_lines_for_a_borrower(flower_folder: Path, kind: str) -> None:
     splits = data.image_folder(flower_folder)
     classifier = train.transfer(splits, backbone="small_densenet", head=kind)
@@ -209,13 +209,10 @@ def test_the_test_set_is_not_touched(flower_folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_cache")
-@pytest.mark.parametrize("kind", ["linear", "hidden"])
-def test_transfer_repeats_itself(flower_folder: Path, kind: str) -> None:
+@pytest.mark.parametrize("head", [{}, {"head": "hidden", "hidden": 16, "epochs": 2}])
+def test_transfer_repeats_itself(flower_folder: Path, head: dict) -> None:
     splits = data.image_folder(flower_folder)
-    heads = [
-        train.transfer(splits, "small_densenet", head=kind, hidden=16, epochs=2, seed=3).head
-        for _ in range(2)
-    ]
+    heads = [train.transfer(splits, "small_densenet", seed=3, **head).head for _ in range(2)]
     assert torch.equal(heads[0][0].weight, heads[1][0].weight)
 
 
@@ -223,15 +220,27 @@ def test_transfer_repeats_itself(flower_folder: Path, kind: str) -> None:
     ("options", "message"),
     [
         ({"head": "deep"}, 'head must be "linear", "ridge" or "hidden"'),
-        ({"head": "hidden", "hidden": 0}, "hidden must be 1 or more"),
-        ({"head": "hidden", "hidden": ()}, "hidden must be 1 or more"),
-        ({"head": "hidden", "dropout": 1.0}, "dropout must be in"),
+        ({"head": "hidden", "hidden": 0}, "hidden must be a whole number from 1 up, not 0"),
+        ({"head": "hidden", "hidden": ()}, "hidden must name the size of one layer"),
+        ({"head": "hidden", "hidden": (8, 2.5)}, "hidden must be a whole number"),
+        ({"head": "hidden", "hidden": "512"}, "hidden must be a whole number .*, not '512'"),
+        ({"head": "hidden", "dropout": 1.0}, "dropout must be a number from 0 up to"),
+        ({"head": "hidden", "epochs": 0}, "epochs must be a whole number from 1 up"),
+        ({"head": "hidden", "epochs": 2.5}, "epochs must be a whole number from 1 up, not 2.5"),
+        ({"head": "hidden", "epochs": True}, "epochs must be a whole number"),
+        ({"head": "hidden", "batch_size": 0}, "batch_size must be a whole number from 1 up"),
+        ({"head": "hidden", "lr": -1.0}, "lr must be a number above 0"),
+        ({"head": "hidden", "lr": float("nan")}, "lr must be a number above 0"),
+        ({"head": "hidden", "lr": float("inf")}, "lr must be a number above 0"),
+        ({"seed": -1}, "seed must be a whole number from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed must be a whole number"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"epochs": 10}, 'epochs has no effect on the linear head, .* choose the head "hidden"'),
         (
-            {"head": "hidden", "epochs": 0, "lr": -1.0},
-            "epochs must be 1 or more; lr must be above 0",
+            {"head": "ridge", "lr": 0.1, "hidden": 8, "batch_size": 4, "dropout": 0.5},
+            "hidden, dropout, lr, batch_size have no effect on the ridge head",
         ),
-        ({"head": "hidden", "batch_size": 0}, "batch_size must be 1 or more"),
-        ({"head": "hidden", "lr": float("nan")}, "lr must be above 0"),
+        ({"effort": "quick", "preprocessing": Preprocessing(64, 64)}, '"quick" has no effect'),
     ],
 )
 @pytest.mark.usefixtures("own_cache")
@@ -239,6 +248,14 @@ def test_impossible_settings_are_refused(flower_folder: Path, options: dict, mes
     splits = data.image_folder(flower_folder)
     with pytest.raises(InputError, match=message):
         train.transfer(splits, "small_densenet", **options)
+
+
+def test_what_has_no_effect_on_a_built_backbone_is_refused(flower_folder: Path) -> None:
+    splits, plain = data.image_folder(flower_folder), models.backbone("small_resnet", "none")
+    with pytest.raises(InputError, match="weights has no effect on a backbone that was built"):
+        train.transfer(splits, plain, weights="small")
+    with pytest.raises(InputError, match="give models.without_stages"):
+        train.transfer(splits, models.with_stages(plain), layers="last")
 
 
 def test_features_kept_in_16_bits_come_as_layers_expect_them() -> None:
