@@ -85,7 +85,8 @@ def readable_names(root: Path, folders: Iterable[str]) -> tuple[dict[str, str], 
         return {name: name for name in folders}, []
     outside = file.parent != root.absolute()
     try:
-        names = {layout.composed(key): name for key, name in json.loads(file.read_bytes()).items()}
+        given = json.loads(file.read_bytes())  # in any encoding of Unicode, marked or not
+        names = {layout.composed(folder): name for folder, name in given.items()}
         if outside and not names.keys() >= set(folders):
             return {name: name for name in folders}, [f"{file} is not used: it lacks classes"]
         readable = {name: layout.composed(_text(names[name])) for name in folders}

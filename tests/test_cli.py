@@ -228,6 +228,23 @@ def test_evaluate_as_text_table_and_json(
     assert f"accuracy {found['accuracy']:.3f} [" in text
 
 
+def test_what_is_left_out_of_a_folder_is_told(
+    model: str, photos: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name in ("a.heic", "rose/b.heic", "rose/.hidden.jpg"):
+        (photos / "test" / name).touch()
+    told = f"flowerlib: {photos / 'test'}: left out 3 of 15 files: 2 .heic, 1 hidden; convert"
+    for command in ("evaluate", "predict"):
+        assert cli.main([command, str(photos / "test"), "--model", model, "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert err.startswith(told) and err.count("\n") == 1
+        found = json.loads(out)
+        if command == "evaluate":
+            assert found["files"] == {"used": 12, "left_out": {".heic": 2, "hidden": 1}}
+    assert cli.main(["check", str(photos / "test")]) == 0
+    assert "left out 3 of 15 files: 2 .heic, 1 hidden" in capsys.readouterr().out
+
+
 def test_doctor_and_garden(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["doctor"]) == 0
     assert "torch and torchvision belong together" in capsys.readouterr().out

@@ -390,7 +390,7 @@ def test_names_from_the_user(write: Callable[..., Path], tmp_path: Path) -> None
     names = tmp_path / "names.json"
     names.write_text(json.dumps(NAMES))
     assert read(write(class_to_idx=None), names=names).classifier.class_names == NAMES
-    names.write_text(json.dumps(CAT_TO_NAME))
+    names.write_text(json.dumps(CAT_TO_NAME), encoding="utf-8-sig")
     assert read(write(), names=names).classifier.class_names == NAMES
     names.write_text(json.dumps({"x": "rose"}))
     with pytest.raises(InputError, match="has no name for the class '1'"):

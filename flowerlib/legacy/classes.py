@@ -132,7 +132,7 @@ def _from_user(file: Path | None) -> tuple[list[str] | None, dict[str, str]]:
     if file is None:
         return None, {}
     try:
-        given = json.loads(file.read_text(encoding="utf-8"))
+        given = json.loads(file.read_bytes())  # in any encoding of Unicode, marked or not
     except (OSError, ValueError, RecursionError) as problem:
         raise InputError(f"{file} cannot be read as JSON ({problem})") from None
     if isinstance(given, list) and all(isinstance(name, str) for name in given):
