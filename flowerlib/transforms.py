@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from flowerlib.errors import InputError
 from flowerlib.options import FITS
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+LARGEST_SQUARE = 8  # times the network's input, of a padded photo of which a view is cut
 LARGEST = 1e6  # of the numbers that pixels are shifted and divided by; float32 stays finite
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -82,7 +83,7 @@ class Preprocessing:
             square, how = (self.crop, self.crop), FILTERS[self.filter]
             if self.fit == "squeeze":
                 return np.asarray(image.resize(square, how))
-            return np.asarray(ImageOps.pad(image, square, how, color="white"))
+            return np.asarray(_padded(image, self.crop, how))
         short = min(image.size)
         box = []
         for edge in image.size:
@@ -220,7 +221,9 @@ class Augmentation:
         if mirror < self.flip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if self.preprocessing.fit == "pad":
-            image = ImageOps.pad(image, (max(image.size),) * 2, color="white")
+            # Of a panorama at full size, the square would be many times as large as the photo.
+            side = min(max(image.size), LARGEST_SQUARE * self.preprocessing.crop)
+            image = _padded(image, side, Image.Resampling.BICUBIC)
         low, high = self.crop_scale
         squeeze, short = self.preprocessing.fit == "squeeze", min(image.size)
         share = (low + (high - low) * area) ** 0.5
@@ -231,3 +234,17 @@ class Augmentation:
         size = self.preprocessing.crop
         box = (left, top, left + width, top + height)
         return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def _padded(image: Image.Image, side: int, how: Image.Resampling) -> Image.Image:
+    """The whole photo on a white square of `side` pixels, its longer side as long as the square's.
+
+    The same as Pillow's `ImageOps.pad`, which fails where the shorter side comes to no pixel.
+    """
+    longer = max(image.size)
+    width, height = (max(1, round(edge / longer * side)) for edge in image.size)
+    if (width, height) != image.size:
+        image = image.resize((width, height), how)
+    square = Image.new("RGB", (side, side), "white")
+    square.paste(image, (round((side - width) / 2), round((side - height) / 2)))
+    return square

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
 from flowerlib.errors import InputError
@@ -156,3 +156,37 @@ def test_no_variation_is_the_center_square() -> None:
     assert torch.allclose(still(picture(100, 64)), preprocessing(picture(100, 64)), atol=0.02)
     mirror = Augmentation(preprocessing, rotation=0, flip=1, crop_scale=(1, 1))
     assert torch.allclose(mirror(picture(100, 64)).flip(2), still(picture(100, 64)), atol=0.02)
+
+
+@pytest.mark.parametrize("size", [(40, 30), (30, 41), (33, 33), (224, 10), (500, 1), (448, 2)])
+def test_padding_is_pillows_where_that_works(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    image = Image.fromarray(noise)
+    found = Preprocessing(32, 32).padded().pixels(image)
+    assert found.shape == (32, 32, 3)
+    if min(size) / max(size) * 32 > 0.5:
+        usual = ImageOps.pad(image, (32, 32), Image.Resampling.BILINEAR, color="white")
+        assert np.array_equal(found, np.asarray(usual))
+    else:  # one line of the strip is left
+        assert (found != 255).any((1, 2)).sum() == 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 900), (900, 1), (3000, 2), (449, 1)])
+@pytest.mark.parametrize("fit", ["crop", "squeeze", "pad"])
+def test_tiny_and_thin_photos(size: tuple[int, int], fit: str) -> None:
+    image, preprocessing = Image.new("RGB", size, "red"), Preprocessing().fitted(fit)
+    assert preprocessing.pixels(image).shape == (224, 224, 3)
+    assert Augmentation(preprocessing).view(image).size == (224, 224)
+
+
+def test_a_view_of_a_panorama_needs_memory_as_its_photo_does(monkeypatch) -> None:
+    made, new = [], Image.new
+
+    def counted(mode, size, *rest):
+        made.append(size[0] * size[1])
+        return new(mode, size, *rest)
+
+    panorama = Image.new("RGB", (4000, 60), "green")
+    monkeypatch.setattr(Image, "new", counted)
+    view = Augmentation(Preprocessing(32, 32).padded()).view(panorama)
+    assert view.size == (32, 32) and max(made) <= (8 * 32) ** 2
