@@ -21,6 +21,7 @@ from flowerlib.models import Backbone
 from flowerlib.tensorfile import TensorFileError
 from flowerlib.transforms import Preprocessing
 
+OLD_CHECKPOINTS = (b"PK\x03\x04", b"\x80\x02")  # a zip archive or a pickle: a file of torch.save
 TYPES = {torch.float32: "F32", torch.int64: "I64"}
 
 # backbone, head, class names, preprocessing, results
@@ -86,10 +87,18 @@ def read(path: Path) -> Parts:
     Raises:
         InputError: the file is missing, damaged, of a newer format, or no classifier.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the file in it, classifier.safetensors.")
     if not path.is_file():
         raise InputError(f"{path}: there is no such classifier file.")
     try:
         with open(path, "rb") as file:
+            if file.read(4).startswith(OLD_CHECKPOINTS):
+                raise TensorFileError(
+                    "is a checkpoint of torch.save; turn it into a classifier with "
+                    f"flowerlib import-old {path} --out NEW.safetensors"
+                )
+            file.seek(0)
             header = tensorfile.read_header(file)
             found = description.read(header)
             if found.backbone not in models.names():

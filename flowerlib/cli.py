@@ -195,9 +195,8 @@ def parser() -> argparse.ArgumentParser:
     old.add_argument(
         "--weights",
         type=_word_or_path,
-        default="imagenet",
         metavar="imagenet|none|FILE",
-        help="of the backbone, if the file holds only the classifier",
+        help="of the backbone, if the file holds only the classifier; imagenet",
     )
     old.add_argument(
         "--names", type=_path, metavar="FILE.json", help="class names, such as cat_to_name.json"

@@ -63,10 +63,10 @@ def recognize(photos: Any) -> tuple[Photos, bool]:
     """Turns what was given into photos, and says whether it was a single one.
 
     Args:
-        photos: one photo: a path, a PIL image, a uint8 array (H, W, 3) of RGB, a uint8 tensor
-            (3, H, W), the content of a file as bytes, a file opened in binary mode; or several:
-            any iterable of them (a list, a generator, a column of a table), a uint8 array
-            (N, H, W, 3), a uint8 tensor (N, 3, H, W), `Photos`.
+        photos: one photo: a path, a PIL image, a uint8 array (H, W, 3) of RGB (or gray, or with
+            alpha), a uint8 tensor (3, H, W), the content of a file as bytes, a file opened in
+            binary mode; or several: any iterable of them (a list, a generator, a column of a
+            table), a uint8 array (N, H, W, 3), a uint8 tensor (N, 3, H, W), `Photos`.
 
     Raises:
         InputError: something else was given; the message says what to give.
@@ -155,7 +155,8 @@ def _path(value: str | os.PathLike[str]) -> tuple[Opened | PhotoError, str]:
 
 
 def _array(value: np.ndarray, name: str) -> np.ndarray:
-    if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3 or not value.size:
+    pixels = value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4))
+    if value.dtype != np.uint8 or not pixels or not value.size:
         raise InputError(
             f"{name} is an array {value.shape} of {value.dtype}; give uint8 (height, width, 3) in "
             "the order red, green, blue."

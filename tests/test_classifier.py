@@ -512,6 +512,12 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, saved: Path, share: float) 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such classifier file"):
         Classifier.load(tmp_path / "none.safetensors")
+    with pytest.raises(InputError, match=r"is a folder; give the file in it, classifier\.safeten"):
+        Classifier.load(tmp_path)
+    for zip_format in (True, False):
+        torch.save({"state_dict": {}}, tmp_path / "o", _use_new_zipfile_serialization=zip_format)
+        with pytest.raises(InputError, match=r"of torch\.save; .* flowerlib import-old"):
+            Classifier.load(tmp_path / "o")
     (tmp_path / "letter.safetensors").write_text("Dear reader, this is a letter and no classifier.")
     with pytest.raises(InputError, match="is no whole classifier file"):
         Classifier.load(tmp_path / "letter.safetensors")

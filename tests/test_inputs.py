@@ -135,6 +135,15 @@ def test_each_way_to_give_a_picture_gets_the_same_answer(
             assert answer.photo == (str(file) if way in ("path", "file") else "image"), way
 
 
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_gray_pixels_and_pixels_with_alpha(
+    classifier: Classifier, files: list[Path], mode: str
+) -> None:
+    picture = Image.open(files[0]).convert(mode)
+    answers = [classifier.predict(given, **EXACT) for given in (picture, np.asarray(picture))]
+    assert torch.equal(answers[0].logits, answers[1].logits)
+
+
 def test_stacks_hold_several(classifier: Classifier, files: list[Path], expected: Any) -> None:
     stack = np.stack([np.asarray(Image.open(file)) for file in files])
     for given in (stack, torch.from_numpy(stack).permute(0, 3, 1, 2), list(stack)):

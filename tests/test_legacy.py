@@ -405,6 +405,16 @@ def test_names_from_the_user(write: Callable[..., Path], tmp_path: Path) -> None
         read(write(), names=tmp_path / "nowhere.json")
 
 
+def test_weights_without_effect_are_refused(tmp_path: Path) -> None:
+    network = copy.deepcopy(old_checkpoints._network("resnet18"))
+    network.fc = nn.Linear(512, COUNT)
+    state = {"state_dict": network.state_dict(), "class_to_idx": CLASS_TO_IDX}
+    torch.save(state, tmp_path / "old.pth")
+    assert legacy.read(tmp_path / "old.pth").classifier.class_names == FOLDERS
+    with pytest.raises(InputError, match="holds weights of resnet18, so weights small would have"):
+        read(tmp_path / "old.pth")
+
+
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         legacy.read(tmp_path / "nowhere.pth")

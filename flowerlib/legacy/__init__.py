@@ -47,7 +47,7 @@ def read(
     path: Path | str,
     *,
     backbone: str | None = None,
-    weights: str | Path = "imagenet",
+    weights: str | Path | None = None,
     names: Path | None = None,
 ) -> Imported:
     """Reads an old checkpoint into a classifier; nothing in the file is run.
@@ -55,8 +55,8 @@ def read(
     Args:
         path: written by `torch.save`, in either of its formats.
         backbone: the network's name, where the file neither says it nor holds its tensors.
-        weights: of the backbone, as `models.backbone` takes them; used only where the file holds
-            the classifier without the network.
+        weights: of the backbone, as `models.backbone` takes them, where the file holds the
+            classifier without the network; "imagenet" by default.
         names: JSON with class names; see `old_classes.find`.
 
     Raises:
@@ -69,8 +69,13 @@ def read(
         parts = _parts(content)
         if parts.network:
             pieces = old_networks.from_tensors(parts, backbone, path.name)
+            if weights is not None:
+                raise InputError(
+                    f"it holds weights of {pieces.backbone.name}, so weights {weights} would have "
+                    "no effect; leave them out"
+                )
         else:
-            pieces = old_networks.from_name(parts, backbone, weights)
+            pieces = old_networks.from_name(parts, backbone, weights or "imagenet")
         head = old_heads.build(pieces.module, pieces.entries)
         if head.widths[0] != pieces.backbone.num_features:
             raise InputError(
