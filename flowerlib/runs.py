@@ -60,7 +60,7 @@ def _train(
 ) -> dict[str, Any]:
     import torch
 
-    from flowerlib import check, metrics
+    from flowerlib import check, depth, metrics
     from flowerlib import train as training
 
     start = time.perf_counter()
@@ -75,7 +75,8 @@ def _train(
     elif not state.exists():
         say(f"nothing to resume in {out}: trained from the start, with the features that are kept")
     classifier = training.transfer(splits, checkpoint=state, **options)
-    for sentence in check.leaks(splits):
+    parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
+    for sentence in check.leaks(splits) + depth.dark(parts):
         say(one_line(f"note: {sentence}"))
     results = classifier.results
     seconds: dict[str, float] = dict(results["seconds"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowerlib import copies, images
+from flowerlib import copies, depth, images
 
 SMALL_SIDE = 32  # pixels
 LONG_ASPECT = 4.0
@@ -81,6 +81,7 @@ def _oddities(path: Path, facts: images.Facts, thumbnail: np.ndarray) -> list[st
         f"more than {LONG_ASPECT:.0f} times as long as wide": long > LONG_ASPECT * short,
         "several frames or pages, the first is taken": facts.frames,
         "more than 8 bits a channel, scaled to 8": facts.deep,
+        depth.KIND: facts.dim,
         "CMYK, turned into RGB": facts.stored.startswith("CMYK"),
     }
     return [kind for kind, true in kinds.items() if true]

@@ -59,7 +59,7 @@ ORDER = (
     ("fusion", "engine", "feature_cache", "features"),
     ("artifact", "inputs", "classifier", "legacy"),
     ("solvers", "resume", "tuning", "train"),
-    ("explain", "drawing", "plots"),
+    ("depth", "explain", "drawing", "plots"),
     ("survey", "report", "check", "run_folder", "runs", "doctor", "lesson", "cli"),
 )
 PLACE = {room: place for place, room in enumerate(room for layer in ORDER for room in layer)}

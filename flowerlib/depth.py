@@ -1,0 +1,50 @@
+"""Notice pictures that hold fewer bits than their files have room for: they are read almost black.
+
+Microscopes, X-ray and industrial cameras write 10 to 14 bits into files of 16, most of which do not
+say so. A dark picture is no other file, so that nothing is guessed: it is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from flowerlib import images
+from flowerlib.files import Files
+from flowerlib.photos import Photos
+
+LOOKED_AT = 64  # photos: those of one data set come from one camera
+DEEP = (".png", ".tif", ".tiff", ".ppm", ".pgm")  # endings of files that can have 16 bits
+KIND = "uses at most a quarter of its range of values, read almost black"
+
+
+def dark(parts: Sequence[Photos]) -> list[str]:
+    """A sentence, if some of the photos use a small part of their range, or none.
+
+    At most `LOOKED_AT` of them are decoded; what cannot be read is for others to tell.
+    """
+    paths = [
+        (part.source.path(at), part.name(at))
+        for part in parts
+        if isinstance(part.source, Files)
+        for at in range(len(part))
+        if part.name(at).lower().endswith(DEEP)
+    ]
+    chosen = np.unique(np.linspace(0, len(paths) - 1, LOOKED_AT).astype(int)) if paths else []
+    found = []
+    for path, name in (paths[at] for at in chosen):
+        with contextlib.suppress(images.PhotoError):
+            _, facts = images.open_with_facts(path)
+            if facts.dim:
+                found.append((name, facts.used))
+    if not found:
+        return []
+    name, used = found[0]
+    return [
+        f"{len(found)} of {len(chosen)} photos looked at are read almost black, such as {name}: "
+        f"its largest value is {used:.1%} of what its format has room for. If fewer bits were "
+        "written, such as 12 into a file of 16, save the photos with their values scaled to the "
+        "full range, or state 4095 as a TIFF's MaxSampleValue; then train again."
+    ]
