@@ -12,6 +12,7 @@ from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
 from flowerlib.layout import Layout
 from flowerlib.listing import NAMES, Listing
+from flowerlib.tensorfile import distinct
 
 
 def survey(found: Listing) -> Layout:
@@ -85,7 +86,8 @@ def readable_names(root: Path, folders: Iterable[str]) -> tuple[dict[str, str], 
         return {name: name for name in folders}, []
     outside = file.parent != root.absolute()
     try:
-        given = json.loads(file.read_bytes())  # in any encoding of Unicode, marked or not
+        # In any encoding of Unicode, marked or not.
+        given = json.loads(file.read_bytes(), object_pairs_hook=distinct)
         names = {layout.composed(folder): name for folder, name in given.items()}
         if outside and not names.keys() >= set(folders):
             return {name: name for name in folders}, [f"{file} is not used: it lacks classes"]

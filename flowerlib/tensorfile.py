@@ -204,7 +204,7 @@ def strict_json(text: str) -> dict[str, Any]:
     if sum(map(text.count, "[{,")) > MAX_ITEMS:
         raise ValueError("it has absurdly many entries")
     try:
-        found = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        found = json.loads(text, object_pairs_hook=distinct, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     if not isinstance(found, dict):
@@ -212,7 +212,12 @@ def strict_json(text: str) -> dict[str, Any]:
     return found
 
 
-def _distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A dict of pairs from JSON, for `object_pairs_hook`; Python alone would keep the last of two.
+
+    Raises:
+        ValueError: a name is there twice.
+    """
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:

@@ -83,6 +83,7 @@ def test_labels_go_by_name(tmp_path: Path) -> None:
     ("names", "message"),
     [
         ('{"a": "rose"}', "must map every class folder"),
+        ('{"a": "rose", "b": "lily", "a": "iris"}', "must map .*it has 'a' twice"),
         ('{"a": "rose", "b": "rose"}', "gives the same name to two classes"),
         ("[1]", "must map every class folder"),
         ("{", "must map every class folder"),

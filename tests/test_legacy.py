@@ -395,6 +395,9 @@ def test_names_from_the_user(write: Callable[..., Path], tmp_path: Path) -> None
     names.write_text(json.dumps({"x": "rose"}))
     with pytest.raises(InputError, match="has no name for the class '1'"):
         read(write(), names=names)
+    names.write_text('{"1": "rose", "1": "lily"}')
+    with pytest.raises(InputError, match="cannot be read as JSON .*'1'"):
+        read(write(), names=names)
     names.write_text("[1, 2]")
     with pytest.raises(InputError, match="must hold a JSON list of names"):
         read(write(), names=names)

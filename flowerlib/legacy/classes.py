@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from flowerlib.errors import InputError
 from flowerlib.legacy.allowed_names import Array
+from flowerlib.tensorfile import distinct
 
 # Keys that tell the order of the classes, the most telling first, and keys whose dict only turns
 # folder names into readable ones.
@@ -132,7 +133,8 @@ def _from_user(file: Path | None) -> tuple[list[str] | None, dict[str, str]]:
     if file is None:
         return None, {}
     try:
-        given = json.loads(file.read_bytes())  # in any encoding of Unicode, marked or not
+        # In any encoding of Unicode, marked or not.
+        given = json.loads(file.read_bytes(), object_pairs_hook=distinct)
     except (OSError, ValueError, RecursionError) as problem:
         raise InputError(f"{file} cannot be read as JSON ({problem})") from None
     if isinstance(given, list) and all(isinstance(name, str) for name in given):
