@@ -18,14 +18,19 @@ from flowerlib import description, heads, models, modes, state_dicts, storage, t
 from flowerlib.description import Description
 from flowerlib.errors import InputError
 from flowerlib.models import Backbone
+from flowerlib.provenance import Provenance
 from flowerlib.tensorfile import TensorFileError
 from flowerlib.transforms import Preprocessing
 
 OLD_CHECKPOINTS = (b"PK\x03\x04", b"\x80\x02")  # a zip archive or a pickle: a file of torch.save
 TYPES = {torch.float32: "F32", torch.int64: "I64"}
 
-# backbone, head, class names, preprocessing, results
-Parts = tuple[Backbone, nn.Sequential, tuple[str, ...], Preprocessing, dict[str, Any]]
+ROLES = ("trained_on", "chosen_with")  # of photos, in the file as tensors "photos.ROLE"
+
+# backbone, head, class names, preprocessing, results, provenance
+Parts = tuple[
+    Backbone, nn.Sequential, tuple[str, ...], Preprocessing, dict[str, Any], Provenance | None
+]
 
 
 def write(
@@ -35,6 +40,7 @@ def write(
     class_names: Sequence[str],
     preprocessing: Preprocessing,
     results: dict[str, Any],
+    provenance: Provenance | None = None,
 ) -> None:
     """Writes a classifier to one `.safetensors` file, whole or not at all.
 
@@ -57,6 +63,8 @@ def write(
         if {key: _shape_of(value) for key, value in tensors.items()} != wanted:
             raise ValueError(f"its tensors are not those of {backbone.name} and its head")
         arrays = {key: value.detach().cpu().contiguous().numpy() for key, value in tensors.items()}
+        if provenance is not None:
+            arrays |= {f"photos.{role}": getattr(provenance, role) for role in ROLES}
         for key, array in arrays.items():
             if not tensorfile.is_finite(array):
                 raise ValueError(f"its tensor {key} holds values not finite")
@@ -110,7 +118,7 @@ def read(path: Path) -> Parts:
             backbone = models.architecture(found.backbone)
             if found.head_inputs != backbone.num_features:
                 raise TensorFileError("is damaged: its head does not fit its backbone")
-            wanted = _shapes(backbone, found.head)
+            wanted = _shapes(backbone, found.head) | _photos(header)
             tensorfile.check_shapes(header.entries, wanted)
             dtypes = {name: dtype for dtype, name in TYPES.items()}
             tensors = {}
@@ -118,6 +126,12 @@ def read(path: Path) -> Parts:
                 tensors[key] = torch.empty(shape, dtype=dtypes[kind])
                 digest = found.digests.get(key, "")
                 tensorfile.read_into(file, header, key, tensors[key].numpy(), digest)
+            provenance = None
+            if lists := [tensors[key].numpy() for key in _photos(header)]:
+                try:
+                    provenance = Provenance(*lists)
+                except ValueError as problem:
+                    raise TensorFileError(f"is damaged: {problem}") from None
     except TensorFileError as problem:
         broken = str(problem).startswith(("is damaged", tensorfile.DAMAGED))
         raise InputError(f"{path} {problem}{'; copy or train it again' * broken}.") from None
@@ -135,7 +149,7 @@ def read(path: Path) -> Parts:
         stray = [key for key, value in module.named_buffers() if value.is_meta]
         if stray:  # a buffer that torchvision computes and does not save
             raise InputError(f"{path}: {part} cannot be restored, it lacks the buffer {stray[0]}.")
-    return backbone, head, found.class_names, found.preprocessing, found.results
+    return backbone, head, found.class_names, found.preprocessing, found.results, provenance
 
 
 def describe_head(head: nn.Sequential) -> list[dict[str, Any]]:
@@ -186,6 +200,15 @@ def _shapes(backbone: Backbone, layers: list[dict[str, Any]]) -> dict[str, Any]:
     """Type and shape of every tensor of a classifier, by name in the file."""
     shapes = {f"backbone.{k}": _shape_of(v) for k, v in backbone.body.state_dict().items()}
     return shapes | heads.shapes(layers)
+
+
+def _photos(header: tensorfile.Header) -> dict[str, Any]:
+    """Type and shape of the lists of photos: both of any length, or none, as in older files."""
+    keys = [f"photos.{role}" for role in ROLES]
+    if not any(key in header.entries for key in keys):
+        return {}
+    sizes = [header.entries[key].shape[:1] if key in header.entries else (0,) for key in keys]
+    return {key: ("I64", size or (0,)) for key, size in zip(keys, sizes, strict=True)}
 
 
 def _shape_of(value: Tensor) -> tuple[str, tuple[int, ...]]:

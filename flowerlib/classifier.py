@@ -25,17 +25,18 @@ from flowerlib import (
     features,
     images,
     inputs,
-    metrics,
     models,
     modes,
 )
 from flowerlib import labels as labelling
 from flowerlib.console import one_line
 from flowerlib.errors import InputError
+from flowerlib.evaluation import Evaluation
 from flowerlib.images import PhotoError
 from flowerlib.inputs import Photo
 from flowerlib.models import Backbone
 from flowerlib.photos import Photos
+from flowerlib.provenance import Provenance
 from flowerlib.transforms import Preprocessing
 
 UNSTEADY = ("seconds", "features_computed")  # results that differ from run to run
@@ -73,31 +74,6 @@ class Prediction:
     __repr__ = __str__
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """How a classifier does on labelled photos.
-
-    Attributes:
-        logits: float32 (N, C).
-        labels: int64 (N,).
-        accuracy: fraction in [0, 1].
-        interval: its 95 % interval (Wilson).
-        seconds: wall time.
-    """
-
-    logits: Tensor
-    labels: Tensor
-    accuracy: float
-    interval: tuple[float, float]
-    seconds: float
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return (
-            f"accuracy {self.accuracy:.3f} [{low:.3f}, {high:.3f}] on {len(self.labels):,} photos"
-        )
-
-
 class Classifier:
     """Photos in, class names with probabilities out.
 
@@ -107,7 +83,10 @@ class Classifier:
         class_names: in the order of the logits.
         preprocessing: what each photo goes through, the same in training and here.
         results: plain data about how it was trained; saved with it.
+        provenance: which photos it learned from; None if that is not known.
         history: the training's `train.History`, where it was trained in this process.
+        valid_logits: likewise, logits (M, C) of the valid photos from before the head learned from
+            them, too: what it may be judged by if there is no test set.
     """
 
     def __init__(
@@ -117,13 +96,16 @@ class Classifier:
         class_names: Sequence[str],
         preprocessing: Preprocessing,
         results: dict[str, Any] | None = None,
+        provenance: Provenance | None = None,
     ) -> None:
         self.backbone: Backbone = models.freeze(backbone)
         self.head: nn.Sequential = head.eval().requires_grad_(False)
         self.class_names = tuple(class_names)
         self.preprocessing = preprocessing
         self.results = dict(results or {})
+        self.provenance = provenance
         self.history: Any = None
+        self.valid_logits: Tensor | None = None
         self._engines: dict[tuple[str, str], engine.Engine] = {}
         layers = artifact.describe_head(head)  # refuses a head that could not be saved
         try:
@@ -297,11 +279,17 @@ class Classifier:
         precision: str = "auto",
         cache: bool = True,
         progress: Any = None,
+        name: str = "",
     ) -> Evaluation:
         """Accuracy on labelled photos; features are taken from the cache where they are there.
 
         Classes go by name: the photos' class names may be in another order than the classifier's,
-        and lack some of them.
+        and lack some of them. Photos that the classifier learned from are told by their content.
+
+        Args:
+            photos: with labels.
+            device, precision, cache, progress: as in `features.extract`.
+            name: of the set of photos, such as "test", for texts and figures.
 
         Raises:
             InputError: a photo is of a class that the classifier does not know.
@@ -321,14 +309,10 @@ class Classifier:
             progress=progress,
         )
         logits = self.decide(found.values)
-        correct = int((logits.argmax(1) == labels).sum())
-        return Evaluation(
-            logits,
-            labels,
-            metrics.accuracy(logits, labels),
-            metrics.interval(correct, len(photos)),
-            found.seconds,
-        )
+        if self.provenance is None:
+            return Evaluation(logits, labels, found.seconds, name)
+        roles = map(torch.from_numpy, self.provenance.roles(photos.origins()))
+        return Evaluation(logits, labels, found.seconds, name, *roles)
 
     def save(self, path: Path | str) -> Path:
         """Writes the classifier to one `.safetensors` file, whole or not at all.
@@ -345,6 +329,7 @@ class Classifier:
             self.class_names,
             self.preprocessing,
             {name: value for name, value in self.results.items() if name not in UNSTEADY},
+            self.provenance,
         )
         return Path(path)
 

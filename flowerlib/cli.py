@@ -407,7 +407,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     photos, counts = data.labelled_photos(options.data, classifier.class_names)
     if counts:
         _complain(f"{one_line(options.data)}: {counts.sentence()}")
-    found = classifier.evaluate(photos, device=options.device, precision=options.precision)
+    found = classifier.evaluate(
+        photos, device=options.device, precision=options.precision, name=one_line(options.data)
+    )
     probabilities, answers = found.logits.softmax(1).max(1)
     rows = [
         {
@@ -416,16 +418,15 @@ def _evaluate(options: argparse.Namespace) -> int:
             "answer": classifier.class_names[int(answers[index])],
             "probability": float(probabilities[index]),
             "verdict": "pass" if answers[index] == found.labels[index] else "FAIL",
+            "learned": found.role(index),
         }
         for index in range(len(photos))
     ]
     if options.json:
         summary: dict[str, Any] = {
             "data": options.data,
-            "num_images": len(photos),
+            **found.to_dict(),
             "files": counts.to_dict(),
-            "accuracy": found.accuracy,
-            "interval": list(found.interval),
             "calibration_error": metrics.calibration_error(found.logits.softmax(1), found.labels),
             "seconds": round(found.seconds, 3),
         }

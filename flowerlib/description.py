@@ -3,7 +3,8 @@
 Format 2 is one JSON object under the name "flowerlib" in the metadata of a safetensors file. It
 holds the SHA-256 of every tensor, and under "digest" that of itself: of the JSON text of all other
 fields with sorted names, `separators=(",", ":")` and all but ASCII escaped. So any flipped bit is
-noticed, in a weight as in a class name. Format 1 was the same without the two.
+noticed, in a weight as in a class name. Format 1 was the same without the two. Format 3 has the
+same fields as 2, and the file may list the photos that were learned from (see `artifact`).
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from flowerlib.transforms import Preprocessing
 
 NAME = "flowerlib"  # of the text in the file's metadata
 FORMAT = "flowerlib.classifier"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _FIRST = {"format", "format_version", "backbone", "head", "class_names", "preprocessing"}
 _FIRST |= {"versions", "results"}
-FIELDS = {1: _FIRST, 2: _FIRST | {"tensors", "digest"}}
+FIELDS = {1: _FIRST, 2: _FIRST | {"tensors", "digest"}, 3: _FIRST | {"tensors", "digest"}}
 
 MAX_NAME = 1000  # characters of a class name
 

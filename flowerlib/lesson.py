@@ -253,10 +253,10 @@ class _Live:
         if self.history is None:
             return
         self.draw()
-        rows = [dict(row) for row in self.history.rows]
+        rows, caption = [dict(row) for row in self.history.rows], str(self.history)
         self.history = self.handle = None
         _shell().events.unregister("post_run_cell", self.finish)
-        table(rows, volatile=[name for name in ("seconds",) if name in rows[0]])
+        table(rows, caption=caption, volatile=[name for name in ("seconds",) if name in rows[0]])
 
 
 def _shell() -> Any:

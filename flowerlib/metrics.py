@@ -63,6 +63,15 @@ def interval(correct: int, total: int, z: float = Z) -> tuple[float, float]:
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
+def told(correct: int, total: int, name: str = "") -> str:
+    """An accuracy in words, with its 95 % interval and the set that it was measured on."""
+    low, high = interval(correct, total)
+    return (
+        f"accuracy {correct / total:.3f} (95 % interval {low:.3f} to {high:.3f}) on {total:,} "
+        f"photo{'s' * (total != 1)}{f' of {name}' * bool(name)}"
+    )
+
+
 def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean of independent runs with its 95 % interval, by Student's t.
 

@@ -137,6 +137,10 @@ class Photos:
         images.refuse(problems)
         return found
 
+    def origins(self) -> np.ndarray:
+        """The digests of the photos that the pictures are, or are views of; as `digests`."""
+        return self.digests()
+
     def _recalling(self) -> contextlib.AbstractContextManager[None]:
         source = self.source
         return source.recalling() if isinstance(source, Files) else contextlib.nullcontext()
@@ -369,6 +373,10 @@ class RandomViews(Photos):
     def _digest(self, view: int, photo: int, content: bytes) -> bytes:
         kind = f"{self.augmentation} {self.seed} {view} {photo}".encode()
         return images.digest_of(kind + content)
+
+    def origins(self) -> np.ndarray:
+        """The digest of the photo that each view is of, (n,) of NumPy's kind "S16"."""
+        return self.photos.digests()[self.numbers % len(self.photos)]
 
     def _recalling(self) -> contextlib.AbstractContextManager[None]:
         return self.photos._recalling()

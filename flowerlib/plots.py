@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from flowerlib import storage
+from flowerlib import metrics, storage
 from flowerlib.drawing import PLAIN, Drawing, labels
 from flowerlib.errors import InputError
 
@@ -67,18 +67,21 @@ def curves(history: History) -> np.ndarray:
     Returns:
         Two Axes: losses, accuracy. A dotted line marks what was kept.
     """
-    rows = history.rows
-    solved = bool(rows) and "penalty" in rows[0]
+    rows, solved = history.rows, history.what == "penalty"
     x = [row["penalty" if solved else "epoch"] for row in rows]
     left, right = axes = figure(9.0, 3.4).subplots(1, 2)
     left.plot(x, [row["train_loss"] for row in rows], "o-", color=BLUE, ms=4, label="training")
     left.plot(x, [row["valid_loss"] for row in rows], "s-", color=ORANGE, ms=4, label="validation")
     right.plot(x, [row["valid_accuracy"] for row in rows], "s-", color=ORANGE, ms=4)
     below = "penalty, strong to weak" if solved else "epoch"
-    kept = rows[history.best_epoch - 1] if rows and history.best_epoch else None
-    best = f": {kept['valid_accuracy']:.1%} kept" if kept else ""
+    kept = history.best
+    best = f": {kept['valid_accuracy']:.1%}" if kept else ""
+    if kept and (ends := history.interval(kept)):
+        best += f" (95 % interval {ends[0]:.1%} to {ends[1]:.1%})"
+    if kept:
+        best += f"\non {history.num_valid or 'the'} photos that the {history.what} was chosen on"
     _tidy(left, "Loss", below, "mean loss (nats)").legend(frameon=False)
-    _tidy(right, f"Validation accuracy{best}", below, "share right")
+    _tidy(right, f"Valid accuracy{best}", below, "share right")
     for axis in axes:
         if solved:
             axis.set_xscale("log")
@@ -166,18 +169,30 @@ def photo_grid(
     return axes
 
 
-def confusion(matrix: Any, class_names: Sequence[str], most: int = 12) -> Axes:
+def confusion(matrix: Any, class_names: Sequence[str], name: str = "", most: int = 12) -> Axes:
     """A confusion matrix; with many classes, the pairs that are confused most often, as bars.
 
     Args:
         matrix: counts (C, C), row = truth, column = answer.
         class_names: C names.
+        name: of the set of photos, such as "test"; the title begins with it.
         most: how many pairs are shown when C is above 20.
+
+    Raises:
+        InputError: the matrix has not one row and one column for each name, or counts no photo.
     """
     counts = np.asarray(matrix)
+    if counts.shape != (len(class_names), len(class_names)):
+        raise InputError(
+            f"plots.confusion needs a row and a column for each of {len(class_names)} class names, "
+            f"not counts {counts.shape}."
+        )
     right, total = int(np.trace(counts)), int(counts.sum())
+    low, high = metrics.interval(right, total)
+    told = f"{name}: " * bool(name) + f"{right:,} of {total:,} right, {right / total:.1%} "
+    told += f"(95 % interval {low:.1%} to {high:.1%})"
     if len(class_names) > 20:
-        return _confused_pairs(counts, class_names, most, f"{right:,} of {total:,} right")
+        return _confused_pairs(counts, class_names, most, told)
     names, style = labels(class_names, longest=30)
     side = 2.2 + 0.42 * len(class_names)
     axes = figure(side + 0.6, side).subplots()
@@ -190,7 +205,7 @@ def confusion(matrix: Any, class_names: Sequence[str], most: int = 12) -> Axes:
     places = range(len(class_names))
     axes.set_xticks(places, names, rotation=45, ha="right", **style)
     axes.set_yticks(places, names, **style)
-    return _tidy(axes, f"{right:,} of {total:,} right", "answer", "truth")
+    return _tidy(axes, textwrap.fill(told, int(10 * side)), "answer", "truth")
 
 
 def _confused_pairs(counts: np.ndarray, class_names: Sequence[str], most: int, told: str) -> Axes:
@@ -209,7 +224,7 @@ def _confused_pairs(counts: np.ndarray, class_names: Sequence[str], most: int, t
     axes.set_yticks(places, arrows, **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     title = f"{told}; the most frequent mistakes" if pairs else f"{told}; no mistakes"
-    return _tidy(axes, title, "test photos (truth → answer)")
+    return _tidy(axes, textwrap.fill(title, 80), "photos (truth → answer)")
 
 
 def frontier(

@@ -13,6 +13,8 @@ from flowerlib.console import one_line
 from flowerlib.run_folder import RESULTS, reserved
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from flowerlib.photos import Splits
 
 STATE = "training.pt"  # of an unfinished training; removed when it is finished
@@ -84,22 +86,21 @@ def _train(
         f"backbone {classifier.backbone.name} · {classifier.backbone.weights} weights · "
         f"{results['device']}, {results['precision']}"
     )
-    say(f"valid accuracy {results['valid']['accuracy']:.4f}")
-    test: dict[str, Any] = {"accuracy": None, "interval": None}
-    judged = splits.test if splits.test is not None else splits.valid
-    evaluation = classifier.evaluate(
-        judged,
-        device=options.get("device", "auto"),
-        precision=options.get("precision", "auto"),
-        cache=options.get("cache", True),
-    )
+    later = results["valid"]["trained_on_it_afterwards"]
+    say(f"{classifier.history}" + ", before the head learned from them, too" * later)
     if splits.test is not None:
-        test = {"accuracy": evaluation.accuracy, "interval": list(evaluation.interval)}
-        test["top5"] = metrics.top_k_accuracy(evaluation.logits, evaluation.labels)
-        say(f"test {evaluation}")
+        judged, name = splits.test, "test"
+        given = {key: options[key] for key in ("device", "precision", "cache") if key in options}
+        evaluation = classifier.evaluate(judged, name=name, **given)
+        logits, labels, seconds["test"] = evaluation.logits, evaluation.labels, evaluation.seconds
+        test = {**evaluation.to_dict(), **_top5(logits, labels)}
+        say(str(evaluation))
     else:
-        say("no test set: only valid accuracy is known")
-    seconds["test"] = evaluation.seconds
+        judged, name = splits.valid, f"valid, on which the {classifier.history.what} was chosen"
+        logits, labels = classifier.valid_logits, torch.from_numpy(judged.labels)
+        seconds["test"] = 0.0
+        test = {"set": "test", "num_images": 0, "accuracy": None, "interval": None}
+        say("no test set: only valid accuracy is known, and the figures are of valid")
     from flowerlib import plots  # matplotlib: not beside the batches of photos
 
     drawing = time.perf_counter()
@@ -108,11 +109,10 @@ def _train(
     classifier.save(out / "classifier.safetensors")
     classifier.history.save(out / "history.csv")
     plots.save(plots.curves(classifier.history), out / "curves.png")
-    matrix = metrics.confusion(evaluation.logits, evaluation.labels)
-    plots.save(plots.confusion(matrix, splits.class_names), out / "confusion.png")
-    shown = len(judged) // 2
-    logits, few = evaluation.logits[shown], min(5, len(splits.class_names))
-    answer = classifier.answer(judged.name(shown), logits, few)
+    matrix = metrics.confusion(logits, labels)
+    plots.save(plots.confusion(matrix, splits.class_names, name), out / "confusion.png")
+    shown, few = len(judged) // 2, min(5, len(splits.class_names))
+    answer = classifier.answer(judged.name(shown), logits[shown], few)
     picture = plots.photo_and_bars(judged.image(shown), answer, judged.class_name(shown))
     plots.save(picture, out / "sanity.png")
     seconds["files"] = time.perf_counter() - drawing
@@ -143,6 +143,15 @@ def _train(
         temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     state.unlink(missing_ok=True)
     return found
+
+
+def _top5(logits: Tensor, labels: Tensor) -> dict[str, Any]:
+    """How often the label is among the five best, with its interval."""
+    from flowerlib import metrics
+
+    share = metrics.top_k_accuracy(logits, labels)
+    right = round(share * len(labels))
+    return {"top5": share, "top5_interval": list(metrics.interval(right, len(labels)))}
 
 
 def versions() -> dict[str, str]:

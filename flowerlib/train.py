@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,6 +34,7 @@ from flowerlib import (
 from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.errors import InputError
+from flowerlib.provenance import Provenance
 from flowerlib.quick_optim import quick
 from flowerlib.resume import Checkpoint
 from flowerlib.transforms import Preprocessing
@@ -40,7 +42,7 @@ from flowerlib.transforms import Preprocessing
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """What was measured after every epoch.
 
@@ -49,19 +51,53 @@ class History:
         rows: one dict an epoch: epoch (from 1), train_loss, valid_loss, valid_accuracy, seconds.
             For a solved head, one dict a penalty instead (see `solvers.logistic`).
         best_epoch: the one whose weights were kept, by validation loss; 0 before the first.
+        num_valid: how many photos `valid_accuracy` was measured on; 0 where that is not known.
     """
 
     epochs: int
     rows: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
+    num_valid: int = 0
+
+    @property
+    def best(self) -> dict[str, float] | None:
+        """The row of what was kept; None before the first epoch."""
+        return self.rows[self.best_epoch - 1] if self.rows and self.best_epoch else None
+
+    @property
+    def what(self) -> str:
+        """What the rows are of: "epoch", or "penalty" for a solved head."""
+        return "penalty" if self.rows and "penalty" in self.rows[0] else "epoch"
+
+    def interval(self, row: dict[str, float]) -> tuple[float, float] | None:
+        """The 95 % interval of a row's accuracy; None where the number of photos is not known."""
+        if not self.num_valid:
+            return None
+        return metrics.interval(round(row["valid_accuracy"] * self.num_valid), self.num_valid)
+
+    def __str__(self) -> str:
+        if self.best is None:
+            return f"{len(self.rows)} of {self.epochs} epochs"
+        told = f"accuracy {self.best['valid_accuracy']:.3f} on valid"
+        if self.num_valid:
+            right = round(self.best["valid_accuracy"] * self.num_valid)
+            told = metrics.told(right, self.num_valid, "valid")
+        return f"{told}, on which the {self.what} {self.best[self.what]:g} was chosen"
+
+    def __repr__(self) -> str:
+        return f"<History: {self}>"
 
     def save(self, path: Path | str) -> None:
-        """Writes the rows as CSV."""
+        """Writes the rows as CSV, each with the 95 % interval of its accuracy if it is known."""
+        rows: list[dict[str, float]] = []
+        for row in self.rows:
+            ends = zip(("valid_low", "valid_high"), self.interval(row) or (), strict=False)
+            rows.append({**row, **dict(ends)})
         with storage.atomic_path(path) as temporary:
             with open(temporary, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
+                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
                 writer.writeheader()
-                writer.writerows(self.rows)
+                writer.writerows(rows)
 
 
 @modes.with_gradients()
@@ -130,18 +166,21 @@ def fit(
             optimizer.step()
             total += value.item() * len(labels)
             count += len(labels)
-        valid_loss, valid_accuracy = measure(model, valid_batches, loss)
+        valid_outputs, valid_labels = _outputs(model, valid_batches)
+        with torch.inference_mode():
+            valid_loss = float(loss(valid_outputs, valid_labels))
+        if not (total / count < float("inf") and valid_loss < float("inf")):
+            raise InputError(f"The loss is not finite in epoch {epoch}; lower the learning rate.")
+        history.num_valid = len(valid_labels)
         history.rows.append(
             {
                 "epoch": epoch,
                 "train_loss": total / count,
                 "valid_loss": valid_loss,
-                "valid_accuracy": valid_accuracy,
+                "valid_accuracy": metrics.accuracy(valid_outputs, valid_labels),
                 "seconds": time.perf_counter() - start,
             }
         )
-        if not (total / count < float("inf") and valid_loss < float("inf")):
-            raise InputError(f"The loss is not finite in epoch {epoch}; lower the learning rate.")
         if valid_loss < best_loss:
             best_loss, history.best_epoch = valid_loss, epoch
             best_state = copy.deepcopy(model.state_dict())
@@ -180,16 +219,20 @@ def _go_on(
 @torch.inference_mode()
 def measure(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float, float]:
     """Mean loss and accuracy over all samples of the batches, with the model in `eval()`."""
+    outputs, labels = _outputs(model, batches)
+    return float(loss(outputs, labels)), metrics.accuracy(outputs, labels)
+
+
+@torch.inference_mode()
+def _outputs(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
+    """Outputs float32 (N, C) of the model in `eval()` for all samples, and their labels (N,)."""
     device = next(model.parameters()).device
     model.eval()
     outputs, labels = [], []
     for inputs, batch_labels in batches:
         outputs += [model(part.to(device)).float().cpu() for part in _parts(inputs, device)]
         labels.append(batch_labels)
-    all_outputs, all_labels = torch.cat(outputs), torch.cat(labels)
-    unknown = bool(all_outputs.isnan().any())  # `fit` says what to do about it
-    accuracy = float("nan") if unknown else metrics.accuracy(all_outputs, all_labels)
-    return float(loss(all_outputs, all_labels)), accuracy
+    return torch.cat(outputs), torch.cat(labels)
 
 
 def _parts(inputs: Tensor, device: torch.device) -> tuple[Tensor, ...]:
@@ -263,8 +306,11 @@ class Bar:
         if self.bar is None:
             self.bar = tqdm(total=history.epochs, desc=self.title, unit="epoch", leave=False)
         row = history.rows[-1]
+        ends = history.interval(row)
+        interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
         self.bar.set_postfix_str(
-            f"valid loss {row['valid_loss']:.3f}, accuracy {row['valid_accuracy']:.3f}"
+            f"valid loss {row['valid_loss']:.3f}, "
+            f"valid accuracy {row['valid_accuracy']:.3f}{interval}"
         )
         self.bar.update(1)
         if len(history.rows) == history.epochs:
@@ -326,8 +372,9 @@ def transfer(
             training goes on from it. (Features are kept by the cache.)
 
     Returns:
-        A classifier; `results` holds valid accuracy, seconds by phase, device and precision, and
-        `history` what was measured on the way.
+        A classifier; `results` holds valid accuracy, seconds by phase, device and precision,
+        `history` what was measured on the way, and `valid_logits` what valid accuracy comes from:
+        the head as it was before it learned from the valid photos.
 
     Raises:
         InputError: something given cannot be used, or has no effect beside what else was given; the
@@ -394,10 +441,11 @@ def transfer(
             refit=True,
         )
         storage.return_memory()
-        module, history = solution.head, History(len(solution.rows), solution.rows)
-        history.best_epoch = solution.best + 1
+        module, valid_logits = solution.head, solution.valid_logits
+        history = History(
+            len(solution.rows), solution.rows, solution.best + 1, num_valid=len(splits.valid)
+        )
         settings: dict[str, Any] = {"kind": head, "penalty": solution.penalty}
-        valid_accuracy = solution.rows[solution.best]["valid_accuracy"]
     else:
         kept = None
         if checkpoint:
@@ -405,6 +453,7 @@ def transfer(
             content.update(labels.numpy().data)
             given = [asdict(of_head), seed, size, num_classes, content.hexdigest()]
             kept = Checkpoint(checkpoint, given)
+        valid_batches = FeatureBatches(values[size:], labels[size:], 1024, shuffle=False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = models.hidden_head(
@@ -416,21 +465,29 @@ def transfer(
             history = fit(
                 module,
                 batches,
-                FeatureBatches(values[size:], labels[size:], 1024, shuffle=False),
+                valid_batches,
                 epochs=of_head.epochs,
                 lr=of_head.lr,
                 report=report,
                 checkpoint=kept,
             )
+        history.num_valid = len(splits.valid)  # also where a finished training was gone on with
         settings = {"kind": "hidden", **asdict(of_head), "hidden": list(of_head.hidden)}
-        valid_accuracy = history.rows[history.best_epoch - 1]["valid_accuracy"]
-    correct = round(valid_accuracy * len(splits.valid))
+        valid_logits, _ = _outputs(module, valid_batches)
+    right = int((valid_logits.argmax(1) == labels[size:]).sum())
+    refitted = head != "hidden"
+    known, chosen = splits.train.digests(), splits.valid.digests()
+    provenance = Provenance.of(np.concatenate([known, chosen]) if refitted else known, chosen)
     results = {
         "head": settings,
         "seed": seed,
         "valid": {
-            "accuracy": valid_accuracy,
-            "interval": list(metrics.interval(correct, len(splits.valid))),
+            "set": "valid",
+            "num_images": len(splits.valid),
+            "accuracy": right / len(splits.valid),
+            "interval": list(metrics.interval(right, len(splits.valid))),
+            "chosen_on_it": history.what,
+            "trained_on_it_afterwards": refitted,
         },
         "device": both.device,
         "precision": both.precision,
@@ -442,8 +499,9 @@ def transfer(
             "head": time.perf_counter() - extracted,
         },
     }
-    classifier = Classifier(backbone, module, splits.class_names, preprocessing, results)
-    classifier.history = history
+    names = splits.class_names
+    classifier = Classifier(backbone, module, names, preprocessing, results, provenance)
+    classifier.history, classifier.valid_logits = history, valid_logits
     return classifier
 
 

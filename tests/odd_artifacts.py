@@ -311,6 +311,28 @@ def numbers(dice: Dice, parts: Parts) -> bytes:
     return parts.file()
 
 
+def lists_of_photos(dice: Dice, parts: Parts) -> bytes:
+    """Photos that were learned from: in disorder, twice, in both lists, or one list missing."""
+    parts = parts.copy()
+    begin, end = parts.entries["photos.trained_on"]["data_offsets"]
+    known = list(struct.unpack(f"<{(end - begin) // 8}q", parts.data[begin:end]))
+    other = parts.entries["photos.chosen_with"]["data_offsets"][0]
+    match dice.randrange(4):
+        case 0:
+            known.reverse()
+        case 1:
+            known[1] = known[0]
+        case 2:
+            known[-1:] = struct.unpack("<q", parts.data[other : other + 8])
+        case 3:
+            one = dice.choice(["photos.chosen_with", "photos.trained_on"])
+            parts.entries["backbone.more"] = parts.entries.pop(one)
+    parts.data[begin:end] = struct.pack(f"<{len(known)}q", *known)
+    if "backbone.more" not in parts.entries:
+        parts.sign()
+    return parts.file()
+
+
 # --- descriptions ---------------------------------------------------------------------------------
 
 JUNK: list[Any] = [None, True, False, 0, -1, 1.5, 1e308, 10**400, "", "x", [], {}, [[]], {"a": 1}]
@@ -320,7 +342,7 @@ WIDE = {"layer": "linear", "inputs": 512, "outputs": 3}
 # What no classifier may say of itself: path in the description, values that are all wrong there.
 WRONG: list[tuple[tuple[str | int, ...], list[Any]]] = [
     (("format",), [None, 1, "cake", "flowerlib.classifier ", ["flowerlib.classifier"]]),
-    (("format_version",), [None, 0, -1, 3, 99, 10**30, 1.0, "2", True, [2], {}]),
+    (("format_version",), [None, 0, -1, 4, 99, 10**30, 1.0, "2", True, [2], {}]),
     (("backbone",), [None, "squeezenet1_1", [], {}, {"name": "squeezenet1_1"}]),
     (("backbone", "name"), [None, 3, "", "os.system", "vit_h_14", "regnet_y_128gf", "resnet18"]),
     (("backbone", "name"), ["squeezenet1_0", "SqueezeNet1_1", "__class__", "x" * 10**6, ["a"]]),
@@ -452,6 +474,7 @@ KINDS: tuple[Callable[[Dice, Parts], bytes], ...] = (
     header_text,
     entry_of_a_tensor,
     numbers,
+    lists_of_photos,
     described_wrongly,
     described_wrongly,
     lacking,

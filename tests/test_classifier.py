@@ -275,6 +275,22 @@ def add_to_head(tensors: Tensors, _: dict) -> None:
     tensors["head.9.weight"] = torch.zeros(1)
 
 
+def only_trained_on(tensors: Tensors, _: dict) -> None:
+    del tensors["photos.chosen_with"]
+
+
+def photos(
+    trained_on: Tensor, chosen_with: Tensor | None = None
+) -> Callable[[Tensors, dict], None]:
+    none = torch.zeros(0, dtype=torch.int64)
+    return lambda tensors, _: tensors.update(
+        {
+            "photos.trained_on": trained_on,
+            "photos.chosen_with": none if chosen_with is None else chosen_with,
+        }
+    )
+
+
 def change(**entries: object) -> Callable[[Tensors, dict], None]:
     return lambda _, description: description.update(entries)
 
@@ -293,6 +309,13 @@ DAMAGES = {
     "type": (retype, "tensor 'head.0.bias' has the wrong shape or type"),
     "unknown tensor": (add, "the unknown tensor 'surprise'"),
     "unknown tensor in head": (add_to_head, "it has the unknown tensor 'head.9.weight'"),
+    "one list of photos": (only_trained_on, "lacks tensor 'photos.chosen_with'"),
+    "photos twice": (photos(torch.tensor([3, 3])), "list of photos trained on is garbled"),
+    "photos in disorder": (photos(torch.tensor([3, -3])), "photos trained on is garbled"),
+    "photos in both": (photos(torch.tensor([3, 4]), torch.tensor([4])), "name the same ones"),
+    "photos as table": (photos(torch.tensor([[3], [4]])), "'photos.trained_on' has the wrong"),
+    "photos as number": (photos(torch.tensor(3)), "'photos.trained_on' has the wrong"),
+    "photos as floats": (photos(torch.tensor([3.0])), "'photos.trained_on' has the wrong"),
     "one name less": (change(class_names=["a", "b", "c"]), "3 class names for 4 outputs"),
     "one name twice": (change(class_names=["a", "b", "c", "c"]), "same name, 'c'"),
     "a number for a name": (change(class_names=["a", "b", "c", 4]), "a class name is not a text"),
@@ -398,6 +421,11 @@ def test_what_the_safetensors_library_writes_is_read(tmp_path: Path, saved: Path
     assert again.backbone.digest() == Classifier.load(saved).backbone.digest()
 
 
+def roles_of(made: Classifier) -> list[list[int]]:
+    assert made.provenance is not None
+    return [made.provenance.trained_on.tolist(), made.provenance.chosen_with.tolist()]
+
+
 @pytest.mark.parametrize("version", range(1, description.FORMAT_VERSION + 1))
 def test_every_format_so_far_is_read_for_ever(tmp_path: Path, version: int) -> None:
     """The samples were written when the format was new; see tests/samples/make.py."""
@@ -410,6 +438,10 @@ def test_every_format_so_far_is_read_for_ever(tmp_path: Path, version: int) -> N
     assert (found.preprocessing, found.results) == (made.preprocessing, made.results)
     assert found.backbone.digest() == answer["digest"] == made.backbone.digest()
     assert describe_head(found.head) == describe_head(made.head)
+    if version < 3:  # it did not say which photos were learned from
+        assert found.provenance is None
+    else:
+        assert roles_of(found) == roles_of(made)
     for key, value in made.head.state_dict().items():
         assert torch.equal(found.head.state_dict()[key], value)
     logits = found.logits([make.picture()], **EXACT)[0]
@@ -417,6 +449,7 @@ def test_every_format_so_far_is_read_for_ever(tmp_path: Path, version: int) -> N
     # Written again it is of the newest format, and still the same.
     again = Classifier.load(found.save(tmp_path / "again.safetensors"))
     assert torch.equal(again.logits([make.picture()], **EXACT)[0], logits)
+    assert (again.provenance is None) == (version < 3)
 
 
 def test_equal_classifiers_give_equal_bytes(tmp_path: Path, saved: Path) -> None:

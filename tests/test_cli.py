@@ -225,7 +225,11 @@ def test_evaluate_as_text_table_and_json(
     assert cli.main(["evaluate", test, "--model", model, "--table"]) == 0
     text = capsys.readouterr().out
     assert text.count("pass") == passed and text.count("FAIL") == 12 - passed
-    assert f"accuracy {found['accuracy']:.3f} [" in text
+    low, high = found["interval"]
+    assert text.splitlines()[-1] == (
+        f"accuracy {found['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}) on 12 photos of "
+        f"{test}; it learned from none of them"
+    )
 
 
 def test_what_is_left_out_of_a_folder_is_told(

@@ -139,6 +139,7 @@ import sys, types
 from matplotlib.figure import Figure
 import flowerlib
 from flowerlib import lesson
+from flowerlib.train import History
 
 def curves(history):
     axes = Figure(figsize=(2, 1)).subplots()
@@ -148,9 +149,10 @@ def curves(history):
 flowerlib.plots = sys.modules["flowerlib.plots"] = types.SimpleNamespace(curves=curves)
 
 def train(report, epochs, stop):
-    history = types.SimpleNamespace(rows=[], epochs=epochs)
+    history = History(epochs, best_epoch=1, num_valid=8)
     for epoch in range(stop):
-        history.rows.append({"epoch": epoch + 1, "loss": 1 / (epoch + 1), "seconds": 0.1 * epoch})
+        row = {"epoch": epoch + 1, "loss": 1 / (epoch + 1), "valid_accuracy": 0.5}
+        history.rows.append({**row, "seconds": 0.1 * epoch})
         report(history)
 """,
     "live": "train(lesson.live(), epochs=3, stop=3)\nprint('trained')",
@@ -188,11 +190,13 @@ def test_live_leaves_one_picture_and_one_table(outputs):
     picture, table, _ = outputs["live"]
     assert picture.metadata["image/png"]["alt"] == picture.data["text/plain"]
     assert table.data["text/plain"].splitlines() == [
-        "epoch   loss",
-        "-----  -----",
-        "    1  1.000",
-        "    2  0.500",
-        "    3  0.333",
+        "accuracy 0.500 (95 % interval 0.215 to 0.785) on 8 photos of valid, on which the epoch 1 "
+        "was chosen",
+        "epoch   loss  valid_accuracy",
+        "-----  -----  --------------",
+        "    1  1.000           0.500",
+        "    2  0.500           0.500",
+        "    3  0.333           0.500",
     ]
     assert 'class="volatile">0.200</td>' in table.data["text/html"]
 
@@ -203,7 +207,7 @@ def test_live_ends_with_the_cell_when_training_stops_early(outputs):
         "trained\n",
         ["text/plain", "text/html"],
     ]
-    assert len(outputs["stopped"][2].data["text/plain"].splitlines()) == 4
+    assert len(outputs["stopped"][2].data["text/plain"].splitlines()) == 5
     assert outputs["after"] == []
 
 

@@ -23,12 +23,15 @@ ROWS = [
 
 
 def test_curves_draw_every_epoch() -> None:
-    left, right = plots.curves(History(3, ROWS, 2))
+    left, right = plots.curves(History(3, ROWS, 2, num_valid=50))
     lines = {line.get_label(): line.get_ydata() for line in left.lines}
     assert list(lines["training"]) == [row["train_loss"] for row in ROWS]
     assert list(lines["validation"]) == [row["valid_loss"] for row in ROWS]
     assert list(right.lines[0].get_ydata()) == [row["valid_accuracy"] for row in ROWS]
-    assert "40.0% kept" in right.get_title(loc="left")
+    assert right.get_title(loc="left") == (
+        "Valid accuracy: 40.0% (95 % interval 27.6% to 53.8%)\n"
+        "on 50 photos that the epoch was chosen on"
+    )
     assert left.get_xlabel() == "epoch" and left.get_ylabel() == "mean loss (nats)"
 
 
@@ -53,7 +56,13 @@ def test_a_small_confusion_matrix_shows_every_count() -> None:
     axes = plots.confusion(torch.tensor([[5, 1], [0, 4]]), ["cat", "dog"])
     texts = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in axes.texts}
     assert texts == {(0, 0): "5", (0, 1): "1", (1, 1): "4"}
-    assert axes.get_title(loc="left") == "9 of 10 right"
+    assert axes.get_title(loc="left").split() == (
+        "9 of 10 right, 90.0% (95 % interval 59.6% to 98.2%)".split()
+    )
+    named = plots.confusion([[5, 1], [0, 4]], ["cat", "dog"], "valid").get_title(loc="left")
+    assert named.startswith("valid: 9 of 10 right, 90.0%")
+    with pytest.raises(InputError, match=r"each of 3 class names, not counts \(2, 2\)"):
+        plots.confusion([[5, 1], [0, 4]], ["cat", "dog", "cow"])
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("answer", "truth")
 
 

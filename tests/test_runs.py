@@ -79,7 +79,7 @@ def test_a_set_without_test_has_null_fields(flower_folder: Path, tmp_path: Path)
     full = data.image_folder(flower_folder)
     splits = data.Splits(full.train, full.valid, None, full.class_names, "x", "real", "")
     found = runs.train(splits, tmp_path / "run", **SETTINGS)
-    assert found["test"] == {"accuracy": None, "interval": None}
+    assert found["test"] == {"set": "test", "num_images": 0, "accuracy": None, "interval": None}
     assert found["num_images"]["test"] == 0
     written = json.loads((tmp_path / "run" / "results.json").read_text())
     assert written["test"]["accuracy"] is None and written["valid"]["accuracy"] > 0.5

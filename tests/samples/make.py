@@ -15,16 +15,19 @@ import math
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 
 from flowerlib import description, models
 from flowerlib.classifier import Classifier
+from flowerlib.provenance import Provenance
 from flowerlib.transforms import Preprocessing
 
 FOLDER = Path(__file__).parent
 CLASS_NAMES = ("fire lily", "Rosé", "玫瑰", "hard-leaved pocket orchid", "10")
+PROVENANCE = Provenance(np.array([-(2**63), -7, 3, 2**63 - 1]), np.array([-1, 0]))
 
 
 def fill(module: nn.Module) -> None:
@@ -48,7 +51,7 @@ def classifier() -> Classifier:
     fill(head)
     preprocessing = Preprocessing(40, 32, (0.5, 0.25, 0.125), (0.25, 0.5, 0.2), "bicubic")
     results = {"accuracy": 0.75, "photos": [12, None], "notes": {"Größe": "süß"}}
-    return Classifier(backbone, head, CLASS_NAMES, preprocessing, results)
+    return Classifier(backbone, head, CLASS_NAMES, preprocessing, results, PROVENANCE)
 
 
 def picture() -> Image.Image:

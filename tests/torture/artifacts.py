@@ -12,11 +12,14 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
+
 from flowerlib import models
 from flowerlib.artifact import describe_head
 from flowerlib.classifier import Classifier
 from flowerlib.description import head_arrays
 from flowerlib.errors import InputError
+from flowerlib.provenance import Provenance
 from flowerlib.transforms import Preprocessing
 from tests.odd_artifacts import CANARY, KINDS, first_format, take_apart
 from tests.torture import Outcome
@@ -31,11 +34,13 @@ def honest(name: str) -> Classifier:
     backbone = models.backbone(name, "none")
     head = models.hidden_head(backbone.num_features, 3, (8,))
     results = {"accuracy": 0.5, "notes": ["é", None, 1.5e-07]}
-    return Classifier(backbone, head, ("a", "bœuf", "c"), Preprocessing(64, 32), results)
+    learned = Provenance(np.arange(-4, 4), np.array([9, 90]))
+    return Classifier(backbone, head, ("a", "bœuf", "c"), Preprocessing(64, 32), results, learned)
 
 
 def state(classifier: Classifier) -> tuple:
     """All that makes a classifier what it is, to be compared."""
+    learned = classifier.provenance
     head = [value.numpy().tobytes() for value in classifier.head.state_dict().values()]
     return (
         classifier.backbone.name,
@@ -46,6 +51,7 @@ def state(classifier: Classifier) -> tuple:
         classifier.class_names,
         classifier.preprocessing,
         json.dumps(classifier.results),
+        learned and [learned.trained_on.tolist(), learned.chosen_with.tolist()],
     )
 
 
