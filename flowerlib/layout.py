@@ -73,15 +73,8 @@ class Layout:
         used = sum(folder.count() for part in self.splits.values() for folder in part.values())
         return FileCounts(used, self.listing.counts().left_out)
 
-    def leave_out(self, kind: str, folder: Folder) -> None:
-        """Notes that none of the photos in a folder and below it has a class."""
-        self._leave_out(kind, folder.below())
-
-    def leave_out_beside(self, folder: Folder) -> None:
-        """Notes that the photos that lie directly in a folder have no class."""
-        self._leave_out(BESIDE, (folder.prefix + name for name in folder.photos))
-
-    def _leave_out(self, kind: str, paths: Iterable[str]) -> None:
+    def leave_out(self, kind: str, paths: Iterable[str]) -> None:
+        """Notes that photos have no class."""
         start = len(self.listing.folder.prefix)
         for path in paths:
             self.listing.leave_out(kind, path[start:].replace(os.sep, "/"))
@@ -100,7 +93,7 @@ def arrange(listing: Listing, least: int = 2) -> Layout:
     found = Layout(listing)
     if problem := listing.closed_problem():
         found.problems.append(problem)
-    found.leave_out_beside(listing.folder)
+    found.leave_out(BESIDE, listing.folder.own())
     named = [(split, f) for f in listing.folder.folders if (split := split_of(f.name))]
     others = [folder for folder in listing.folder.folders if not split_of(folder.name)]
     flat = [folder for _, folder in named if folder.photos and not folder.folders]
@@ -108,13 +101,13 @@ def arrange(listing: Listing, least: int = 2) -> Layout:
         _take_splits(found, named, others)
     elif len(flat) > 1 or (flat and not others):
         for folder in listing.folder.folders:
-            found.leave_out(f"in {folder.name}/", folder)
+            found.leave_out(f"in {folder.name}/", folder.below())
         found.problems.append(
             f"{_told(flat)} without class folders inside; a split needs a folder for each class, "
             f"such as {flat[0].name}/rose/"
         )
     else:
-        _take_classes(found, least)
+        _take_classes(found)
         found.notes += [
             f"{folder.name}/ is taken as a class, since there are photos and no folders in it"
             for folder in flat
@@ -127,11 +120,9 @@ def _take_splits(found: Layout, named: list[tuple[str, Folder]], others: list[Fo
     """Takes the folders of the splits; all photos elsewhere are left out."""
     for split, folder in named:
         if not folder.folders:
-            found.leave_out(f"in {folder.name}/ without class folders", folder)
-            if not folder.photos:
-                found.problems.append(f"{folder.name}/ is empty; fill or remove it")
+            found.leave_out(f"in {folder.name}/ without class folders", folder.below())
         elif split in found.places:
-            found.leave_out(f"in {folder.name}/", folder)
+            found.leave_out(f"in {folder.name}/", folder.below())
             first = found.places[split].name
             found.problems.append(
                 f"{first}/ and {folder.name}/ are both the {split} set; put them together, or give "
@@ -139,16 +130,20 @@ def _take_splits(found: Layout, named: list[tuple[str, Folder]], others: list[Fo
             )
         else:
             found.places[split] = folder
-            found.leave_out_beside(folder)
+            found.leave_out(BESIDE, folder.own())
     found.places = {split: found.places[split] for split in SPLITS if split in found.places}
     for split, folder in found.places.items():
         found.splits[split] = _classes(found, folder)
     strangers = []
     for folder in (folder for folder in others if folder.count()):
-        found.leave_out(f"in {folder.name}/, which is no split", folder)
+        found.leave_out(f"in {folder.name}/, which is no split", folder.below())
         inside = {composed(inner.name) for inner in folder.folders}
         if not inside & found.splits.get("train", {}).keys() and not _like_a_split(folder.name):
             strangers.append(folder)
+    if bare := [folder for _, folder in named if not folder.folders and not folder.photos]:
+        found.problems.append(
+            f"no photo in {_told(bare)}; add some or remove it{_why_empty(found)}"
+        )
     first = next(iter(found.places.values())).name
     if "train" not in found.places:
         hint = f"; if {first} is a class, give it another name" if strangers else ""
@@ -160,7 +155,7 @@ def _take_splits(found: Layout, named: list[tuple[str, Folder]], others: list[Fo
         )
 
 
-def _take_classes(found: Layout, least: int) -> None:
+def _take_classes(found: Layout) -> None:
     """Takes each folder as a class; looks whether they could be something else."""
     root = found.listing.folder
     found.places[""], found.splits[""] = root, _classes(found, root)
@@ -188,10 +183,6 @@ def _take_classes(found: Layout, least: int) -> None:
         )
     elif nested := [folder for folder in classes if inside[folder.name]]:
         found.notes.append(f"photos in folders inside {_told(nested)} belong to that class")
-    if len(classes) == 1 and least > 1 and len(classes[0].folders) > 1:
-        found.problems.append(
-            f"holds only the class {classes[0].name}; did you mean {classes[0].prefix[:-1]}?"
-        )
 
 
 def _classes(found: Layout, place: Folder) -> dict[str, Folder]:
@@ -200,7 +191,7 @@ def _classes(found: Layout, place: Folder) -> dict[str, Folder]:
     for folder in place.folders:
         name = composed(folder.name)
         if name in classes:
-            found.leave_out(f"in {folder.name}/", folder)
+            found.leave_out(f"in {folder.name}/", folder.below())
             found.problems.append(
                 f"two folders are called {name}, in two spellings of its letters in Unicode; put "
                 "their photos into one"
@@ -216,16 +207,22 @@ def _check_classes(found: Layout, least: int) -> None:
         if empty := [name for name, folder in classes.items() if not folder.count()]:
             place = f" in {found.places[split].name}/" if split else ""
             found.problems.append(
-                f"{listed(empty)} without a single photo{place}; add some or remove it"
+                f"{listed(empty)} without a single photo{place}; add some or remove "
+                f"{'it' if len(empty) == 1 else 'them'}{_why_empty(found)}"
             )
     first = found.splits.get("train", found.splits.get("", {}))
     if 0 < len(first) < least:
-        found.problems.append(f"holds only the class {next(iter(first))}; two are needed")
+        only, hint = next(iter(first.values())), "two are needed"
+        if len(only.folders) > 1 and "" in found.splits:
+            hint = f"did you mean {only.prefix[:-1]}?"
+        elif len(only.folders) > 1:
+            hint = (
+                f"if the folders in it are the classes, move them to {found.places['train'].name}/"
+            )
+        found.problems.append(f"holds only the class {only.name}; {hint}")
     for split, classes in found.splits.items() if first else ():
-        missing, extra = (
-            sorted(first.keys() - classes.keys()),
-            sorted(classes.keys() - first.keys()),
-        )
+        missing = sorted(first.keys() - classes.keys())
+        extra = sorted(classes.keys() - first.keys())
         faults = [f"lacks {listed(missing)}"] if missing else []
         faults += [f"has {listed(extra)}, which train lacks"] if extra else []
         if faults:
@@ -233,6 +230,11 @@ def _check_classes(found: Layout, least: int) -> None:
                 f"{found.places[split].name} {' and '.join(faults)}: every split needs the same "
                 "classes, or labels would shift"
             )
+
+
+def _why_empty(found: Layout) -> str:
+    counts = found.counts()
+    return f" ({counts.sentence()})" if counts.remarkable else ""
 
 
 def _told(folders: list[Folder], most: int = 5) -> str:

@@ -107,9 +107,13 @@ class Folder:
             yield folder
             waiting += reversed(folder.folders)
 
+    def own(self) -> Iterator[str]:
+        """The paths of the photos that lie directly in this folder."""
+        return (self.prefix + name for name in self.photos)
+
     def below(self) -> Iterator[str]:
         """The paths of all photos in this folder and below it."""
-        return (folder.prefix + name for folder in self.walk() for name in folder.photos)
+        return (path for folder in self.walk() for path in folder.own())
 
     def count(self) -> int:
         """The number of photos in this folder and below it."""

@@ -126,7 +126,17 @@ def test_splits_without_classes_are_refused(tmp_path: Path) -> None:
 
 def test_an_empty_split_is_refused(tmp_path: Path) -> None:
     (tree(tmp_path, ("train",), ("a", "b")) / "test").mkdir()
-    assert "test/ is empty; fill or remove it" in refused(tmp_path)
+    assert "no photo in test/; add some or remove it." in refused(tmp_path)
+    (tmp_path / "test" / "a.heic").touch()
+    assert "(left out 1 of 5 files: 1 .heic; convert .heic to JPEG" in refused(tmp_path)
+
+
+def test_a_class_without_usable_photos_says_what_is_there(tmp_path: Path) -> None:
+    flat(tmp_path, "cat", "dog")
+    (tmp_path / "fox").mkdir()
+    (tmp_path / "fox" / "a.heic").touch()
+    told = refused(tmp_path)
+    assert "class fox without a single photo; add some or remove it (left out 1 of 19" in told
 
 
 def test_photos_beside_the_class_folders_are_told(tmp_path: Path) -> None:
@@ -144,6 +154,9 @@ def test_one_level_too_much_or_too_little_is_told(tmp_path: Path) -> None:
     assert refused(tmp_path / "deep").endswith(f"did you mean {tmp_path}/deep/photos?")
     tree(tmp_path / "split" / "data", ("train", "test"), ("cat", "dog"))
     assert refused(tmp_path / "split").endswith(f"did you mean {tmp_path}/split/data?")
+    tree(tmp_path / "inner", ("train/data", "test/data"), ("cat", "dog"))
+    told = "holds only the class data; if the folders in it are the classes, move them to train/"
+    assert told in refused(tmp_path / "inner")
     flat(tmp_path / "flat", ".")
     assert "holds no class folders, only 9 photos; put each" in refused(tmp_path / "flat")
     with pytest.raises(InputError, match="holds several splits; did you mean .*data/test?"):
