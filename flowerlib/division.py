@@ -7,11 +7,12 @@ and so one place: nothing in test or valid was learned from.
 
 So a photo's place depends on neither names nor order, and adding photos moves no old one, except
 
-* a near copy of an old photo may have the smaller digest, and so give its group its own number;
+* a new near copy of old photos may have the smaller digest, and give the group its own number;
 * a class that no number puts into test lends its lowest there (into valid: its highest) until a
   lower (higher) one comes. Of a class that grows from 3 to 40 photos with shares of 0.15, that
   moves 1.2 photos per share on average, most of them while it has fewer than 10;
-* a group that comes to hold more than half of a class, or no longer does: it belongs to train.
+* a group may come to hold more than half of a class, or no longer do so: it belongs to train. And
+  a class of fewer groups than parts, whose groups are taken apart, may get enough of them.
 """
 
 from __future__ import annotations

@@ -113,24 +113,30 @@ def test_the_shares_are_what_was_asked() -> None:
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 10**6), old=st.integers(3, 40), other=st.integers(3, 10))
-def test_a_new_photo_moves_lent_ones_of_its_class_only(seed: int, old: int, other: int) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    sizes=st.lists(st.integers(1, 4), min_size=3, max_size=40),
+    other=st.integers(3, 10),
+)
+def test_a_new_photo_moves_lent_ones_of_its_class_only(
+    seed: int, sizes: list[int], other: int
+) -> None:
+    """Groups of `sizes` and one new photo, beside a class of `other` photos."""
+    old = sum(sizes)
     total = old + 1 + other
-    contents, number = digests(total, seed), np.arange(total)
+    contents = digests(total, seed)
+    starts = np.cumsum([0, *sizes[:-1]])
+    group = np.concatenate([np.repeat(starts, sizes), np.arange(old, total)])
     mine, others = np.arange(old), np.arange(old + 1, total)
-
-    def by_numbers(rows: np.ndarray) -> np.ndarray:
-        values = np.frombuffer(contents[rows].tobytes(), ">u8").reshape(-1, 2)[:, 0] / 2**64
-        return np.where(values < 0.15, "test", np.where(values >= 0.85, "valid", "train"))
-
-    before = division.places(contents, number, [mine, others], SHARES)
-    after = division.places(contents, number, [np.arange(old + 1), others], SHARES)
+    before = division.places(contents, group, [mine, others], SHARES)
+    after = division.places(contents, group, [np.arange(old + 1), others], SHARES)
     assert (before[others] == after[others]).all()
+    number = division._numbers(contents, group)[group]
+    natural = np.where(number < 0.15, "test", np.where(number >= 0.85, "valid", "train"))
     moved = mine[before[mine] != after[mine]]
-    natural = by_numbers(moved)
-    assert len(moved) <= 3
-    assert ((before[moved] != natural) | (after[moved] != natural)).all()
-    if {"train", "valid", "test"} <= set(by_numbers(mine)):
+    assert len(np.unique(group[moved])) <= 3
+    assert ((before[moved] != natural[moved]) | (after[moved] != natural[moved])).all()
+    if {"train", "valid", "test"} <= set(natural[mine]) and 2 * max(sizes) <= old:
         assert len(moved) == 0
     assert {"train", "valid", "test"} == set(after[np.arange(old + 1)])
 
