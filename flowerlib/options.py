@@ -99,9 +99,10 @@ def of_the_head(head: str, **given: Any) -> HiddenHead | None:
     named = [name for name in HIDDEN_HEAD if given.get(name) is not None]
     if head != "hidden":
         if named:
+            have, them = ("have", "them") if len(named) > 1 else ("has", "it")
             raise InputError(
-                f"{', '.join(named)} {'have' if len(named) > 1 else 'has'} no effect on the {head} "
-                'head, which is solved directly; leave out, or choose the head "hidden".'
+                f"{', '.join(named)} {have} no effect on the {head} head, which is solved "
+                f'directly; leave {them} out, or choose the head "hidden".'
             )
         return None
     found: dict[str, Any] = {name: setting.default for name, setting in HIDDEN_HEAD.items()}
