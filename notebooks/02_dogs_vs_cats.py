@@ -143,7 +143,7 @@ print(f"{sum(weight.numel() for weight in cnn.parameters()):,} weights to learn"
 # weights of the best epoch are kept.
 
 # %%
-history = train.History(EPOCHS)
+history = train.History(EPOCHS, num_valid=len(splits.valid))
 best, best_state = 0.0, None
 for epoch in range(1, EPOCHS + 1):
     cnn.train()
