@@ -383,8 +383,8 @@ def _photos_in(given: Path) -> list[Path]:
     found = listing.read(given)
     if problem := found.closed_problem():
         raise InputError(f"{given}: {problem}.")
-    if counts := found.counts():
-        _complain(f"{one_line(given)}: {counts.sentence()}")
+    if line := found.counts().sentence():
+        _complain(f"{one_line(given)}: {line}")
     return [Path(file) for file in found.folder.below()]
 
 
@@ -405,8 +405,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     classifier = Classifier.load(options.model)
     photos, counts = data.labelled_photos(options.data, classifier.class_names)
-    if counts:
-        _complain(f"{one_line(options.data)}: {counts.sentence()}")
+    if line := counts.sentence():
+        _complain(f"{one_line(options.data)}: {line}")
     found = classifier.evaluate(
         photos, device=options.device, precision=options.precision, name=one_line(options.data)
     )

@@ -52,7 +52,7 @@ class Layout:
         splits: for each split the folder of each class, by name; the split is "" where there are
             class folders only.
         places: the folder of each split.
-        problems: sentences about what no training can use; the first is told by training.
+        problems: sentences about what no training can use; training raises the first.
         notes: sentences about what was decided and could have been meant otherwise.
     """
 
@@ -103,7 +103,7 @@ def arrange(listing: Listing, least: int = 2) -> Layout:
         for folder in listing.folder.folders:
             found.leave_out(f"in {folder.name}/", folder.below())
         found.problems.append(
-            f"{_told(flat)} without class folders inside; a split needs a folder for each class, "
+            f"{_names(flat)} without class folders inside; a split needs a folder for each class, "
             f"such as {flat[0].name}/rose/"
         )
     else:
@@ -142,7 +142,7 @@ def _take_splits(found: Layout, named: list[tuple[str, Folder]], others: list[Fo
             strangers.append(folder)
     if bare := [folder for _, folder in named if not folder.folders and not folder.photos]:
         found.problems.append(
-            f"no photo in {_told(bare)}; add some or remove it{_why_empty(found)}"
+            f"no photo in {_names(bare)}; add some or remove it{_why_empty(found)}"
         )
     first = next(iter(found.places.values())).name
     if "train" not in found.places:
@@ -150,8 +150,8 @@ def _take_splits(found: Layout, named: list[tuple[str, Folder]], others: list[Fo
         found.problems.append(f"has {first}/ but no train/ folder{hint}")
     elif strangers and len(found.places) == 1:
         found.problems.append(
-            f"{first}/ can be the train set, or a class beside {_told(strangers)}; move "
-            f"{_told(strangers)} elsewhere, or give the class {first} another name"
+            f"{first}/ can be the train set, or a class beside {_names(strangers)}; move "
+            f"{_names(strangers)} elsewhere, or give the class {first} another name"
         )
 
 
@@ -173,16 +173,16 @@ def _take_classes(found: Layout) -> None:
     alike = [folder for folder in classes if len(inside[folder.name] & twice) > 1]
     if any(_like_a_split(folder.name) for folder in alike):
         found.problems.append(
-            f"{_told(alike)} look like splits, since the same folders are in them; call them "
+            f"{_names(alike)} look like splits, since the same folders are in them; call them "
             "train/, valid/ or test/"
         )
     elif alike:
         found.notes.append(
-            f"{_told(alike)} are taken as classes, though the same folders are in them; if they "
+            f"{_names(alike)} are taken as classes, though the same folders are in them; if they "
             "are splits, call them train/, valid/ or test/"
         )
     elif nested := [folder for folder in classes if inside[folder.name]]:
-        found.notes.append(f"photos in folders inside {_told(nested)} belong to that class")
+        found.notes.append(f"photos in folders inside {_names(nested)} belong to that class")
 
 
 def _classes(found: Layout, place: Folder) -> dict[str, Folder]:
@@ -237,7 +237,7 @@ def _why_empty(found: Layout) -> str:
     return f" ({counts.sentence()})" if counts.remarkable else ""
 
 
-def _told(folders: list[Folder], most: int = 5) -> str:
+def _names(folders: list[Folder], most: int = 5) -> str:
     """The folders' names in a sentence."""
     names = [f"{folder.name}/" for folder in folders[:most]]
     if len(folders) > most:

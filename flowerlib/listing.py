@@ -57,9 +57,6 @@ class FileCounts:
     used: int
     left_out: dict[str, int]
 
-    def __bool__(self) -> bool:
-        return bool(self.left_out)
-
     @property
     def remarkable(self) -> bool:
         """Files are left out that somebody may take for photos of the set."""

@@ -125,7 +125,7 @@ class Report:
         for kind, _ in kinds.most_common():
             found.append((kind, [file.path for file in self.files if kind in file.oddities]))
         ignored = [f"{path} ({kind})" for kind, paths in self.left_out.items() for path in paths]
-        found += [("to be known", self.notes), ("ignored, no training reads them", ignored)]
+        found += [("notes", self.notes), ("ignored, no training reads them", ignored)]
         return [(title, lines) for title, lines in found if lines]
 
     def imbalance(self, split: str) -> float:

@@ -67,8 +67,8 @@ def _train(
 
     start = time.perf_counter()
     say(splits.describe())
-    if splits.files:
-        say(splits.files.sentence())
+    if splits.files is not None and (line := splits.files.sentence()):
+        say(line)
     for note in splits.notes:
         say(one_line(f"note: {note}"))
     state = out / STATE

@@ -10,6 +10,7 @@ import pytest
 
 from flowerlib import check, data, folders, layout
 from flowerlib.errors import InputError
+from flowerlib.listing import FileCounts
 from tests.test_data import photo, tree
 
 NFC = unicodedata.normalize("NFC", "Pâquerette")
@@ -54,7 +55,7 @@ def refused(root: Path) -> str:
         data.image_folder(root)
     sentence = str(problem.value)
     try:
-        found = [f"{root}: {told}" for told in check.folder(root).class_problems]
+        found = [f"{root}: {message}" for message in check.folder(root).class_problems]
     except InputError as error:
         found = [str(error)]
     assert sentence.rstrip(".") in {one.rstrip(".") for one in found}
@@ -104,9 +105,10 @@ def test_a_class_may_have_the_name_of_a_split(tmp_path: Path, name: str) -> None
 
 def test_a_class_that_could_be_a_split_is_refused(tmp_path: Path) -> None:
     tree(flat(tmp_path, "bus", "car"), ("train",), ("steam", "electric"))
-    told = refused(tmp_path)
+    message = refused(tmp_path)
     assert (
-        "train/ can be the train set, or a class beside bus/ and car/; move bus/ and car/" in told
+        "train/ can be the train set, or a class beside bus/ and car/; move bus/ and car/"
+        in message
     )
     (tmp_path / "train").rename(tmp_path / "valid")
     assert "has valid/ but no train/ folder; if valid is a class" in refused(tmp_path)
@@ -120,8 +122,8 @@ def test_photos_without_labels_are_no_test_set(tmp_path: Path) -> None:
 
 
 def test_splits_without_classes_are_refused(tmp_path: Path) -> None:
-    told = refused(flat(tmp_path, "train", "test"))
-    assert "test/ and train/ without class folders inside; a split needs" in told
+    message = refused(flat(tmp_path, "train", "test"))
+    assert "test/ and train/ without class folders inside; a split needs" in message
 
 
 def test_an_empty_split_is_refused(tmp_path: Path) -> None:
@@ -135,8 +137,8 @@ def test_a_class_without_usable_photos_says_what_is_there(tmp_path: Path) -> Non
     flat(tmp_path, "cat", "dog")
     (tmp_path / "fox").mkdir()
     (tmp_path / "fox" / "a.heic").touch()
-    told = refused(tmp_path)
-    assert "class fox without a single photo; add some or remove it (left out 1 of 19" in told
+    message = refused(tmp_path)
+    assert "class fox without a single photo; add some or remove it (left out 1 of 19" in message
 
 
 def test_photos_beside_the_class_folders_are_told(tmp_path: Path) -> None:
@@ -155,8 +157,8 @@ def test_one_level_too_much_or_too_little_is_told(tmp_path: Path) -> None:
     tree(tmp_path / "split" / "data", ("train", "test"), ("cat", "dog"))
     assert refused(tmp_path / "split").endswith(f"did you mean {tmp_path}/split/data?")
     tree(tmp_path / "inner", ("train/data", "test/data"), ("cat", "dog"))
-    told = "holds only the class data; if the folders in it are the classes, move them to train/"
-    assert told in refused(tmp_path / "inner")
+    message = "holds only the class data; if the folders in it are the classes, move them to train/"
+    assert message in refused(tmp_path / "inner")
     flat(tmp_path / "flat", ".")
     assert "holds no class folders, only 9 photos; put each" in refused(tmp_path / "flat")
     with pytest.raises(InputError, match="holds several splits; did you mean .*data/test?"):
@@ -196,16 +198,16 @@ def test_names_in_every_encoding_of_editors(tmp_path: Path, encoding: str) -> No
     text = json.dumps({"1": "Pâquerette", "2": "rose"}, ensure_ascii=False)
     (tmp_path / "cat_to_name.json").write_text(text, encoding=encoding)
     splits = data.image_folder(tmp_path)
-    assert splits.class_names == (NFC, "rose") and splits.files is not None and not splits.files
+    assert splits.class_names == (NFC, "rose") and splits.files == FileCounts(18, {})
 
 
 def test_one_name_for_two_classes_is_told_by_check_too(tmp_path: Path) -> None:
     flat(tmp_path, "1", "2", "3")
     (tmp_path / "cat_to_name.json").write_text(json.dumps({"1": "rose", "2": "a", "3": "rose"}))
-    told = "gives the same name to two classes (1, 3); put their photos together"
+    message = "gives the same name to two classes (1, 3); put their photos together"
     with pytest.raises(InputError) as problem:
         data.image_folder(tmp_path)
-    assert told in str(problem.value) and told in check.folder(tmp_path).class_problems[0]
+    assert message in str(problem.value) and message in check.folder(tmp_path).class_problems[0]
     (tmp_path / "cat_to_name.json").write_text(json.dumps({"1": "rose", "2": "a", "3": "Rose "}))
     assert "classes 'rose', 'Rose ' differ only" in data.image_folder(tmp_path).notes[0]
     (tmp_path / "cat_to_name.json").write_text(json.dumps({"1": "rose", "2": "a", "3": ["x"]}))

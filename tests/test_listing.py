@@ -35,7 +35,7 @@ def test_photos_are_found_in_sorted_order(tmp_path: Path) -> None:
     assert below(found) == [
         *("a.png", "b.JPG", "a/z.pnm", "sub/c.webp", "sub/b/d.jfif", "sub.jpg/e.avif")
     ]
-    assert not found.counts() and found.counts().sentence() == ""
+    assert not found.left_out and found.counts().sentence() == ""
 
 
 def test_a_file_without_an_ending_is_known_by_its_first_bytes(tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_what_is_left_out_is_counted_by_kind(tmp_path: Path) -> None:
     assert found.left_out["thumbnails"] == [
         *("Thumbs.db", "@eaDir/a.jpg/THUMB_M.jpg", "sub/@eaDir/b.jpg")
     ]
-    told = found.counts().sentence()
-    assert told.startswith("left out 15 of 16 files: 3 ") and "2 of other kinds" in told
-    assert told.endswith("; convert .dng and .heic to JPEG to use them")
+    message = found.counts().sentence()
+    assert message.startswith("left out 15 of 16 files: 3 ") and "2 of other kinds" in message
+    assert message.endswith("; convert .dng and .heic to JPEG to use them")
     assert found.counts().to_dict()["used"] == 1 and found.counts().remarkable
     assert not listing.FileCounts(9, {"hidden": 1, "thumbnails": 2}).remarkable
 
@@ -131,15 +131,15 @@ def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_that_may_not_be_read_is_named(
     closed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = "folder cat/more/ may not be read by this user; change its permissions"
-    with pytest.raises(InputError, match=told):
+    message = "folder cat/more/ may not be read by this user; change its permissions"
+    with pytest.raises(InputError, match=message):
         data.image_folder(closed)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         data.labelled_folder(closed, ("cat", "dog"))
     assert cli.main(["predict", str(closed), "--model", "none"]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     report = check.folder(closed)
-    assert report.serious and told in report.class_problems[0]
+    assert report.serious and message in report.class_problems[0]
     assert report.left_out == {"of the system": ["lost+found/"]}
     with pytest.raises(InputError, match="more may not be read by this user"):
         data.image_folder(closed / "cat" / "more")
@@ -149,8 +149,8 @@ def test_a_folder_that_may_not_be_read_is_named(
 def test_what_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     if name != "none":
         (tmp_path / name).touch()
-    told = {"none": "no such folder", "photos.zip": "not a folder; unpack it"}
-    with pytest.raises(InputError, match=f"{name}: {told.get(name, 'not a folder; give')}"):
+    message = {"none": "no such folder", "photos.zip": "not a folder; unpack it"}
+    with pytest.raises(InputError, match=f"{name}: {message.get(name, 'not a folder; give')}"):
         data.image_folder(tmp_path / name)
 
 
