@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from flowerlib import images, inputs, models
-from flowerlib.classifier import Classifier, Prediction
+from flowerlib.classifier import Classifier, Evaluation, Prediction
 from flowerlib.errors import InputError
 from flowerlib.transforms import Preprocessing
 from tests.samples import make
@@ -289,3 +289,10 @@ def test_answers_survive_pickle_and_copy(classifier: Classifier, mixed: list[Pat
             if isinstance(one, Prediction):
                 assert one == other and torch.equal(one.logits, other.logits)
     assert len({answers[0], answers[0], answers[2]}) == 2
+
+
+def test_an_evaluation_survives_pickle_and_copy() -> None:
+    found = Evaluation(torch.eye(3), torch.arange(3), 0.5)
+    for twin in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert str(twin) == str(found) and torch.equal(twin.logits, found.logits)
+        assert twin != found  # no error: each is itself alone
