@@ -1,7 +1,7 @@
 """Notice pictures that hold fewer bits than their files have room for: they are read almost black.
 
 Microscopes, X-ray and industrial cameras write 10 to 14 bits into files of 16, most of which do not
-say so. A dark picture is no other file, so that nothing is guessed: it is told.
+say so. A dark picture looks the same to a program, so nothing is guessed: it is reported.
 """
 
 from __future__ import annotations
@@ -16,14 +16,23 @@ from flowerlib.files import Files
 from flowerlib.photos import Photos
 
 LOOKED_AT = 64  # photos: those of one data set come from one camera
-DEEP = (".png", ".tif", ".tiff", ".ppm", ".pgm")  # endings of files that can have 16 bits
+DEEP = (
+    ".png",
+    ".apng",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".pnm",
+    ".pfm",
+)  # endings of files that can have 16 bits
 KIND = "uses at most a quarter of its range of values, read almost black"
 
 
 def dark(parts: Sequence[Photos]) -> list[str]:
     """A sentence, if some of the photos use a small part of their range, or none.
 
-    At most `LOOKED_AT` of them are decoded; what cannot be read is for others to tell.
+    At most `LOOKED_AT` of them are decoded; unreadable ones are reported elsewhere.
     """
     paths = [
         (part.source.path(at), part.name(at))

@@ -187,16 +187,16 @@ def _compute(
     images.refuse(problems)
     if len(changed := np.flatnonzero(reader.digests != asked)):
         raise InputError(
-            f"{photos.name(int(changed[0]))} changed while it was read; once nothing writes to the "
-            "photos any more, start again: what was computed is kept."
+            f"{photos.name(int(changed[0]))} changed while it was read; start again "
+            "when nothing writes to the photos any more."
         )
 
 
 class _Reader(Photos):
     """Photos whose digests are those of the contents that were decoded, once they were.
 
-    Looked up before, a digest could belong to an earlier content of the file: features would be
-    kept in the cache under it.
+    Looked up before, a digest could belong to an earlier content of the file, and the cache would
+    answer that content with other features.
     """
 
     def __init__(self, photos: Photos) -> None:

@@ -24,7 +24,7 @@ class Unreadable(ValueError):
 
 def lean_jpeg(content: bytes) -> tuple[bytes, dict[str, Any]]:
     """A JPEG without its metadata, and those that may hold an orientation, as Pillow calls them."""
-    kept, about, at = [content[:2]], {}, 2
+    parts, about, at = [content[:2]], {}, 2
     while (at := content.find(b"\xff", at)) >= 0 and at + 4 <= len(content):
         marker = content[at + 1]
         if marker in (0x00, 0xFF):  # fillers
@@ -32,31 +32,31 @@ def lean_jpeg(content: bytes) -> tuple[bytes, dict[str, Any]]:
         elif marker in (0x01, *range(0xD0, 0xDA)):  # they stand alone
             at += 2
         elif marker == 0xDA:  # here the pixels begin
-            kept.append(content[at:])
+            parts.append(content[at:])
             break
         else:
             end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
             # Of the applications' segments, JFIF's and Adobe's say how colors are meant.
             if marker in (0xE0, 0xEE) or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
-                kept.append(content[at:end])
+                parts.append(content[at:end])
             elif marker == 0xE1 and content[at + 4 : at + 8] == b"Exif":
                 about.setdefault("exif", content[at + 4 : end])
             elif marker == 0xE1 and content[at + 4 : at + 15] == b"http://ns.a":
                 about.setdefault("xmp", content[at + 4 : end])
             at = end
-    return b"".join(kept), about
+    return b"".join(parts), about
 
 
 def lean_png(content: bytes) -> tuple[bytes, dict[str, Any]]:
     """The same for a PNG, whose blocks are checked on the way."""
-    kept: list[bytes] = [PNG_START]
+    parts: list[bytes] = [PNG_START]
     about: dict[str, Any] = {}
     for kind, block in blocks(content):
         body = block[8:-4]
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             if zlib.crc32(block[4:-4]) != int.from_bytes(block[-4:], "big"):
                 raise Unreadable("the picture is damaged (a block does not fit its checksum)")
-            kept.append(block)
+            parts.append(block)
         elif kind == b"eXIf":
             about["exif"] = body
         elif kind == b"acTL" and int.from_bytes(body[:4], "big") > 1:
@@ -67,7 +67,7 @@ def lean_png(content: bytes) -> tuple[bytes, dict[str, Any]]:
             with contextlib.suppress(zlib.error):
                 text = zlib.decompressobj().decompress(body[len(RAW_EXIF) + 2 :], MAX_EXIF)
                 about[RAW_EXIF] = text.decode("latin-1")
-    return b"".join(kept), about
+    return b"".join(parts), about
 
 
 def blocks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -99,8 +99,8 @@ def orientation(about: Mapping[Any, Any]) -> int:
     if isinstance(exif, bytes) and (found := _orientation_in(exif)):
         return found
     xmp = about.get("xmp", b"")
-    if isinstance(xmp, bytes) and (told := re.search(rb'tiff:Orientation(="|>)([1-8])', xmp)):
-        return int(told[2])
+    if isinstance(xmp, bytes) and (match := re.search(rb'tiff:Orientation(="|>)([1-8])', xmp)):
+        return int(match[2])
     return 1
 
 

@@ -203,7 +203,7 @@ def test_12_bits_packed_or_stated_are_read_by_their_range(tmp_path: Path) -> Non
     assert np.abs(np.asarray(open_photo(ppm(values, 4095))) - expected).max() <= 1
 
 
-def test_few_bits_in_many_are_told(tmp_path: Path) -> None:
+def test_few_bits_in_many_are_reported(tmp_path: Path) -> None:
     def facts(content: bytes) -> decoding.Facts:
         (tmp_path / "photo").write_bytes(content)
         return images.open_with_facts(tmp_path / "photo")[1]
@@ -302,8 +302,8 @@ def test_odd_exif_harms_nothing(exif: bytes, is_turned: bool) -> None:
 
 def test_the_orientation_in_other_places() -> None:
     plain = saved(NOISE, "JPEG")
-    told = b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>'
-    content = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(told) + 2) + told + plain[2:]
+    xmp = b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>'
+    content = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(xmp) + 2) + xmp + plain[2:]
     assert open_photo(content).size == open_photo(Image.open(io.BytesIO(content))).size == (20, 30)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of fewer bits than their files have room for are told by check and by training."""
+"""Pictures of fewer bits than their files have room for are reported by check and by training."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def folder(root: Path, bits: int, kind: str = ".tif") -> Path:
 
 
 @pytest.mark.parametrize("kind", [".tif", ".png"])
-def test_check_and_train_tell_of_12_bits_in_16(
+def test_check_and_train_report_12_bits_in_16(
     tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     photos = folder(tmp_path / "photos", 12, kind)
     assert f"{depth.KIND}: 12" in check.folder(photos).text()
     options = ["--backbone", "small_resnet", "--weights", "small", "--effort", "quick"]
     assert cli.main(["train", str(photos), "--out", str(tmp_path / "run"), *options]) == 0
-    told = capsys.readouterr().out
-    assert "note: 12 of 12 photos looked at are read almost black, such as" in told
-    assert "its largest value is 6.2% of what" in told
+    output = capsys.readouterr().out
+    assert "note: 12 of 12 photos looked at are read almost black, such as" in output
+    assert "its largest value is 6.2% of what" in output
 
 
-def test_nothing_is_told_of_others(tmp_path: Path, flower_folder: Path) -> None:
+def test_nothing_is_reported_of_others(tmp_path: Path, flower_folder: Path) -> None:
     for photos in (folder(tmp_path / "full", 16), flower_folder):
         splits = data.image_folder(photos)
         assert depth.dark([splits.train, splits.valid]) == []

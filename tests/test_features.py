@@ -132,7 +132,7 @@ def test_a_changed_file_is_noticed(tmp_path: Path, backbone: models.Backbone) ->
 def test_features_belong_to_the_content_that_was_decoded(
     backbone: models.Backbone, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A photo that changes between digest and decoding is told, and poisons no cache."""
+    """A photo that changes between digest and decoding is reported, and poisons no cache."""
     file, kept = tmp_path / "a.bmp", tmp_path / "kept.bmp"
     first, second = (Image.new("RGB", (96, 96), color) for color in ("red", "blue"))
     first.save(file)
