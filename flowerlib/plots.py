@@ -79,9 +79,9 @@ def curves(history: History) -> np.ndarray:
     if kept and (ends := history.interval(kept)):
         best += f" (95 % interval {ends[0]:.1%} to {ends[1]:.1%})"
     if kept:
-        best += f"\non {history.num_valid or 'the'} photos that the {history.what} was chosen on"
+        best += f" on {history.num_valid or 'the'} photos that the {history.what} was chosen on"
     _tidy(left, "Loss", below, "mean loss (nats)").legend(frameon=False)
-    _tidy(right, f"Valid accuracy{best}", below, "share right")
+    _tidy(right, textwrap.fill(f"Valid accuracy{best}", 48), below, "share right")
     for axis in axes:
         if solved:
             axis.set_xscale("log")

@@ -28,10 +28,12 @@ def test_curves_draw_every_epoch() -> None:
     assert list(lines["training"]) == [row["train_loss"] for row in ROWS]
     assert list(lines["validation"]) == [row["valid_loss"] for row in ROWS]
     assert list(right.lines[0].get_ydata()) == [row["valid_accuracy"] for row in ROWS]
-    assert right.get_title(loc="left") == (
-        "Valid accuracy: 40.0% (95 % interval 27.6% to 53.8%)\n"
+    lines = right.get_title(loc="left").splitlines()
+    assert " ".join(lines) == (
+        "Valid accuracy: 40.0% (95 % interval 27.6% to 53.8%) "
         "on 50 photos that the epoch was chosen on"
     )
+    assert max(map(len, lines)) <= 48  # what has room above the axes
     assert left.get_xlabel() == "epoch" and left.get_ylabel() == "mean loss (nats)"
 
 
