@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import flowerlib
 from flowerlib import storage, tables
@@ -63,7 +63,14 @@ def settle() -> None:
     warnings.showwarning = _note
 
 
-def _note(message: Warning | str, *where: object) -> None:
+def _note(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Shows a warning as a line for the user, without the line of code that it came from."""
     say(f"note: {message}", sys.stderr)
 

@@ -92,7 +92,7 @@ def labels(names: Sequence[object], longest: int = 40) -> tuple[list[str], dict[
     style: dict[str, Any] = dict(PLAIN)
     if fallbacks:
         style["fontfamily"] = [*rcParams["font.family"], *fallbacks]
-    missing = {
+    missing: dict[str, str | int | None] = {
         sign: "" if unicodedata.category(sign) in INVISIBLE else _number(sign)
         for sign in lacking
         if not any(_has((_path_of(family),), sign) for family in fallbacks)

@@ -53,12 +53,8 @@ def banner(splits: Splits, backbone: Backbone | None = None) -> None:
     """Says in which world the lesson runs, on which pictures, with which backbone.
 
     Device, precision and machine are told by `footer()`: this text depends on the data only.
-    Also lets torch's optimizers do without torch's compiler, which takes a second to load.
     """
-    from flowerlib import quick_optim
-
     global _world
-    quick_optim.everywhere()
     _world = splits.world
     lines = [splits.describe()]
     if backbone is not None:

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
+import torchvision
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from flowerlib import downloads, modes, stages, state_dicts
 from flowerlib.errors import InputError
 from flowerlib.options import EFFORTS
-from flowerlib.quick_torchvision import torchvision
 from flowerlib.transforms import Preprocessing
 
 # The small networks that this project trained itself (tools/pretrain_small.py): torchvision's own
@@ -177,20 +177,6 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
     return Backbone(name, body, num_features, str(weights))
 
 
-class _NoDraws(TorchFunctionMode):
-    """Inside it, weights are not filled with normally distributed values.
-
-    On "meta" they have no memory, but trying loads torch's whole compiler: 1.5 s and 140 MB.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        if func in (Tensor.normal_, nn.init.normal_):
-            return args[0] if args else (kwargs or {})["tensor"]
-        return func(*args, **(kwargs or {}))
-
-
 class _EmptyOnMeta(TorchFunctionMode):
     """Inside it, `torch.empty`, from which layers make their weights, takes no memory."""
 
@@ -250,7 +236,7 @@ def architecture(name: str) -> Backbone:
 
 def _on_meta(name: str) -> nn.Module:
     try:
-        with torch.device("meta"), _NoDraws():
+        with torch.device("meta"):
             return _random(name).float()  # whatever the caller's default is
     except NotImplementedError:  # regnets compute their widths with tensors, which need values
         with _EmptyOnMeta():
@@ -402,7 +388,7 @@ def load_weights(body: nn.Module, file: Path, head_keys: tuple[str, ...], name: 
             raise InputError(f"{file}: {key} holds {value.dtype}; save the weights as float32.")
         if not is_finite(value):
             raise InputError(f"{file}: {key} holds values that are not finite; get the file again.")
-    # Each with memory of its own, since the file may be changed; `to_empty` would load sympy first.
+    # Each with memory of its own, since the file may be changed.
     own = {key: value.to(wanted[key].dtype, copy=True) for key, value in given.items()}
     for key in wanted.keys() - own.keys():  # old files do not count batches: it begins anew
         own[key] = torch.zeros(wanted[key].shape, dtype=wanted[key].dtype)

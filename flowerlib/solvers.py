@@ -299,7 +299,7 @@ def _loss(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> flo
 
 def _layer(weight: Tensor, bias: Tensor) -> nn.Sequential:
     """Weight (D, C) and bias (C,) as a `models.linear_head`."""
-    layer = nn.Linear(*weight.shape, dtype=torch.float32)
+    layer = nn.Linear(len(weight), weight.shape[1], dtype=torch.float32)
     with torch.no_grad():
         layer.weight.copy_(weight.T)
         layer.bias.copy_(bias)

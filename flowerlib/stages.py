@@ -33,9 +33,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import Tensor, nn
-
-from flowerlib.quick_torchvision import torchvision
 
 KNOWN = re.compile(r"(small_)?(densenet|resnet|resnext|wide_resnet)[0-9a-z_]*|mobilenet_v2")
 SMALLEST = 1e-24  # variance: of a map of one pixel it is 0, where a root has no slope

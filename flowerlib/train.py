@@ -35,7 +35,6 @@ from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.errors import InputError
 from flowerlib.provenance import Provenance
-from flowerlib.quick_optim import quick
 from flowerlib.resume import Checkpoint
 from flowerlib.transforms import Preprocessing
 
@@ -139,10 +138,9 @@ def fit(
     loss = loss or nn.NLLLoss()
     device = next(model.parameters()).device
     if optimizer is None:
-        # fused: one kernel for the whole update instead of a dozen; quick: torch's compiler, which
-        # is not used here, is not loaded. The same arithmetic.
+        # One kernel for the whole update instead of a dozen; the same arithmetic.
         fused = device.type in ("cpu", "cuda")
-        optimizer = quick(torch.optim.Adam)(models.trainable(model), lr=lr, fused=fused)
+        optimizer = torch.optim.Adam(models.trainable(model), lr=lr, fused=fused)
     history = History(epochs)
     best_loss, best_state = float("inf"), copy.deepcopy(model.state_dict())
     if checkpoint and (kept := checkpoint.load()):

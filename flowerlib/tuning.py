@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from flowerlib import features, models, modes, photos
 from flowerlib.models import Backbone
 from flowerlib.photos import Photos
-from flowerlib.quick_optim import quick
 from flowerlib.transforms import Preprocessing
 
 EPOCHS, BATCH = 5, 32
@@ -101,7 +100,7 @@ def _learn(
         {"params": list(head.parameters()), "lr": HEAD_LR},
     ]
     fused = maps.device in ("cpu", "cuda")  # as in `train.fit`
-    optimizer = quick(torch.optim.AdamW)(groups, weight_decay=DECAY, fused=fused)
+    optimizer = torch.optim.AdamW(groups, weight_decay=DECAY, fused=fused)
     size, done = len(maps), 0
     steps = EPOCHS * -(-size // BATCH)
 

@@ -26,11 +26,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 from torch.nn import functional as F
+from torchvision.transforms import v2
 
 from flowerlib import data, features, lesson, metrics, models, photos, plots, train
 from flowerlib.transforms import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-
-from torchvision.transforms import v2  # flowerlib first: it loads torchvision in half the time
 
 # %% [markdown]
 # All choices stand in one cell. In the garden world the pictures are drawn by this project, so

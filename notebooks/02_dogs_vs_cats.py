@@ -25,13 +25,12 @@ import os
 import time
 
 import torch
+import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
 from flowerlib import data, features, lesson, metrics, models, photos, plots, train
 from flowerlib.transforms import Preprocessing
-
-import torchvision  # flowerlib first: it loads torchvision in half the time
 
 # %% [markdown]
 # All choices stand in one cell. For real photos, set `FLOWERLIB_BACKBONE` and `FLOWERLIB_WEIGHTS`

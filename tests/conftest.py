@@ -5,8 +5,6 @@ Tests marked `shared` want the real photos; they are skipped, with the reason, w
 
 from __future__ import annotations
 
-import atexit
-import gc
 import os
 import sys
 from pathlib import Path
@@ -31,14 +29,6 @@ os.environ.update(FIXED_ENVIRONMENT)
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     sys.dont_write_bytecode = False
 
-# A worker of xdist has said everything when it ends; torch's libraries would take two seconds more.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    atexit.register(os._exit, 0)
-
-# Imports and tests are hundreds of thousands of objects that stay. Not searched for garbage, they
-# are collected in two thirds of the time.
-gc.disable()
-
 
 def shared_folder() -> Path:
     """Where real photos and weights are on this machine; the folder may not exist."""
@@ -52,17 +42,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("nbval", False) and why_figures_may_differ():
         elsewhere = REPOSITORY / "tests" / "nbval_sanitize_elsewhere.cfg"
         config.option.nbval_sanitize_with = str(elsewhere)
-
-
-def pytest_collection_finish() -> None:
-    """From here on, garbage is looked for again, but only among what is new."""
-    gc.freeze()
-    gc.enable()
-
-
-def pytest_unconfigure() -> None:
-    """Libraries that count what is left at the end shall see nothing kept."""
-    gc.unfreeze()
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

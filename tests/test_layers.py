@@ -12,8 +12,6 @@ import pytest
 # Left to right, also within a layer.
 ORDER = (
     (
-        "quick_optim",
-        "quick_torchvision",
         "errors",
         "options",
         "console",

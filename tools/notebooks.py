@@ -36,15 +36,7 @@ BUILD = REPOSITORY / "build"
 # Sums over threads depend on how many there are, so stored outputs and their comparison use a fixed
 # number. One, because tests run two kernels on two cores: with two threads each they take an eighth
 # longer, and many times as long if threads wait awake.
-#
-# The C library (glibc) gives freed memory back and takes it anew, page by page: a twentieth of a
-# lesson's time. These kernels keep what they had.
-KEEPING = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),
-    "MALLOC_TRIM_THRESHOLD_": str(2**30),
-    "MALLOC_TOP_PAD_": str(2**26),
-}
-FIXED_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **KEEPING}
+FIXED_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 # What a kernel says about itself includes the Python version; this is all that viewers need.
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -276,7 +268,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("FLOWERLIB_WEIGHTS", "FLOWERLIB_CONTROL"):  # a word such as "imagenet", or a file
         if Path(os.environ.get(name, "")).is_file():
             os.environ[name] = str(Path(os.environ[name]).resolve())
-    for name, value in (WAITING | KEEPING).items():
+    for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     BUILD.mkdir(exist_ok=True)
     os.environ["IPYTHONDIR"] = str(BUILD / "ipython")  # no profile or start-up file of the user's
