@@ -82,17 +82,20 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain data."""
-        known = self.trained_on is not None and self.chosen_with is not None
         interval = self.unseen_interval
+
+        def count(known: Tensor | None) -> int | None:
+            return None if known is None else int(known.sum())
+
         return {
             "set": self.name,
             "num_images": len(self.labels),
             "accuracy": self.accuracy,
             "interval": list(self.interval),
-            "trained_on": int(self.trained_on.sum()) if known else None,
-            "chosen_with": int(self.chosen_with.sum()) if known else None,
+            "trained_on": count(self.trained_on),
+            "chosen_with": count(self.chosen_with),
             "unseen": {
-                "num_images": int(self.unseen.sum()) if known else None,
+                "num_images": count(self.unseen),
                 "accuracy": self.unseen_accuracy,
                 "interval": None if interval is None else list(interval),
             },

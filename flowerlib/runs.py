@@ -97,6 +97,7 @@ def _train(
         say(str(evaluation))
     else:
         judged, name = splits.valid, f"valid, on which the {classifier.history.what} was chosen"
+        assert classifier.valid_logits is not None  # trained in this process
         logits, labels = classifier.valid_logits, torch.from_numpy(judged.labels)
         seconds["test"] = 0.0
         test = {"set": "test", "num_images": 0, "accuracy": None, "interval": None}
