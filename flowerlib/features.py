@@ -30,7 +30,7 @@ from flowerlib.transforms import Preprocessing
 SHARD = 1024  # photos in a file of the cache
 
 
-@dataclass
+@dataclass(repr=False)
 class Features:
     """Features of a set of photos, with how they came about.
 
@@ -57,6 +57,10 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def __repr__(self) -> str:
+        kind = str(self.values.dtype).removeprefix("torch.")
+        return f"<Features: {len(self):,} photos, {self.values.shape[1]:,} {kind} numbers each>"
 
 
 @modes.usual()

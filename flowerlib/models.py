@@ -88,6 +88,9 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.body(images).flatten(1)
 
+    def __repr__(self) -> str:
+        return f"<Backbone: {self.name} ({self.weights} weights), {self.num_features:,} features>"
+
     def digest(self) -> str:
         """SHA-256 over the names, shapes and bytes of all parameters and buffers."""
         total = hashlib.sha256()

@@ -249,7 +249,7 @@ def _positions(indices: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
     return given % max(count, 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Splits:
     """The three parts of a data set, with what is known about it.
 
@@ -303,6 +303,9 @@ class Splits:
                 f"{part} {told}: every split needs the same classes, or labels would shift; "
                 "Photos.of_classes takes those that are wanted."
             )
+
+    def __repr__(self) -> str:
+        return f"<Splits: {self.describe()}>"
 
     def describe(self) -> str:
         """One line that says which world, which set, how many classes and pictures."""

@@ -44,7 +44,7 @@ class Copies:
         return sign.join(file.path for file in self.files)
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """What `folder` found.
 
@@ -68,6 +68,13 @@ class Report:
     left_out: dict[str, list[str]]
     notes: list[str]
     changes: manifest.Changes = field(default_factory=manifest.Changes)
+
+    def __repr__(self) -> str:
+        return f"<Report: {self._verdict()}>"
+
+    def _verdict(self) -> str:
+        good = "nothing serious" if not self.serious else "problems found"
+        return f"{len(self.files):,} photos checked, {good}"
 
     @property
     def unreadable(self) -> list[File]:
@@ -164,8 +171,7 @@ class Report:
             )
         if self.left_out:
             parts.append(self.file_counts.sentence())
-        good = "nothing serious" if not self.serious else "problems found"
-        parts.append(f"{one_line(self.root)}: {len(self.files):,} photos checked, {good}")
+        parts.append(f"{one_line(self.root)}: {self._verdict()}")
         return "\n\n".join(parts)
 
     def to_dict(self) -> dict[str, Any]:

@@ -76,7 +76,7 @@ STRETCHES = tuple(
 _Axes = tuple[Tensor, Tensor]  # axes of some features as columns, and their places among all
 
 
-@dataclass
+@dataclass(repr=False)
 class LinearSolution:
     """The head that was best on the validation set, and what the others reached.
 
@@ -96,6 +96,10 @@ class LinearSolution:
     best: int
     precision: str
     valid_logits: Tensor
+
+    def __repr__(self) -> str:
+        chosen = f"penalty {self.penalty:g}, the best of {len(self.rows)} on valid"
+        return f"<LinearSolution: {chosen}, {self.valid_logits.shape[1]} classes>"
 
 
 @modes.usual()

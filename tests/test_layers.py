@@ -15,6 +15,7 @@ ORDER = (
         "errors",
         "options",
         "console",
+        "nbval",
         "modes",
         "storage",
         "tensorfile",

@@ -22,7 +22,7 @@ MACHINE_PATH = re.compile(
 ALLOWED = {
     "tests/test_packaging.py",
     "tests/test_notebooks.py",
-    "tests/nbval_sanitize.cfg",
+    "flowerlib/nbval_sanitize.cfg",
     "tools/notebook_checks.py",
 }
 
