@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from pathlib import Path
 
 import nbformat
@@ -238,7 +239,7 @@ BREAKS = [
     (
         checks.fresh,
         lambda n: edit_output(n, "lesson.claim", text="✓ the accuracy is 99.9 %\n"),
-        "its outputs were changed by hand",
+        "not those of make render",
     ),
     (checks.fresh, lambda n: n.metadata["flowerlib"].update(world="real"), "rendered in the real"),
     (checks.counts, lambda n: code(n, "lesson.claim").update(execution_count=9), "counts are"),
@@ -480,3 +481,44 @@ def test_page_has_pictures_with_alt_text(lesson, tmp_path):
     assert row.headline() == "91.4 % are right"
     assert row.banner() == "garden world · nothing"
     assert pages.text_table([row]).splitlines()[-1] == "07_small  91.4 % are right      1.2"
+
+
+def test_a_run_saved_in_jupyter_keeps_the_pair(lesson):
+    """What JupyterLab does: it opens the pair, runs all cells, saves."""
+    import jupytext
+
+    (lesson.parent / "jupytext.toml").write_bytes(
+        (notebooks.NOTEBOOKS / "jupytext.toml").read_bytes()
+    )
+    before = lesson.read_bytes()
+    os.utime(lesson, (1, 1))  # make render leaves the .py as it was, and older
+    jupyter = jupytext.TextFileContentsManager()
+    jupyter.root_dir = str(lesson.parent)
+    opened = jupyter.get("07_small.ipynb")
+    notebook = opened["content"]
+    assert "jupytext" in notebook.metadata, "it is not paired"
+    code(notebook, "lesson.footer").outputs = [stream("world garden · 4 s\n")]
+    for cell in notebook.cells:
+        cell.metadata["execution"] = {"iopub.execute_input": "2026-01-01T00:00:00Z"}
+    jupyter.save({"type": "notebook", "format": "json", "content": notebook}, "07_small.ipynb")
+    assert lesson.read_bytes() == before
+    assert checks.problems(lesson) == []
+
+    notebook = jupyter.get("07_small.ipynb")["content"]
+    replace(notebook, "epochs = 10", "epochs = 11")
+    jupyter.save({"type": "notebook", "format": "json", "content": notebook}, "07_small.ipynb")
+    assert b"epochs = 11" in lesson.read_bytes(), "the .py is saved, too"
+    (problem,) = checks.problems(lesson)
+    assert problem.endswith("its code changed after its outputs were made; run make render.")
+
+
+def test_what_differs_from_run_to_run_is_not_in_the_stamp(lesson):
+    notebook = nbformat.read(lesson.with_suffix(".ipynb"), as_version=4)
+    before = notebooks.outputs_hash(notebook)
+    edit_output(notebook, "lesson.banner", text="garden world · nothing\n")
+    edit_output(notebook, "lesson.footer", text="another machine · 99 s\n")
+    assert notebooks.outputs_hash(notebook) == before
+    edit_output(notebook, "lesson.claim", text="✓ took 3.5 s\n")
+    first = notebooks.outputs_hash(notebook)
+    edit_output(notebook, "lesson.claim", text="✓ took 4.5 s\n")
+    assert notebooks.outputs_hash(notebook) == first != before

@@ -26,7 +26,6 @@ QUESTIONS = (4, 6)
 EXERCISES = (3, 4)
 FACTS = ("You will learn", "You should know", "Data", "Time")
 CLOSING = ("Does it hold?", "What can go wrong", "Recap", "Exercises", "Sources")
-VOLATILE = "nbval-ignore-output"
 
 # Folders of one machine: home and temporary folders, drive letters, the top of this checkout.
 ABSOLUTE_PATH = re.compile(
@@ -103,7 +102,10 @@ def same_content(pair: Pair) -> list[str]:
     text, stored = cells(pair.text), cells(pair.stored)
     for number, (left, right) in enumerate(zip(text, stored, strict=False), start=1):
         if left != right:
-            return [f"cell {number} differs between .py and .ipynb; run make render."]
+            return [
+                f"cell {number} differs between .py and .ipynb; put into the .py what shall stay, "
+                "then run make render, which writes the .ipynb from it."
+            ]
     if len(text) != len(stored):
         return [f"the .py has {len(text)} cells and the .ipynb {len(stored)}; run make render."]
     return []
@@ -118,7 +120,10 @@ def fresh(pair: Pair) -> list[str]:
     if stamp["code"] != notebooks.code_hash(pair.text):
         found.append("its code changed after its outputs were made; run make render.")
     if stamp["outputs"] != notebooks.outputs_hash(pair.stored):
-        found.append("its outputs were changed by hand; run make render.")
+        found.append(
+            "its outputs are not those of make render: it was edited, or saved after a run in "
+            "Jupyter that gave others; run make render."
+        )
     if stamp["world"] != "garden":
         found.append(f"it was rendered in the {stamp['world']} world; readers get the garden's.")
     return found
@@ -128,14 +133,14 @@ def counts(pair: Pair) -> list[str]:
     """Cells ran once each, in order, in a fresh kernel."""
     got = [cell.execution_count for cell in pair.code()]
     if got != list(range(1, len(got) + 1)):
-        return [f"execution counts are {got}, not 1 to {len(got)}."]
+        return [f"execution counts are {got}, not 1 to {len(got)}; run make render."]
     return []
 
 
 def kernel_name(pair: Pair) -> list[str]:
     """Every Jupyter knows the kernel."""
     name = pair.stored.metadata.get("kernelspec", {}).get("name")
-    return [] if name == "python3" else [f"its kernel is {name!r}, not 'python3'."]
+    return [] if name == "python3" else [f"its kernel is {name!r}, not 'python3'; run make render."]
 
 
 def no_errors(pair: Pair) -> list[str]:
@@ -234,7 +239,9 @@ def few_volatile(pair: Pair) -> list[str]:
 
 def _exempt(cell: Any) -> bool:
     markers = ("NBVAL_IGNORE_OUTPUT", "PYTEST_VALIDATE_IGNORE_OUTPUT")
-    return VOLATILE in cell.metadata.get("tags", []) or any(m in cell.source for m in markers)
+    return notebooks.IGNORED in cell.metadata.get("tags", []) or any(
+        m in cell.source for m in markers
+    )
 
 
 # --- of lessons ----------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ if str(REPOSITORY) not in sys.path:  # so that it runs as a script as well as wi
 
 from flowerlib import lesson, storage  # noqa: E402
 from flowerlib.cli import WAITING  # noqa: E402
+from flowerlib.nbval import PATTERNS  # noqa: E402
 
 NOTEBOOKS = REPOSITORY / "notebooks"
 BUILD = REPOSITORY / "build"
@@ -37,6 +38,8 @@ BUILD = REPOSITORY / "build"
 # number. One, because tests run two kernels on two cores: with two threads each they take an eighth
 # longer, and many times as long if threads wait awake.
 FIXED_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+IGNORED = "nbval-ignore-output"  # the tag of cells whose outputs are not compared
 
 # What a kernel says about itself includes the Python version; this is all that viewers need.
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -85,16 +88,28 @@ def code_hash(notebook: Any) -> str:
 
 
 def outputs_hash(notebook: Any) -> str:
-    """Digest of everything that the outputs say in text, pictures left out."""
+    """Digest of what the outputs say in text, in every run alike.
+
+    Pictures are left out, and what nbval does not compare.
+    """
     digest = hashlib.sha256()
     for cell in notebook.cells:
-        for output in cell.get("outputs", []):
+        outputs = [] if IGNORED in cell.metadata.get("tags", []) else cell.get("outputs", [])
+        for output in outputs:
             shown = [output.get("name", ""), output.get("text", "")]
             data = output.get("data", {})
             shown += [f"{mime} {data[mime]}" for mime in sorted(data) if "image" not in mime]
-            digest.update("\0".join(shown).encode() + b"\0")
+            digest.update(_steady("\0".join(shown)).encode() + b"\0")
         digest.update(b"\1")
     return digest.hexdigest()[:16]
+
+
+def _steady(text: str) -> str:
+    """A text without seconds and places on the disk, as nbval compares it."""
+    patterns = PATTERNS.read_text(encoding="utf-8")
+    for regex, instead in re.findall(r"^regex: (.*)\nreplace: (.*)$", patterns, re.MULTILINE):
+        text = re.sub(regex, instead, text)
+    return text
 
 
 def where() -> dict[str, str]:
