@@ -127,11 +127,11 @@ def machine() -> dict:
     """Processor, threads, and versions of what decides a speed."""
     import torch
 
-    from flowerlib import lesson, runs
+    from flowerlib import engine, lesson, runs
 
     return {
         "processor": f"{lesson.machine()}, {os.cpu_count()} cores",
         "threads": torch.get_num_threads(),
-        "bf16_in_hardware": bool(torch.cpu._is_avx512_bf16_supported()),
+        "bf16_in_hardware": engine.computes_in_bf16(),
         "versions": runs.versions(),
     }

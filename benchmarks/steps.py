@@ -7,7 +7,6 @@ photos, on the same random splits.
 
 from __future__ import annotations
 
-import copy
 import tempfile
 import time
 from functools import partial
@@ -24,9 +23,7 @@ JUDGED = 819  # photos of a split to choose the penalty on, and as many to judge
 
 # And the size of the images, in pixels, at which a step is taken out.
 STEPS = {
-    "a batch for each thread": 224,
-    "BatchNorm merged into convolutions": 224,
-    "ReLU and sums before storing": 224,
+    "ONNX Runtime instead of plain torch": 224,
     "16 bits instead of 32": 224,
     "16 photos at a time instead of 8, 112 pixels": 112,
 }
@@ -86,23 +83,12 @@ def extract(folder: str, weights: str, size: int, count: int, out: str, step: st
 
 def _undo(step: str) -> dict:
     """Takes a step out of this process's flowerlib; returns options for `features.extract`."""
-    import torch
-
-    from flowerlib import engine, fusion
+    from flowerlib import engine, runtime
 
     if step == "16 bits instead of 32":
         return {"precision": "fp32"}
-    if step == "BatchNorm merged into convolutions":
-        fusion.fold = lambda network: copy.deepcopy(network).eval().requires_grad_(False)
-    elif step == "ReLU and sums before storing":
-        fusion.fuse = lambda network, dtype: fusion.copied(network)
-    elif step == "a batch for each thread":
-        pool = engine.ThreadPoolExecutor
-
-        def one(workers: int, **_: object) -> object:
-            return pool(1, initializer=torch.set_num_threads, initargs=(workers,))
-
-        engine.ThreadPoolExecutor = one  # type: ignore
+    if step == "ONNX Runtime instead of plain torch":
+        runtime.suits = lambda network: False
     elif step == "16 photos at a time instead of 8, 112 pixels":
         engine.BATCH_SIZE = {**engine.BATCH_SIZE, "cpu": 8}
     elif step:

@@ -144,8 +144,8 @@ def beginner(name: str, weights: str, folder: str, count: int, out: str) -> dict
 def network_alone(name: str, weights: str, folder: str, count: int) -> dict:
     """One run of the network on pixels that are cut and in memory, with the same threads as ours.
 
-    Folding the network and comparing bf16 with fp32 are not timed: in the whole call they count as
-    not hidden.
+    Converting the network and comparing it with plain torch are not timed: in the whole call they
+    count as not hidden.
     """
     from flowerlib import models
     from flowerlib.engine import Engine
@@ -157,7 +157,6 @@ def network_alone(name: str, weights: str, folder: str, count: int) -> dict:
     pixels = np.stack([preprocessing.pixels(dataset[number][0]) for number in range(count)])
     photos = Photos(pixels, [label for _, label in dataset.samples], dataset.classes)
     engine = Engine(backbone, preprocessing.whole(), device="cpu", precision="auto")
-    engine.check(photos)
     start = time.perf_counter()
     done = sum(len(numbers) for numbers, _ in engine.stream(photos, []))
     seconds = time.perf_counter() - start

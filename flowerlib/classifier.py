@@ -9,6 +9,7 @@ Shown in: notebooks/03_flowers
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from flowerlib import (
     description,
     engine,
     features,
+    fingerprint,
     images,
     inputs,
     models,
@@ -37,11 +39,13 @@ from flowerlib.inputs import Photo
 from flowerlib.models import Backbone
 from flowerlib.photos import Photos
 from flowerlib.provenance import Provenance
+from flowerlib.threads import one_thread
 from flowerlib.transforms import Preprocessing
 
 UNSTEADY = ("seconds", "features_computed")  # results that differ from run to run
 USUAL_TOP = 5  # classes that a prediction names, where there are so many
 UNREADABLE = ("raise", "return")
+UNPICKLED = ("_engines", "_lock")
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ class Classifier:
         self.provenance = provenance
         self.history: Any = None
         self.valid_logits: Tensor | None = None
-        self._engines: dict[tuple[str, str], engine.Engine] = {}
+        self._engines: dict[tuple[str, str], tuple[Any, engine.Engine]] = {}
+        self._lock = threading.Lock()
         layers = artifact.describe_head(head)  # refuses a head that could not be saved
         try:
             description.check_class_names(self.class_names)
@@ -251,24 +256,42 @@ class Classifier:
         """Numbers of the readable photos, their logits (n, C), and in order what the others are."""
         if not len(photos):
             raise InputError("There is no photo to look at.")
-        key = (engine.choose_device(device), precision)
-        if key not in self._engines:
-            self._engines[key] = engine.Engine(
-                self.backbone, self.preprocessing, device=device, precision=precision
-            )
+        ready = self._engine(device, precision)
         problems: list[PhotoError] = []
         numbers: list[int] = []
         rows = [torch.empty(0, self.backbone.num_features, dtype=torch.float32)]
-        for some, values in self._engines[key].stream(photos, problems):
+        for some, values in ready.stream(photos, problems):
             numbers += some
             rows.append(values.float())
         return numbers, self.decide(torch.cat(rows)), problems
+
+    def _engine(self, device: str, precision: str) -> engine.Engine:
+        """What computes the features; made once, and again after anything that it uses changed."""
+        key = (engine.choose_device(device), precision)
+        state = fingerprint.current(self.backbone.body), self.preprocessing
+        with self._lock:
+            known = self._engines.get(key)
+            if known is None or known[0] != state:
+                made = engine.Engine(
+                    self.backbone, self.preprocessing, device=device, precision=precision
+                )
+                known = self._engines[key] = (state, made)
+        return known[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: engines hold what cannot be, and are made when needed."""
+        return {name: value for name, value in vars(self).items() if name not in UNPICKLED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._engines, self._lock = {}, threading.Lock()
 
     @modes.usual()
     @torch.inference_mode()
     def decide(self, values: Tensor) -> Tensor:
         """The head alone: features float32 (N, D) → logits float32 (N, C)."""
-        return self.head(values)
+        with one_thread():
+            return self.head(values)
 
     @modes.usual()
     def evaluate(

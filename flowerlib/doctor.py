@@ -65,7 +65,10 @@ def examine() -> tuple[list[tuple[str, str]], bool]:
 
     device = engine.choose_device("auto")
     rows.append(("device", device + (f", {torch.get_num_threads()} threads" * (device == "cpu"))))
-    rows.append(("precision", engine.choose_precision("auto", device)))
+    precision = engine.choose_precision("auto", device)
+    rows.append(("precision", precision))
+    if device == "cpu":
+        rows.append(("processor", _processor(torch.backends.cpu.get_cpu_capability(), precision)))
     try:
         rows.append(("cache", str(storage.cache_folder())))
         place = data.find("flowers")
@@ -77,3 +80,13 @@ def examine() -> tuple[list[tuple[str, str]], bool]:
         healthy = False
     rows.append(("garden", "in place (drawn by flowerlib itself)"))
     return rows, healthy
+
+
+def _processor(instructions: str, precision: str) -> str:
+    """The instruction set that torch uses here, and what follows from it."""
+    if precision == "bf16":
+        return f"{instructions} with bf16, so torch computes networks in bf16"
+    return (
+        f"{instructions} without bf16, so ONNX Runtime computes networks in fp32; "
+        "--precision bf16 works, but slowly"
+    )

@@ -1,24 +1,32 @@
-"""A frozen backbone made ready to run fast on one device.
+"""A frozen backbone made ready to run on one device.
+
+On processors ONNX Runtime computes in fp32 (`runtime`). Everything else is plain torch, which also
+says what is right: before the first photo each fast way is compared with it.
 
 Shown in: notebooks/03_flowers
 """
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from PIL import Image
+from torch import Tensor
 
-from flowerlib import fusion, storage
+from flowerlib import folding, runtime
 from flowerlib.errors import InputError
 from flowerlib.images import PhotoError
 from flowerlib.models import Backbone
 from flowerlib.photos import Photos
+from flowerlib.runtime import Computation
+from flowerlib.threads import one_thread
 from flowerlib.transforms import Preprocessing
 
 # What features are kept in. Those of a network in bf16 kept in float32 would take twice the memory,
@@ -27,28 +35,119 @@ from flowerlib.transforms import Preprocessing
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 BATCH_SIZE = {"cpu": 32, "cuda": 256, "mps": 64}
 # On a processor, of all images of a batch: each thread has its own maps, and those of 8 images of
-# 224 px take 70 MB; with 4 the pass takes 4 % longer (medians of 10 runs) in 60 MB less. Smaller
-# images come in larger batches, since every call of oneDNN takes some 0.05 ms before it computes:
-# a pass over flowers at 112 px takes 0.83 to 0.88 of the time with 16 instead of 8, over drawn
-# ones at 96 px 0.69 to 0.88 with 22, for the same features to the last bit. `train.measure` divides
-# its batches by this, too.
+# 224 px take 70 MB. Smaller images come in larger batches. `train.measure` divides its batches by
+# this, too.
 BATCH_PIXELS = 8 * 160**2
+# Relative difference from plain torch in fp32 up to which a way to compute is right. bf16 keeps 8
+# bits, so features differ by 2 to 5 percent after 50 layers; a wrong kernel (there are reports of
+# some for small convolutions) gives differences of the order of 1.
+CLOSE = {"fp32": 1e-3, "bf16": 0.1}
+
+Compute = Callable[[np.ndarray | Tensor], Tensor]
+Result = TypeVar("Result")
 
 
 class Engine:
-    """A frozen backbone made ready to run fast; what `extract` and `Classifier` compute with."""
+    """A frozen backbone made ready to run fast; what `extract` and `Classifier` compute with.
+
+    It holds a copy of the network, and nothing in it changes after it was made: any number of
+    threads may use it at once.
+
+    Attributes:
+        device: "cpu", "cuda" or "mps".
+        precision: "fp32" or "bf16", in which it computes.
+    """
 
     def __init__(
         self, backbone: Backbone, preprocessing: Preprocessing, *, device: str, precision: str
     ) -> None:
+        """Chooses the way to compute, after a look at whether its numbers are right.
+
+        Raises:
+            InputError: the device is not there; the network does not take images of this size; bf16
+                was asked for by name, and is wrong or missing here.
+        """
         self.name, self.preprocessing = backbone.name, preprocessing
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self.automatic = precision == "auto"
-        self.checked = False
-        # Before the check: folded only, in fp32. After it: what runs.
-        self.network = fusion.fold(backbone.body).to(self.device)
-        self.network = self.network.to(memory_format=torch.channels_last)
+        with one_thread():
+            body = copy.deepcopy(backbone.body)
+            plain = Computation(body, preprocessing).eval().requires_grad_(False)
+            plain = plain.to(self.device, memory_format=torch.channels_last)
+            self._compute = self._chosen(plain, required=precision == "bf16")
+
+    def _chosen(self, plain: Computation, *, required: bool) -> Compute:
+        """The fastest way whose numbers are those of plain torch in fp32.
+
+        Args:
+            plain: the network as torch runs it.
+            required: nothing but the precision that was asked for will do.
+        """
+        exactly = self._torch(plain, "fp32")
+        pixels = _probe(self.preprocessing.crop)
+        try:
+            exact = exactly(pixels)
+        except (AssertionError, RuntimeError, ValueError) as problem:  # each has its way to say no
+            raise InputError(
+                f"{self.name} does not compute features of images of {self.preprocessing.crop} "
+                f"pixels here ({_in_short(problem)}); try the size that it was "
+                'trained for (effort "standard").'
+            ) from problem
+        if self.precision == "bf16":
+            found, problem = self._try("bf16", plain, pixels, exact)
+            if found:
+                return found
+            if required:
+                raise InputError(f"bf16 does not work on this machine: {problem}; use fp32.")
+            warnings.warn(f"bf16 does not work here: {problem}; using fp32.", stacklevel=4)
+            self.precision = "fp32"
+        if self.device != "cpu" or not runtime.suits(plain):
+            return exactly
+        found, problem = self._try("fp32", plain, pixels, exact)
+        if not found:
+            warnings.warn(
+                f"ONNX Runtime does not work for {self.name} here: {problem}; using plain torch, "
+                "which gives the same features, but takes two to three times as long.",
+                stacklevel=4,
+            )
+        return found or exactly
+
+    def _try(
+        self, precision: str, plain: Computation, pixels: np.ndarray, exact: Tensor
+    ) -> tuple[Compute | None, str]:
+        """The fast way of this precision, or None and what is wrong with it."""
+        try:
+            compute = self._fast(precision, plain)
+            found = compute(pixels).float()
+        except Exception as problem:  # a library's own kinds, whatever they are
+            return None, _in_short(problem)
+        error = float((exact - found).norm() / exact.norm())
+        if error < CLOSE[precision] or not exact.any():
+            return compute, ""
+        return None, f"features differ from plain fp32 ones by {error:.0%}"
+
+    def _fast(self, precision: str, plain: Computation) -> Compute:
+        if precision == "fp32":
+            session = runtime.Session(plain)
+            return lambda pixels: torch.from_numpy(session(np.asarray(pixels)))
+        network = copy.deepcopy(plain)
+        pixels = torch.from_numpy(_probe(plain.side)[:1]).to(self.device)
+        network.body = folding.fold(plain.body, plain.images(pixels))
+        # Rounded once here; autocast would round the weights again for every batch.
+        for module in network.modules():
+            if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
+                module.to(torch.bfloat16)
+        return self._torch(network, "bf16")
+
+    def _torch(self, network: Computation, precision: str) -> Compute:
+        def compute(pixels: np.ndarray | Tensor) -> Tensor:
+            images = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
+            bf16 = precision == "bf16"
+            with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=bf16):
+                features = network(images.to(self.device, non_blocking=True))
+                return features.to(KINDS[precision]).cpu()
+
+        return compute
 
     def stream(
         self, photos: Photos, problems: list[PhotoError]
@@ -60,102 +159,30 @@ class Engine:
         batches while it computes the present one. Photos that cannot be read are left out and
         appended to `problems`.
         """
-        self.check(photos)
         size, on_cpu = BATCH_SIZE[self.device], self.device == "cpu"
         threads = torch.get_num_threads()
         if on_cpu:  # of few photos, each thread takes a part
             share = -(-len(photos) // threads)
             size = max(1, min(size, BATCH_PIXELS // self.preprocessing.crop**2, share))
-        batches = deque(
-            range(at, min(at + size, len(photos))) for at in range(0, len(photos), size)
-        )
-        # This thread, too: after each parallel operation OpenMP's other threads look out for the
-        # next one, and take up to a quarter of the processor from those that work.
-        torch.set_num_threads(1)
+        batches = [range(at, min(at + size, len(photos))) for at in range(0, len(photos), size)]
 
         def work(batch: range) -> tuple[list[int], list[PhotoError], np.ndarray | Tensor]:
             numbers, unreadable, pixels = self._open(photos, batch)
             if not numbers:
                 return numbers, unreadable, pixels
-            return numbers, unreadable, self.features(pixels) if on_cpu else self._near(pixels)
+            if not on_cpu:
+                return numbers, unreadable, self._near(pixels)
+            with one_thread():
+                return numbers, unreadable, self.features(pixels)
 
-        try:
-            with ThreadPoolExecutor(
-                threads, initializer=torch.set_num_threads, initargs=(1,)
-            ) as pool:
-                waiting: deque[Future] = deque()
-                while batches or waiting:
-                    while batches and len(waiting) < threads + 2:
-                        waiting.append(pool.submit(work, batches.popleft()))
-                    numbers, unreadable, found = waiting.popleft().result()
-                    problems += unreadable
-                    if numbers:
-                        yield numbers, found if on_cpu else self.features(found)
-        finally:
-            torch.set_num_threads(threads)  # a thread's own number is everybody's default
+        for numbers, unreadable, found in _in_order(work, batches, threads):
+            problems += unreadable
+            if numbers:
+                yield numbers, found if on_cpu else self.features(found)
 
-    def check(self, photos: Photos) -> None:
-        """Compares the fast network with the plain one on a few photos, once.
-
-        bf16 keeps 8 bits of precision, so features differ by 2 to 5 percent after 50 layers; a
-        wrong kernel (there are reports of some for small convolutions) gives differences of the
-        order of 1.
-        Where they differ more, the slower way is taken and a warning says so.
-
-        Raises:
-            InputError: the network does not take images of this size, or bf16 differs and was asked
-                for by name.
-        """
-        if self.checked:
-            return
-        try:
-            self._check(photos)
-        finally:
-            storage.return_memory()  # of the plain network and its maps
-
-    def _check(self, photos: Photos) -> None:
-        numbers, _, pixels = self._open(photos, range(min(4, len(photos))))
-        if not numbers:
-            return
-        self.checked = True
-        plain, asked = self.network, self.precision
-        try:
-            exact = self._run(plain, pixels, "fp32")
-        except (AssertionError, RuntimeError, ValueError) as problem:  # each has its way to say no
-            raise InputError(
-                f"{self.name} does not compute features of images of {self.preprocessing.crop} "
-                f"pixels here ({str(problem).splitlines()[0][:200]}); try the size that it was "
-                'trained for (effort "standard").'
-            ) from problem
-        for precision, limit in (("bf16", 0.1), ("fp32", 1e-3)):
-            if precision == "bf16" and asked == "fp32":
-                continue
-            network = self._fast(plain, precision)
-            found = self._run(network, pixels, precision).float()
-            error = float((exact - found).norm() / exact.norm())
-            if error < limit or not exact.any():
-                self.network, self.precision = network, precision
-                return
-            if precision == "bf16" and not self.automatic:
-                raise InputError(
-                    f"bf16 features differ from fp32 by {error:.0%} on this machine; use fp32."
-                )
-            instead = "fp32" if precision == "bf16" else "the plain network"
-            warnings.warn(
-                f"Fast {precision} features differ from plain fp32 ones by {error:.0%} on this "
-                f"machine; using {instead}.",
-                stacklevel=2,
-            )
-        self.precision = "fp32"
-
-    def _fast(self, plain: nn.Module, precision: str) -> nn.Module:
-        dtype = KINDS[precision]
-        network = fusion.fuse(plain, dtype) if self.device == "cpu" else fusion.copied(plain)
-        # Rounded once here; autocast would round the weights again for every batch.
-        for module in network.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                module.to(dtype)
-        return network
+    def features(self, pixels: np.ndarray | Tensor) -> Tensor:
+        """uint8 pixels (N, H, W, 3) → features (N, D) on the CPU, as `KINDS` tells."""
+        return self._compute(pixels)
 
     def _near(self, pixels: np.ndarray) -> Tensor:
         """Pixels in memory that stays in place, which a CUDA device fetches from while it computes.
@@ -164,18 +191,6 @@ class Engine:
         """
         given = torch.from_numpy(pixels)
         return given.pin_memory() if self.device == "cuda" else given
-
-    def features(self, pixels: np.ndarray | Tensor) -> Tensor:
-        """uint8 pixels (N, H, W, 3) → features (N, D) on the CPU, as `KINDS` tells."""
-        return self._run(self.network, pixels, self.precision)
-
-    @torch.inference_mode()
-    def _run(self, network: nn.Module, pixels: np.ndarray | Tensor, precision: str) -> Tensor:
-        images = torch.as_tensor(pixels).to(self.device, non_blocking=True)
-        images = images.permute(0, 3, 1, 2)  # already channels last: this only renames the axes
-        images = self.preprocessing.normalize(images)
-        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=precision == "bf16"):
-            return network(images).flatten(1).to(KINDS[precision]).cpu()
 
     def _open(self, photos: Photos, batch: range) -> tuple[list[int], list[PhotoError], np.ndarray]:
         """(numbers of the readable photos, errors of the others, pixels uint8 (n, H, W, 3))."""
@@ -191,6 +206,36 @@ class Engine:
                 numbers.append(number)
                 arrays.append(self.preprocessing.pixels(photo))
         return numbers, unreadable, np.stack(arrays) if arrays else np.empty(0, np.uint8)
+
+
+def _in_order(
+    work: Callable[[range], Result], batches: list[range], threads: int
+) -> Iterator[Result]:
+    """What `work` gives for each batch, by so many threads; a single batch by the calling one."""
+    if len(batches) <= 1 or threads == 1:
+        yield from map(work, batches)
+        return
+    left = deque(batches)
+    with ThreadPoolExecutor(min(threads, len(batches))) as pool:
+        waiting: deque[Future[Result]] = deque()
+        while left or waiting:
+            while left and len(waiting) < threads + 2:
+                waiting.append(pool.submit(work, left.popleft()))
+            yield waiting.popleft().result()
+
+
+def _probe(side: int) -> np.ndarray:
+    """Two images uint8 (2, side, side, 3), always the same: smooth colors with some noise."""
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    smooth = [Image.fromarray(image).resize((side, side)) for image in coarse]
+    noise = random.integers(-20, 21, (2, side, side, 3))
+    return (np.stack([np.asarray(image) for image in smooth]) + noise).clip(0, 255).astype(np.uint8)
+
+
+def _in_short(problem: Exception) -> str:
+    lines = str(problem).strip().splitlines()
+    return lines[0][:200] if lines else type(problem).__name__
 
 
 def choose_device(device: str) -> str:
@@ -226,5 +271,15 @@ def choose_precision(precision: str, device: str) -> str:
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device == "cpu":
-        return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
+        return "bf16" if computes_in_bf16() else "fp32"
     return "fp32"
+
+
+def computes_in_bf16() -> bool:
+    """Whether this processor has instructions for bf16 that torch uses.
+
+    A torch that cannot tell what the processor has is taken for one that has not.
+    """
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    used = torch.backends.cpu.get_cpu_capability()  # may be limited by ATEN_CPU_CAPABILITY
+    return bool(capabilities.get("avx512_bf16")) and used.startswith("AVX512")

@@ -1,4 +1,4 @@
-"""Features on disk: one folder for each (network, weights, preprocessing, precision).
+"""Features on disk: one folder for each (layers, weights, preprocessing, precision).
 
 Every write adds one file under a name of its own, so two processes never write to the same one,
 and a photo that is added later costs only itself.
@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from flowerlib import storage
+from flowerlib import fingerprint, storage
 from flowerlib.engine import KINDS
 from flowerlib.errors import InputError
 from flowerlib.models import Backbone
@@ -30,16 +30,27 @@ FORMAT = 6  # raise it when the same inputs would give other features, or the fi
 
 
 class FeatureCache:
-    """The cache of one (network, weights, preprocessing, precision): files of (digests, features).
+    """The cache of one (layers, weights, preprocessing, precision): files of (digests, features).
 
     Every extraction adds one file under a name of its own, so two processes never write to the same
     one, and a photo that is added later costs only itself.
     """
 
-    def __init__(self, backbone: Backbone, preprocessing: Preprocessing, precision: str) -> None:
+    @classmethod
+    def of(
+        cls, backbone: Backbone, preprocessing: Preprocessing, precision: str
+    ) -> FeatureCache | None:
+        """The cache; None where the backbone's layers do not tell what it computes."""
+        structure = fingerprint.structure(backbone.body)
+        return cls(backbone, structure, preprocessing, precision) if structure else None
+
+    def __init__(
+        self, backbone: Backbone, structure: str, preprocessing: Preprocessing, precision: str
+    ) -> None:
+        """`structure` is what `fingerprint` tells of the backbone's body."""
         context = {
             "format": FORMAT,
-            "backbone": backbone.name,
+            "structure": structure,
             "weights": backbone.digest(),
             "preprocessing": preprocessing.to_dict(),
             "precision": precision,

@@ -2,7 +2,8 @@
 
 A frozen network gives the same features for the same photo in every epoch, so one pass replaces
 all of them. Features are stored per photo, under a key made of everything that changes them: the
-network's name, its weights' content, the preprocessing, the precision, and the photo's content.
+network's layers and weights, the preprocessing, the precision, and the photo's content. Of a
+network with code of its own nobody can tell what changes them, so nothing is stored.
 
 Shown in: notebooks/03_flowers
 """
@@ -25,6 +26,7 @@ from flowerlib.feature_cache import FeatureCache
 from flowerlib.images import PhotoError
 from flowerlib.models import Backbone
 from flowerlib.photos import Photos
+from flowerlib.threads import one_thread
 from flowerlib.transforms import Preprocessing
 
 SHARD = 1024  # photos in a file of the cache
@@ -77,17 +79,17 @@ def extract(
 ) -> Features:
     """Passes every photo through the frozen backbone, or takes its features from the cache.
 
-    The backbone itself is not changed: a copy of it is put into `eval()`, its BatchNorm layers are
-    folded into the convolutions before them, and its memory is laid out channels last.
+    The backbone itself is not changed: a copy of it computes; see `engine.Engine`.
 
     Args:
         backbone: from `models.backbone`.
         photos: N photos.
         preprocessing: what each photo goes through.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "mps".
-        precision: "fp32", "bf16", or "auto": bf16 where the processor computes in it and a check on
-            the first photos against fp32 holds; `Features.precision` says which it was.
-        cache: look in the cache, and store what was computed.
+        precision: "fp32", "bf16", or "auto": bf16 where the processor computes in it and a check
+            against fp32 holds; `Features.precision` says which it was.
+        cache: look in the cache, and store what was computed. Networks with code of their own are
+            left out; see `fingerprint.structure`.
         compact: leave what was computed in bf16 as it is: the same numbers in half the memory, in
             a type that NumPy does not know.
         progress: called with (photos done, photos in all).
@@ -103,14 +105,14 @@ def extract(
     device = choose_device(device)
     asked, precision = precision, choose_precision(precision, device)
     digests = photos.digests()
-    store = FeatureCache(backbone, preprocessing, precision) if cache else None
+    store = FeatureCache.of(backbone, preprocessing, precision) if cache else None
     kind = KINDS[precision] if compact else torch.float32
     values = storage.empty(len(photos), backbone.num_features, kind)
-    origin, todo = _look_up(store, digests, values)
+    with one_thread():
+        origin, todo = _look_up(store, digests, values)
     if len(todo):
         engine = Engine(backbone, preprocessing, device=device, precision=asked)
-        engine.check(photos.subset(todo))
-        if engine.precision != precision:  # the check failed: another key in the cache
+        if engine.precision != precision:  # bf16 is wrong here: another key in the cache
             return extract(
                 backbone,
                 photos,
@@ -122,10 +124,9 @@ def extract(
                 progress=progress,
             )
         _compute(engine, photos.subset(todo), todo, digests, values, store, progress)
-        del engine
     copies = np.flatnonzero(origin != np.arange(len(photos)))
-    values[copies] = values[origin[copies]]
-    storage.return_memory()  # or the head's memory would come on top of what was needed here
+    with one_thread():
+        values[copies] = values[origin[copies]]
     labels = torch.tensor(photos.labels)
     seconds = time.perf_counter() - start
     return Features(values, labels, precision, device, len(todo), seconds)
@@ -174,12 +175,14 @@ def _compute(
         nonlocal new
         some, new = new, []
         if store and some:
-            store.write(reader.digests[np.searchsorted(rows, some)], values[some])
+            with one_thread():
+                store.write(reader.digests[np.searchsorted(rows, some)], values[some])
 
     try:
         for numbers, found in engine.stream(reader, problems):
             here = rows[numbers]
-            values[here] = found.to(values.dtype)
+            with one_thread():
+                values[here] = found.to(values.dtype)
             new += here.tolist()
             done += len(numbers)
             if len(new) >= SHARD:  # a killed run loses only the rest

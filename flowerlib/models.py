@@ -9,9 +9,10 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
-import types
+import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -78,7 +79,10 @@ class Backbone(nn.Module):
         weights: where the weights came from: "imagenet", "small", "none" or a file's name.
         num_features: D.
         body: the torchvision module with an identity in place of its last layer.
+        frozen: it stays in `eval()`, also when the network around it is set to train; see `freeze`.
     """
+
+    frozen = False
 
     def __init__(self, name: str, body: nn.Module, num_features: int, weights: str) -> None:
         super().__init__()
@@ -90,6 +94,10 @@ class Backbone(nn.Module):
 
     def __repr__(self) -> str:
         return f"<Backbone: {self.name} ({self.weights} weights), {self.num_features:,} features>"
+
+    def train(self, mode: bool = True) -> Backbone:
+        """Sets the mode, as torch does; a frozen backbone stays in `eval()`."""
+        return super().train(mode and not self.frozen)
 
     def digest(self) -> str:
         """SHA-256 over the names, shapes and bytes of all parameters and buffers."""
@@ -164,8 +172,7 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
     if weights == "imagenet" and name in SMALL:
         raise InputError(f'{name} has no ImageNet weights; use weights "small" or "none".')
     if weights == "none":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             body = _random(name).float()
     else:
         body = _on_meta(name)
@@ -178,6 +185,20 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
         load_weights(body, Path(weights), head_keys, name)
         weights = Path(weights).name
     return Backbone(name, body, num_features, str(weights))
+
+
+_RANDOM = threading.RLock()
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside it, torch's random numbers follow from the seed; afterwards they go on as before.
+
+    All threads of a process share torch's generator, so only one at a time may be inside.
+    """
+    with _RANDOM, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 class _EmptyOnMeta(TorchFunctionMode):
@@ -224,7 +245,7 @@ def _rebuilt(backbone: Backbone, name: str, body: nn.Module, num_features: int) 
     """A backbone around the same weights, in the same mode: what was frozen stays so."""
     made = Backbone(name, body, num_features, backbone.weights)
     made.train(backbone.training)
-    return freeze(made) if "train" in vars(backbone) else made
+    return freeze(made) if backbone.frozen else made
 
 
 @modes.usual()
@@ -478,25 +499,38 @@ def freeze(module: M) -> M:
     """Stops a module from changing, in place: neither its parameters nor its buffers.
 
     `requires_grad = False` alone is not enough: in training mode BatchNorm keeps updating its
-    running statistics, which are buffers. So the module is put into `eval()` mode, and its `train`
-    is replaced by one that leaves it there when the network around it is set to train.
+    running statistics, which are buffers. So the module is put into `eval()` mode, and stays there
+    when the network around it is set to train.
 
     Returns:
         The same module.
     """
     module.requires_grad_(False)
     module.eval()
-    module.train = types.MethodType(_stay_frozen, module)  # type: ignore[method-assign]
+    if isinstance(module, Backbone):
+        module.frozen = True
+    else:
+        module.train = _Frozen(module)  # type: ignore[method-assign, assignment]
     return module
 
 
-def _stay_frozen(module: nn.Module, mode: bool = True) -> nn.Module:
-    return module
+class _Frozen:
+    """`train` of a frozen module that is no `Backbone`: leaves it as it is.
+
+    An object, since it is pickled and copied together with its module; a method could not be.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, mode: bool = True) -> nn.Module:
+        return self.module
 
 
 def unfreeze(module: M) -> M:
     """Undoes `freeze`, in place, and returns the same module."""
-    module.__dict__.pop("train", None)
+    for attribute in ("frozen", "train"):
+        vars(module).pop(attribute, None)
     module.requires_grad_(True)
     return module.train()
 

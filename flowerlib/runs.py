@@ -161,7 +161,15 @@ def versions() -> dict[str, str]:
     import platform
 
     found = {"python": platform.python_version()}
-    for name in ("flowerlib", "torch", "torchvision", "numpy", "pillow", "safetensors"):
+    for name in (
+        "flowerlib",
+        "torch",
+        "torchvision",
+        "numpy",
+        "onnxruntime",
+        "pillow",
+        "safetensors",
+    ):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

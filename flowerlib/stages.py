@@ -129,6 +129,6 @@ class Stages(nn.Module):
 
     def _standardized(self, summary: Tensor) -> Tensor:
         """(N, n, C) → (N, n * C), each of the n with a mean of 0 and the length of all others."""
-        width = summary.shape[2]
+        width = int(summary.shape[2])  # a constant, also for an exporter
         standardized = F.layer_norm(summary, (width,), eps=SMALLEST)
         return (standardized * math.sqrt(self.share / width)).flatten(1)

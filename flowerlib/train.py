@@ -438,7 +438,6 @@ def transfer(
             num_classes,
             refit=True,
         )
-        storage.return_memory()
         module, valid_logits = solution.head, solution.valid_logits
         history = History(
             len(solution.rows), solution.rows, solution.best + 1, num_valid=len(splits.valid)
@@ -452,8 +451,7 @@ def transfer(
             given = [asdict(of_head), seed, size, num_classes, content.hexdigest()]
             kept = Checkpoint(checkpoint, given)
         valid_batches = FeatureBatches(values[size:], labels[size:], 1024, shuffle=False)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with models.seeded(seed):
             module = models.hidden_head(
                 values.shape[1], num_classes, of_head.hidden, of_head.dropout
             )

@@ -78,8 +78,7 @@ def last_stage(
         progress=progress,
     )
     tuned.to(maps.device).requires_grad_(False)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with models.seeded(seed):
         head = nn.Linear(
             backbone.num_features, num_classes, device=maps.device, dtype=torch.float32
         )

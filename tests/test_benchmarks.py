@@ -20,7 +20,7 @@ from benchmarks import (
     steps,
     throughput,
 )
-from flowerlib import data, engine, features, fusion, images, listing, models
+from flowerlib import data, engine, features, images, listing, models, runtime
 from flowerlib.transforms import Preprocessing
 
 
@@ -183,8 +183,7 @@ def test_a_process_that_fails_or_takes_too_long_ends_the_measurement():
 @pytest.mark.parametrize("step", steps.STEPS)
 def test_a_step_is_taken_out_and_features_stay(step, flower_folder, monkeypatch):
     rooms = (
-        (fusion, "fold"), (fusion, "fuse"),
-        (engine, "ThreadPoolExecutor"), (engine, "BATCH_SIZE"),
+        (runtime, "suits"), (engine, "BATCH_SIZE"),
     )  # fmt: skip
     before = [getattr(room, name) for room, name in rooms]
     for (room, name), value in zip(rooms, before, strict=True):

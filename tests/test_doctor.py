@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import torchvision
 
-from flowerlib import doctor
+from flowerlib import doctor, engine
 
 
 def test_a_healthy_machine() -> None:
@@ -19,6 +20,18 @@ def test_a_healthy_machine() -> None:
     )
     assert found["pair"] == "torch and torchvision belong together"
     assert found["precision"] in ("fp32", "bf16")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_processor_and_what_follows_from_it(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "choose_device", lambda _: "cpu")
+    monkeypatch.setattr(engine, "choose_precision", lambda *_: precision)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    told = dict(doctor.examine()[0])["processor"]
+    assert told.startswith("AVX2 with") and precision in told
+    assert ("without bf16" in told) == (precision == "fp32")
 
 
 def test_a_broken_pair_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import warnings
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from flowerlib import data, engine, features, fusion, models
+from flowerlib import data, engine, features, folding, models, runtime
 from flowerlib.errors import InputError
 from flowerlib.photos import Photos
 from flowerlib.transforms import Preprocessing
@@ -262,7 +260,7 @@ def with_statistics(name: str) -> models.Backbone:
 def test_folding_changes_nothing_but_the_time(name: str) -> None:
     backbone = with_statistics(name)
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    folded = fusion.fold(backbone)
+    folded = folding.fold(backbone, images[:1])
 
     def count(module: nn.Module) -> int:
         return sum(isinstance(m, nn.BatchNorm2d) for m in module.modules())
@@ -273,98 +271,207 @@ def test_folding_changes_nothing_but_the_time(name: str) -> None:
     assert float((found - expected).norm() / expected.norm()) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["densenet121", "mobilenet_v3_small", "resnet18", "googlenet"])
-def test_fused_convolutions_give_the_same_features(name: str) -> None:
-    folded = fusion.fold(with_statistics(name))
-    before = [value.clone() for value in folded.state_dict().values()]
-    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    fused = fusion.fuse(folded, torch.float32)
-    assert any(isinstance(module, fusion.Convolution) for module in fused.modules())
-    assert not any(type(module) is nn.Conv2d for module in fused.modules())
+class Shared(nn.Module):
+    """A convolution whose output is needed a second time, so that it must not be folded into."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.norm.running_mean += 1
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = self.conv(images)
+        return self.norm(maps) + maps
+
+
+def test_what_folding_would_change_is_left_as_it_is() -> None:
+    network, images = Shared().eval(), torch.rand(2, 3, 8, 8)
     with torch.inference_mode():
-        expected, found = folded(images), fused(images)
+        assert torch.equal(folding.fold(network, images)(images), network(images))
+    activated = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.BatchNorm2d(4)).eval()
+    with torch.inference_mode():
+        assert torch.equal(folding.fold(activated, images)(images), activated(images))
+
+
+def plain_features(backbone: models.Backbone, photos: Photos) -> torch.Tensor:
+    """What torch computes without any of the project's ways to be fast."""
+    images = torch.stack([SMALL(photos.image(number)) for number in range(len(photos))])
+    with torch.inference_mode():
+        return backbone.eval()(images)
+
+
+@pytest.mark.parametrize("name", ["small_densenet", "small_resnet.stages", "mobilenet_v3_small"])
+def test_the_fast_way_gives_the_features_of_plain_torch(name: str, photos: Photos) -> None:
+    backbone = with_statistics(name)
+    few = photos.subset([0, 4, 8])
+    expected = plain_features(backbone, few)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = extract(backbone, few, cache=False).values
     assert float((found - expected).norm() / expected.norm()) < 1e-5
-    after = folded.state_dict().values()
-    assert all(torch.equal(value, now) for value, now in zip(before, after, strict=True))
 
 
-def test_rewritten_networks_go_when_nobody_uses_them() -> None:
-    backbone = with_statistics("small_densenet")
-    gc.disable()
-    try:
-        folded = fusion.fold(backbone)
-        fused, copied = fusion.fuse(folded, torch.bfloat16), fusion.copied(folded)
-        networks = (folded, fused, copied)
-        left = [weakref.ref(module) for network in networks for module in network.modules()]
-        del folded, fused, copied, networks
-        gone = [module() is None for module in left]
-    finally:
-        gc.enable()
-    assert all(gone) and len(gone) > 100
+class Wrong(runtime.Session):
+    """What a wrong kernel would make of a network."""
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        return 2 * super().__call__(pixels)
+
+
+class Broken(runtime.Session):
+    """A runtime that gives up."""
+
+    def __init__(self, network: runtime.Computation) -> None:
+        raise RuntimeError("this processor lacks something\nand a second line")
+
+
+@pytest.mark.parametrize(
+    ("session", "told"),
+    [(Wrong, "differ from plain fp32 ones by 100%"), (Broken, "this processor lacks something;")],
+)
+def test_where_the_fast_way_is_wrong_or_fails_plain_torch_answers_and_it_is_told(
+    session: type, told: str, photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone, few = models.backbone("small_densenet", "small"), photos.subset([0, 4])
+    monkeypatch.setattr(runtime, "Session", session)
+    with pytest.warns(UserWarning, match=f"ONNX Runtime .*small_densenet.*{told}.*plain torch"):
+        found = extract(backbone, few, cache=False)
+    expected = plain_features(backbone, few)
+    assert float((found.values - expected).norm() / expected.norm()) < 1e-5
+
+
+def test_networks_that_the_runtime_does_not_suit_are_computed_by_torch(
+    photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "Session", Broken)  # nobody calls it
+    layers = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.LayerNorm(48))
+    own = models.Backbone("own", layers, 48, "none")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = extract(own, photos.subset([0]), cache=False).values
+    assert torch.allclose(found, plain_features(own, photos.subset([0])), atol=1e-5)
+
+
+@pytest.fixture(params=["none", "doubled", "raises"])
+def bf16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A processor that says it computes in bf16, and does so rightly, wrongly or not at all."""
+    capabilities = {"avx512_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    honest = folding.fold
+
+    def fold(network: nn.Module, images: torch.Tensor) -> nn.Module:
+        if request.param == "raises":
+            raise RuntimeError("bf16 path needs the cpu support avx_ne_convert\nor so")
+        folded = honest(network, images)
+        return nn.Sequential(folded, Doubled()) if request.param == "doubled" else folded
+
+    monkeypatch.setattr(folding, "fold", fold)
+    return request.param
 
 
 class Doubled(nn.Module):
-    """What a wrong kernel would make of a network."""
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return 2 * values
 
-    def __init__(self, network: nn.Module) -> None:
+
+def test_bf16_is_computed_rightly_or_told(
+    bf16: str, photos: Photos, backbone: models.Backbone, own_cache: Path
+) -> None:
+    few, exact = photos.subset([0, 4]), extract(backbone, photos.subset([0, 4])).values
+    if bf16 == "none":
+        found = extract(backbone, few, precision="auto")
+        assert found.precision == "bf16"
+        assert 0 < float((found.values - exact).norm() / exact.norm()) < 0.05
+        return
+    reason = {"doubled": "features differ .* by 1[0-9]+%", "raises": "bf16 path needs the cpu"}
+    for _ in range(2):  # also the second time, when the features in fp32 are known
+        with pytest.warns(UserWarning, match=f"bf16 .*{reason[bf16]}.*; using fp32"):
+            found = extract(backbone, few, precision="auto")
+        assert found.precision == "fp32" and torch.equal(found.values, exact)
+    with pytest.raises(InputError, match=f"bf16 .*{reason[bf16]}.*; use fp32") as problem:
+        extract(backbone, few, precision="bf16")
+    assert "\n" not in str(problem.value)
+
+
+def test_bf16_can_be_had_on_any_processor(photos: Photos, backbone: models.Backbone) -> None:
+    few = photos.subset([0, 4])
+    exact = extract(backbone, few, cache=False).values
+    found = extract(backbone, few, cache=False, precision="bf16")
+    assert found.precision == "bf16"
+    assert 0 < float((found.values - exact).norm() / exact.norm()) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "used", "expected"),
+    [
+        ({"avx512_bf16": True}, "AVX512", "bf16"),
+        ({"avx512_bf16": True}, "AVX2", "fp32"),  # torch was told to use less
+        ({"avx512_bf16": False, "avx2": True}, "AVX2", "fp32"),
+        ({}, "DEFAULT", "fp32"),
+        (None, "AVX512", "fp32"),  # a torch that cannot tell
+    ],
+)
+def test_bf16_is_chosen_where_the_processor_has_it(
+    capabilities: dict[str, bool] | None,
+    used: str,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if capabilities is None:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: used)
+    assert engine.choose_precision("auto", "cpu") == expected
+
+
+class Pooled(nn.Module):
+    """Layers without weights; what they compute is only in their settings."""
+
+    def __init__(self, pool: nn.Module, stride: int = 1) -> None:
         super().__init__()
-        self.network = network
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 3, stride), pool, nn.Flatten())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return 2 * self.network(images)
+        return self.layers(images)
 
 
-@pytest.fixture
-def wrong_kernels(monkeypatch: pytest.MonkeyPatch) -> set[torch.dtype]:
-    """Put a dtype into the set, and fused networks of that dtype are wrong."""
-    wrong: set[torch.dtype] = set()
-    honest = fusion.fuse
-
-    def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-        fused = honest(network, dtype)
-        return Doubled(fused) if dtype in wrong else fused
-
-    monkeypatch.setattr(fusion, "fuse", fuse)
-    for module in (features, engine):
-        monkeypatch.setattr(
-            module, "choose_precision", lambda asked, _: {"auto": "bf16"}.get(asked, asked)
-        )
-    return wrong
-
-
-def test_bf16_is_checked_against_fp32(
-    photos: Photos, backbone: models.Backbone, wrong_kernels: set[torch.dtype]
-) -> None:
-    wrong_kernels.add(torch.bfloat16)
-    few = photos.subset([0, 4])
-    with pytest.warns(UserWarning, match="Fast bf16 features differ .* by 1[0-9]+%.*; using fp32"):
-        found = extract(backbone, few, precision="auto", cache=False)
-    assert found.precision == "fp32"
-    with pytest.raises(InputError, match="bf16 features differ .* use fp32"):
-        extract(backbone, few, precision="bf16", cache=False)
-
-
-def test_a_wrong_fused_kernel_is_not_used(
-    photos: Photos, backbone: models.Backbone, wrong_kernels: set[torch.dtype]
-) -> None:
-    few = photos.subset([0, 4])
-    right = extract(backbone, few, cache=False)
-    wrong_kernels.add(torch.float32)
-    with pytest.warns(UserWarning, match="Fast fp32 features .* by 100%.*; using the plain net"):
-        found = extract(backbone, few, cache=False)
-    assert torch.allclose(found.values, right.values, rtol=1e-4, atol=1e-5)
+def pooled(pool: nn.Module, stride: int = 1) -> models.Backbone:
+    with models.seeded(0):
+        layers = nn.Sequential(nn.Conv2d(3, 8, 3, stride), pool, nn.Flatten())
+    return models.Backbone("own", layers, 8, "none")
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_features_in_fp32_are_not_stored_as_bf16(
-    photos: Photos, backbone: models.Backbone, wrong_kernels: set[torch.dtype]
-) -> None:
-    """After a fall-back the precision is said, also the second time."""
-    wrong_kernels.add(torch.bfloat16)
-    few = photos.subset([0, 4])
-    for _ in range(2):
-        with pytest.warns(UserWarning, match="Fast bf16 features differ"):
-            assert extract(backbone, few, precision="auto").precision == "fp32"
+def test_networks_of_equal_weights_that_compute_otherwise_share_nothing(photos: Photos) -> None:
+    few = photos.subset([0, 5])
+    networks = [
+        pooled(nn.AdaptiveAvgPool2d(1)),
+        pooled(nn.AdaptiveMaxPool2d(1)),
+        pooled(nn.AdaptiveAvgPool2d(1), stride=2),
+    ]
+    assert len({network.digest() for network in networks}) == 1
+    found = [extract(network, few) for network in networks]
+    assert [answer.computed for answer in found] == [2, 2, 2]
+    for network, answer in zip(networks, found, strict=True):
+        assert torch.allclose(answer.values, plain_features(network, few), atol=1e-5)
+        assert extract(network, few).computed == 0
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_networks_with_code_of_their_own_are_not_stored(photos: Photos) -> None:
+    few = photos.subset([0])
+    own = models.Backbone("own", Pooled(nn.AdaptiveAvgPool2d(1)), 8, "none")
+    hooked = pooled(nn.AdaptiveAvgPool2d(1))
+    hooked.body[0].register_forward_hook(lambda *given: given[2] * 2)
+    replaced = pooled(nn.AdaptiveAvgPool2d(1))
+    replaced.body[1].forward = lambda maps: maps.amax((2, 3), keepdim=True)
+    for network in (own, hooked, replaced):
+        for _ in range(2):
+            found = extract(network, few)
+            assert found.computed == 1
+            assert torch.allclose(found.values, plain_features(network, few), atol=1e-5)
 
 
 def test_wrong_words_are_refused(photos: Photos, backbone: models.Backbone) -> None:

@@ -25,8 +25,8 @@ MISTAKES = {
     ),
     "the backbone is left in train mode": (
         "models.py",
-        "    module.eval()\n    module.train = types.MethodType(_stay_frozen, module)",
-        "    module.train()\n    module.stay = types.MethodType(_stay_frozen, module)",
+        "    module.eval()\n    if isinstance(module, Backbone):\n        module.frozen = True",
+        "    module.train()\n    if isinstance(module, Backbone):\n        module.frozen = False",
         "test_models.py::test_small_networks_stay_frozen",
     ),
     "the penalty or epoch is chosen on the test set": (

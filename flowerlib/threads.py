@@ -1,0 +1,48 @@
+"""How many threads torch uses for work of ours, without changing what others have.
+
+torch computes with OpenMP, which keeps the number of threads for each calling thread apart. So the
+number is limited in the thread that works, for as long as it works, and not by
+`torch.set_num_threads`, which would change it for the whole process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+_BORN = os.getpid()
+
+
+@functools.cache
+def _alone(process: int) -> None:
+    """Leaves a forked process with one thread of torch's, as torch does in its loaders' workers.
+
+    MKL, which multiplies matrices, knows no number for each thread, and would wait for the threads
+    of the parent.
+    """
+    torch.set_num_threads(1)
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """The thread pools that are loaded; torch is, since it is imported above."""
+    return ThreadpoolController()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside it, torch computes on the calling thread alone.
+
+    Small work is faster so, above all on a busy machine, and a forked process can do it: the
+    threads of its parent's pool are not there, and waiting for them would never end.
+    """
+    if os.getpid() != _BORN:
+        _alone(os.getpid())
+    torch.get_num_threads()  # the first call in a thread sets the number, so it comes first
+    with _libraries().limit(limits=1, user_api="openmp"):
+        yield
