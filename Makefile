@@ -29,7 +29,7 @@ test: $(READY)  ## unit tests, notebook checks, and every notebook executed and 
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --nbval --nbval-sanitize-with flowerlib/nbval_sanitize.cfg tests notebooks
 
 torture: $(READY)  ## attacks on files, caches and runs, in full; ATTACK="kills caches" for some
-	$(BIN)/python -m tests.torture $(ATTACK)
+	$(BIN)/python -m tests.fuzz $(ATTACK)
 	$(BIN)/python -m tests.test_security
 
 lint: $(READY)  ## ruff (check and format) and mypy

@@ -1,4 +1,4 @@
-"""Archives come out whole and inside their folder, or not at all; see also torture/archives."""
+"""Archives come out whole and inside their folder, or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from flowerlib import archives, building, portable
 from flowerlib.errors import InputError
-from tests.torture import archives as torture
+from tests.fuzz.attacks import archives as torture
 
 FILES = {"rose/1.jpg": b"one", "rose/2.jpg": b"", "lily/ä/3.jpg": b"three" * 9999}
 

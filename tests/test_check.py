@@ -14,7 +14,7 @@ from PIL import Image
 from flowerlib import check, cli, copies, data, garden, images, manifest, survey
 from flowerlib.errors import InputError
 from flowerlib.photos import Photos
-from tests.odd_photos import odd_photos
+from tests.fuzz.photos import odd_photos
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from flowerlib.classifier import UNSTEADY, Classifier
 from flowerlib.description import head_arrays
 from flowerlib.errors import InputError
 from flowerlib.transforms import Preprocessing
+from tests.fuzz.memory import growth
 from tests.samples import make
 from tests.test_models import AFFORDABLE, ONE_PER_FAMILY, size_of
-from tests.torture._memory import growth
 
 EXACT = {"precision": "fp32", "device": "cpu"}
 

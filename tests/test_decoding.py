@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 from flowerlib import decoding, images
 from flowerlib.errors import InputError
 from flowerlib.images import PhotoError, open_photo
-from tests.odd_photos import KINDS, cmyk_jpeg, encoded, gray, on_white, png, saved, smooth, tiff
+from tests.fuzz.photos import KINDS, cmyk_jpeg, encoded, gray, on_white, png, saved, smooth, tiff
 
 RANDOM = np.random.default_rng(0)
 DEEP = RANDOM.integers(0, 65536, (20, 30))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from flowerlib import images
 from flowerlib.images import PhotoError, open_photo
-from tests.odd_photos import OddPhoto, judge
+from tests.fuzz.photos import OddPhoto, judge
 
 QUADRANTS = np.zeros((16, 24, 3), np.uint8)  # red, green / blue, yellow: every turn looks different
 QUADRANTS[:8, :12], QUADRANTS[:8, 12:] = (255, 0, 0), (0, 255, 0)

@@ -18,8 +18,8 @@ from flowerlib import cli, legacy, models
 from flowerlib.classifier import Classifier
 from flowerlib.errors import InputError
 from flowerlib.legacy import checkpoints
-from tests import old_checkpoints
-from tests.old_checkpoints import CAT_TO_NAME, COUNT, FOLDERS, NAMES
+from tests.fuzz import checkpoints as corpus
+from tests.fuzz.checkpoints import CAT_TO_NAME, COUNT, FOLDERS, NAMES
 
 CLASS_TO_IDX = {name: index for index, name in enumerate(FOLDERS)}
 WIDTH = models.architecture("small_resnet").num_features
@@ -29,7 +29,7 @@ BOTH_FORMATS = pytest.mark.parametrize("zip_format", [True, False], ids=["zip", 
 @pytest.fixture(scope="module")
 def head() -> nn.Sequential:
     made = models.hidden_head(WIDTH, COUNT, (8,))
-    old_checkpoints._randomize(made, seed=1)
+    corpus.randomize(made, seed=1)
     return made
 
 
@@ -54,8 +54,8 @@ def read(path: Path, **options: Any) -> legacy.Imported:
 def test_every_spelling_comes_back(tmp_path: Path) -> None:
     """Each form of the course's checkpoints in both formats, other spellings mixed at random."""
     wrong = []
-    for name, path, expected in old_checkpoints.honest(tmp_path, 26, ("alexnet", "resnet18")):
-        found = old_checkpoints.difference(legacy.read(path, **expected.options), expected)
+    for name, path, expected in corpus.honest(tmp_path, 26, ("alexnet", "resnet18")):
+        found = corpus.difference(legacy.read(path, **expected.options), expected)
         wrong += [f"{name}: {found}"] if found else []
         path.unlink()
     assert wrong == []
@@ -63,39 +63,39 @@ def test_every_spelling_comes_back(tmp_path: Path) -> None:
 
 @BOTH_FORMATS
 def test_old_densenet_keys(tmp_path: Path, zip_format: bool) -> None:
-    place = len(old_checkpoints.FORMS) - 1
-    name, path, expected = old_checkpoints._write(
+    place = len(corpus.FORMS) - 1
+    name, path, expected = corpus.write_one(
         tmp_path, place, "old keys", "densenet121", zip_format, random.Random(3)
     )
     state = checkpoints.read(path).content
     state = next(value for value in state.values() if isinstance(value, dict) and len(value) > 500)
     assert "features.denseblock1.denselayer1.norm.1.weight" in state
-    assert old_checkpoints.difference(legacy.read(path, **expected.options), expected) == "", name
+    assert corpus.difference(legacy.read(path, **expected.options), expected) == "", name
 
 
 def test_the_comparison_notices(tmp_path: Path) -> None:
     """The control: a weight, a class or an answer that differs is reported."""
-    _, path, expected = next(old_checkpoints.honest(tmp_path, 1, ("alexnet",)))
+    _, path, expected = next(corpus.honest(tmp_path, 1, ("alexnet",)))
     imported = legacy.read(path, **expected.options)
-    assert old_checkpoints.difference(imported, expected) == ""
+    assert corpus.difference(imported, expected) == ""
     other = copy.copy(expected)
     other.class_names = expected.class_names[::-1]
-    assert old_checkpoints.difference(imported, other).startswith("classes")
+    assert corpus.difference(imported, other).startswith("classes")
     other = copy.copy(expected)
     other.head = [expected.head[0] + 1e-6, *expected.head[1:]]
-    assert "head" in old_checkpoints.difference(imported, other)
+    assert "head" in corpus.difference(imported, other)
     other = copy.copy(expected)
     other.model = copy.deepcopy(expected.model)
     other.model.classifier = nn.Sequential(nn.Tanh(), other.model.classifier)
-    assert "probabilities" in old_checkpoints.difference(imported, other)
+    assert "probabilities" in corpus.difference(imported, other)
     next(imported.classifier.backbone.body.parameters()).data.view(-1)[0] += 1
-    assert "backbone" in old_checkpoints.difference(imported, expected)
+    assert "backbone" in corpus.difference(imported, expected)
 
 
 def test_hostile_pickles_are_refused_unexecuted(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     count = 0
-    for name, path, attack in old_checkpoints.hostile(tmp_path, canary):
+    for name, path, attack in corpus.hostile(tmp_path, canary):
         with pytest.raises(InputError, match=attack.named) as problem:
             legacy.read(path)
         assert "\n" not in str(problem.value) and str(problem.value).isprintable(), name
@@ -109,9 +109,9 @@ def test_hostile_pickles_are_refused_unexecuted(tmp_path: Path) -> None:
 def test_the_attacks_are_real(tmp_path: Path, name: str, zip_format: bool) -> None:
     """The control: what is refused above does run when torch is told to trust the file."""
     canary = tmp_path / "canary"
-    attack = old_checkpoints.attacks(canary)[name]
+    attack = corpus.attacks(canary)[name]
     assert attack.fires
-    for found, path, _ in old_checkpoints.hostile(tmp_path, canary, [name]):
+    for found, path, _ in corpus.hostile(tmp_path, canary, [name]):
         if ("zip" in found) == zip_format:
             with contextlib.suppress(Exception):  # whatever comes after the harm is done
                 torch.load(path, weights_only=False)
@@ -121,7 +121,7 @@ def test_the_attacks_are_real(tmp_path: Path, name: str, zip_format: bool) -> No
 
 def test_files_that_claim_what_they_do_not_hold(tmp_path: Path) -> None:
     count = 0
-    for name, path, told in old_checkpoints.broken(tmp_path):
+    for name, path, told in corpus.broken(tmp_path):
         with pytest.raises(InputError) as problem:
             legacy.read(path)
         assert told in str(problem.value), f"{name}: {problem.value}"
@@ -188,7 +188,7 @@ def test_the_command_line_refuses_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     canary, new = tmp_path / "canary", tmp_path / "new.safetensors"
-    _, path, _ = next(old_checkpoints.hostile(tmp_path, canary))
+    _, path, _ = next(corpus.hostile(tmp_path, canary))
     assert cli.main(["import-old", str(path), "--out", str(new)]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
@@ -198,7 +198,7 @@ def test_the_command_line_refuses_in_one_sentence(
 
 def test_a_network_cut_before_its_whole_classifier_is_saved_and_loaded(tmp_path: Path) -> None:
     """Old courses replace all of vgg's and alexnet's classifier; the artifact can hold that."""
-    _, path, expected = old_checkpoints._write(
+    _, path, expected = corpus.write_one(
         tmp_path, 0, "classifier and state", "alexnet", True, random.Random(0)
     )
     imported = legacy.read(path, **expected.options)
@@ -206,7 +206,7 @@ def test_a_network_cut_before_its_whole_classifier_is_saved_and_loaded(tmp_path:
     again = Classifier.load(imported.classifier.save(tmp_path / "new.safetensors"))
     assert again.results["imported"]["file"] == path.name
     found = legacy.Imported(again, imported.found, imported.assumed)
-    assert old_checkpoints.difference(found, expected) == ""
+    assert corpus.difference(found, expected) == ""
 
 
 def sequential(*layers: nn.Module) -> nn.Sequential:
@@ -377,7 +377,7 @@ def one_more_layer(network: nn.Module) -> None:
 def test_a_network_that_works_otherwise_is_refused(
     tmp_path: Path, change: Callable[[nn.Module], None], told: str
 ) -> None:
-    network = copy.deepcopy(old_checkpoints._network("resnet18"))
+    network = copy.deepcopy(corpus.torchvision_network("resnet18"))
     network.fc = nn.Linear(512, COUNT)
     network.class_to_idx = CLASS_TO_IDX
     change(network)
@@ -409,7 +409,7 @@ def test_names_from_the_user(write: Callable[..., Path], tmp_path: Path) -> None
 
 
 def test_weights_without_effect_are_refused(tmp_path: Path) -> None:
-    network = copy.deepcopy(old_checkpoints._network("resnet18"))
+    network = copy.deepcopy(corpus.torchvision_network("resnet18"))
     network.fc = nn.Linear(512, COUNT)
     state = {"state_dict": network.state_dict(), "class_to_idx": CLASS_TO_IDX}
     torch.save(state, tmp_path / "old.pth")
@@ -427,9 +427,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 
 def test_tensors_of_every_type_bit_for_bit(tmp_path: Path) -> None:
     numbers = torch.arange(-6, 6)
-    written = {
-        str(dtype): numbers.to(dtype).reshape(3, 4) for dtype in old_checkpoints.torch_dtypes()
-    }
+    written = {str(dtype): numbers.to(dtype).reshape(3, 4) for dtype in corpus.torch_dtypes()}
     written |= {"turned": numbers.reshape(3, 4).t(), "part": numbers[5:9], "one": torch.tensor(2.5)}
     written |= {"repeated": torch.tensor([1.0]).expand(1), "empty": torch.empty(0, 3)}
     for zip_format in (True, False):
@@ -445,5 +443,5 @@ def test_nothing_of_the_file_is_imported(tmp_path: Path) -> None:
     """A module of the student's, which lies right beside the file, is not even looked for."""
     (tmp_path / "network.py").write_text("raise SystemExit('imported')")
     content = b"cnetwork\nFlower\n)R."
-    old_checkpoints.write_pickle(tmp_path / "a.pth", content, True)
+    corpus.write_pickle(tmp_path / "a.pth", content, True)
     assert str(checkpoints.read(tmp_path / "a.pth").content.kind) == "network.Flower"

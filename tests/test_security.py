@@ -45,11 +45,11 @@ def test_the_table_is_made_from_the_records():
 def test_every_attack_has_its_record_and_its_promise():
     page = PAGE.read_text(encoding="utf-8")
     promised = page.split("## What is promised")[1].split("## What is not promised")[0]
-    attacks = {path.stem for path in (REPOSITORY / "tests" / "torture").glob("[a-z]*.py")}
+    attacks = {path.stem for path in (REPOSITORY / "tests" / "fuzz" / "attacks").glob("[a-z]*.py")}
     for name in attacks:
         assert (REPOSITORY / "results" / f"torture_{name}.json").is_file(), name
         assert f"`{name}`" in promised, name
-    assert attacks >= {"artifacts", "old_checkpoints", "photos", "kills", "caches", "archives"}
+    assert attacks >= {"artifacts", "checkpoints", "photos", "kills", "caches", "archives"}
 
 
 def test_the_limit_in_the_text_is_the_one_in_the_code():

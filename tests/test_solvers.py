@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowerlib import metrics, solvers, storage
-from tests.torture._memory import growth
+from tests.fuzz.memory import growth
 
 CLASSES, WIDTH = 5, 20
 

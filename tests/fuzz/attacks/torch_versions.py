@@ -19,9 +19,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tests.torture import Outcome
+from tests.fuzz import Outcome
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENTS = ROOT / "build" / "torch_versions"
 
 # The last release of each minor version of torch that has a torchvision built for it. 2.13 is
@@ -181,7 +181,7 @@ def _run(version: str, task: str, folder: Path, outcome: Outcome) -> dict:
         outcome.failures.append(f"torch {version}: {problem}")
         return {}
     done = subprocess.run(
-        [_python(version), "-m", "tests.torture._one_torch", task, folder, version],
+        [_python(version), "-m", "tests.fuzz.attacks._one_torch", task, folder, version],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
         capture_output=True,

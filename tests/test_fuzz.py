@@ -1,4 +1,4 @@
-"""A sample of every attack of tests/torture; the full runs are `make torture`."""
+"""A sample of every attack of tests/fuzz; the full runs are `make torture`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 # Attacks in a sample: about two seconds each.
 SAMPLES: dict[str, int] = {
     "artifacts": 80,
-    "old_checkpoints": 8,
+    "checkpoints": 8,
     "photos": 136,
     "frozen": 6,
     "archives": 12,
@@ -25,7 +25,7 @@ FORKING = ("kills", "caches")
 def test_a_sample_of_attacks_breaks_no_promise(name: str, tmp_path: Path, own_cache: Path) -> None:
     if name in FORKING and sys.platform != "linux":
         pytest.skip("forks a process that has torch, which is safe on Linux only")
-    module = importlib.import_module(f"tests.torture.{name}")
+    module = importlib.import_module(f"tests.fuzz.attacks.{name}")
     outcome = module.attack(SAMPLES[name], 1, tmp_path)
     assert not outcome.failures
     assert sum(outcome.ends.values()) == SAMPLES[name]

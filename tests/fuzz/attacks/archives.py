@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from flowerlib import archives, downloads
 from flowerlib.errors import InputError
 from tests import https_server
-from tests.torture import Outcome
+from tests.fuzz import Outcome
 
 FULL = 100
 MAX_FILES, MAX_BYTES = 1000, 1 << 28

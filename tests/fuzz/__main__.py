@@ -13,11 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.torture import Outcome
+from tests.fuzz import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = tuple(
-    sorted(file.stem for file in Path(__file__).parent.glob("[a-z]*.py"))
+    sorted(file.stem for file in Path(__file__).with_name("attacks").glob("[a-z]*.py"))
 )  # a module, an attack
 
 
@@ -50,11 +50,11 @@ def main(arguments: list[str]) -> int:
     names = arguments or NAMES
     if len(names) > 1:  # a process for each, so that its peak memory is its own
         counted = [] if count is None else [str(count)]
-        command = [sys.executable, "-m", "tests.torture"]
+        command = [sys.executable, "-m", "tests.fuzz"]
         ends = [subprocess.run([*command, name, *counted], cwd=ROOT).returncode for name in names]
         return int(any(ends))
     name = names[0]
-    module = importlib.import_module(f"tests.torture.{name}")
+    module = importlib.import_module(f"tests.fuzz.attacks.{name}")
     attacks = count or module.FULL
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """Damaged and odd photos: each opens to its known pixels or is named; a training never crashes.
 
-The files, with the pixels that they must give, come from tests/odd_photos.py. After every 500, they
+The files and the pixels that they must give come from `tests.fuzz.photos`. After every 500, they
 are the training set of a classifier: the training must end in one sentence that counts those that
 cannot be used, and, once these are gone, in a classifier.
 """
@@ -17,8 +17,8 @@ from PIL import Image
 
 from flowerlib import data, images, train
 from flowerlib.errors import InputError
-from tests.odd_photos import judge, odd_photos
-from tests.torture import Outcome
+from tests.fuzz import Outcome
+from tests.fuzz.photos import judge, odd_photos
 
 FULL = 5_000
 BATCH = 500

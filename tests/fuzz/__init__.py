@@ -2,10 +2,12 @@
 
     make torture                              the full runs; results/torture_NAME.json
     make torture ATTACK="artifacts kills"     some of them
-    python -m tests.torture artifacts 200     a smaller one, printed and not recorded
+    python -m tests.fuzz artifacts 200        a smaller one, printed and not recorded
 
-`make test` makes a sample of each (tests/test_torture.py). An attack is a module with `FULL`, the
-number of a full run, and `attack(count, seed, folder) -> Outcome`.
+`photos`, `artifacts` and `checkpoints` hold the corpus: what makes odd, damaged and hostile files,
+and what must come of each. Unit tests and attacks draw from it. An attack is a module of `attacks`
+with `FULL`, the number of a full run, and `attack(count, seed, folder) -> Outcome`; `make test`
+makes a sample of each (tests/test_fuzz.py).
 """
 
 from __future__ import annotations

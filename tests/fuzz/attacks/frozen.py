@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowerlib import models
+from tests.fuzz import Outcome
 from tests.test_models import ONE_PER_FAMILY, OTHERS, changes_when_trained, parameters_of
-from tests.torture import Outcome
 
 NETWORKS = sorted([*ONE_PER_FAMILY, *OTHERS], key=parameters_of)
 FULL = len(NETWORKS)

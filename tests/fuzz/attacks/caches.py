@@ -30,9 +30,9 @@ from flowerlib import features, garden, models, photos, plots, runs, train  # no
 from flowerlib.errors import InputError
 from flowerlib.resume import Checkpoint
 from flowerlib.transforms import Preprocessing
-from tests.torture import Outcome
-from tests.torture._children import Child, command, done, in_a_new_process
-from tests.torture.kills import SMALL, pictures, unfinished, unreadable
+from tests.fuzz import Outcome
+from tests.fuzz.attacks.kills import SMALL, pictures, unfinished, unreadable
+from tests.fuzz.children import Child, command, done, in_a_new_process
 
 FULL = 50
 PHOTOS = 24

@@ -1,6 +1,6 @@
 """Hostile and damaged classifier files: refused in one sentence, or the same classifier.
 
-The files come from tests/odd_artifacts.py, in the format of today and in the first. Each is loaded
+The files come from `tests.fuzz.artifacts`, in the format of today and in the first. Each is loaded
 whole, and its head through numpy; nothing in it may run, and memory is watched.
 """
 
@@ -21,9 +21,9 @@ from flowerlib.description import head_arrays
 from flowerlib.errors import InputError
 from flowerlib.provenance import Provenance
 from flowerlib.transforms import Preprocessing
-from tests.odd_artifacts import CANARY, KINDS, first_format, take_apart
-from tests.torture import Outcome
-from tests.torture._memory import growth
+from tests.fuzz import Outcome
+from tests.fuzz.artifacts import CANARY, KINDS, first_format, take_apart
+from tests.fuzz.memory import growth
 
 FULL = 10_000
 ALLOWANCE = 64 << 20  # bytes of memory beside twice the file: a header, and a network's skeleton

@@ -132,17 +132,17 @@ def difference(imported: Imported, expected: Expected) -> str:
 
 
 @functools.cache
-def _network(name: str) -> nn.Module:
+def torchvision_network(name: str) -> nn.Module:
     """torchvision's network with random weights, quickly, and without its classifier."""
     with torch.device("meta"):
         network = torchvision.models.get_model(name, weights=None)
     setattr(network, CLASSIFIER.get(name, "fc"), nn.Identity())
     network = network.to_empty(device="cpu")
-    _randomize(network, seed=len(name))
+    randomize(network, seed=len(name))
     return network.eval()
 
 
-def _randomize(module: nn.Module, seed: int) -> None:
+def randomize(module: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for key, value in module.state_dict().items():
         if value.dim() > 1:
@@ -275,10 +275,10 @@ def honest(
         name = architectures[number % len(architectures)]
         if form == "old keys" and "densenet121" in architectures:
             name = "densenet121"
-        yield _write(folder, number, form, name, zip_format, dice)
+        yield write_one(folder, number, form, name, zip_format, dice)
 
 
-def _write(
+def write_one(
     folder: Path, number: int, form: str, name: str, zip_format: bool, dice: random.Random
 ) -> tuple[str, Path, Expected]:
     style, end = dice.choice(STYLES), dice.choice(ENDS)
@@ -289,8 +289,8 @@ def _write(
         end = "log"  # what a state dict does not say; without it, predictions are the same
     attribute = CLASSIFIER.get(name, "fc")
     head = _head(WIDTH[name], hidden, style, end)
-    _randomize(head, seed=number)
-    network = copy.copy(_network(name))
+    randomize(head, seed=number)
+    network = copy.copy(torchvision_network(name))
     network._modules = dict(network._modules)
     setattr(network, attribute, head)
     network.eval()
@@ -395,7 +395,7 @@ def _json(folder: Path, name: str, content: Any) -> Path:
 def _weights(folder: Path, name: str) -> Path:
     path = folder / f"{name}.weights"
     if not path.exists():
-        torch.save(_network(name).state_dict(), path)
+        torch.save(torchvision_network(name).state_dict(), path)
     return path
 
 

@@ -2,7 +2,7 @@
 
 Run by `torch_versions` inside the environment of that version:
 
-    python -m tests.torture._one_torch write|read FOLDER VERSION
+    python -m tests.fuzz.attacks._one_torch write|read FOLDER VERSION
 
 The answer is left in FOLDER/write_VERSION.json or FOLDER/read_VERSION.json.
 """
@@ -24,7 +24,7 @@ import torch
 from flowerlib import cli, data, models, runs, train
 from flowerlib.classifier import Classifier
 from flowerlib.transforms import Preprocessing
-from tests.torture.torch_versions import TOLERANCE, last_line
+from tests.fuzz.attacks.torch_versions import TOLERANCE, last_line
 
 EXACT = {"device": "cpu", "precision": "fp32"}
 FLAGS = ("--device", "cpu", "--precision", "fp32")

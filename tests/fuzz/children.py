@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.torture import Outcome
+from tests.fuzz import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 300  # seconds; whoever works longer hangs, and is ended
@@ -29,7 +29,7 @@ LONGEST = 300  # seconds; whoever works longer hangs, and is ended
 
 def in_a_new_process(attack: Callable[[int, int, Path], Outcome], *arguments: Any) -> Outcome:
     """Calls `attack`, a module's function, in a new interpreter on one thread, without a GPU."""
-    code = "from tests.torture import _children; _children.answer()"
+    code = "from tests.fuzz import children; children.answer()"
     ask = pickle.dumps((attack.__module__, attack.__name__, arguments))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-c", code]

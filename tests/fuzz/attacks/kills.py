@@ -34,8 +34,8 @@ from flowerlib import data, features, garden, models, photos, plots, runs, train
 from flowerlib.classifier import Classifier
 from flowerlib.resume import Checkpoint
 from flowerlib.transforms import Augmentation, Preprocessing
-from tests.torture import Outcome
-from tests.torture._children import Child, done, in_a_new_process, wait_until
+from tests.fuzz import Outcome
+from tests.fuzz.children import Child, done, in_a_new_process, wait_until
 
 FULL = 500
 WORKERS = (0, 1, 2, 4)

@@ -1,0 +1,1 @@
+"""One module for each attack; see `tests.fuzz`."""
