@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from flowerlib import tables
+from flowerlib import console, tables
 from flowerlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -276,10 +276,8 @@ def _display(data: dict[str, str], metadata: dict[str, Any] | None = None) -> No
 
 
 def _print(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except UnicodeEncodeError:  # an old Windows console; the words matter, not the signs
-        print(text.encode("ascii", "replace").decode("ascii"), flush=True)
+    console.say(text)
+    console.flush()
 
 
 def _figure_of(item: Any) -> Any:

@@ -94,7 +94,7 @@ class History:
             rows.append({**row, **dict(ends)})
         with storage.atomic_path(path) as temporary:
             with open(temporary, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+                writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)
 

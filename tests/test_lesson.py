@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -259,3 +260,10 @@ def test_recorded_figures_are_quoted(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == told
     with pytest.raises(InputError, match="holds no figures of 06_y"):
         lesson.measured("06_y")
+
+
+def test_a_lesson_prints_in_an_old_code_page(monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    lesson.claim(True, "Gänse · 2 → 3")
+    assert terminal.buffer.getvalue().decode("cp1252") == "ok Gänse · 2 -> 3\n"
