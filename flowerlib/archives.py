@@ -1,224 +1,108 @@
-"""Unpacks tar and zip archives that nobody has to trust; a folder appears whole or not at all.
-
-Only files and folders come out, at places inside the target, under names that every system can
-hold. Everything else is refused by name: the archive is then damaged, or means no good.
-"""
+"""Folders that appear whole or not at all, such as that of an unpacked archive."""
 
 from __future__ import annotations
 
 import gzip
 import os
-import stat
-import struct
+import shutil
 import tarfile
-import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, NamedTuple
 
-from flowerlib import building, portable
+from flowerlib import storage
 from flowerlib.errors import InputError
 
-MAX_BYTES = 1 << 33
-MAX_FILES = 500_000
-MAX_RATIO, ALLOWANCE = 200, 1 << 26  # photos hardly shrink; 64 MiB of anything do no harm
-CHUNK = 1 << 20
-DIRECTORY = 1 << 24  # bytes of a zip's list of contents: room for some 150,000 names
+# Says what a folder lacks, such as "holds 3 of 7 photos", or None if it is whole.
+FindMissing = Callable[[Path], str | None]
 
-# What goes wrong inside tarfile, zipfile and zlib when bytes are damaged.
-DAMAGE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    ValueError,
-    LookupError,
-    ArithmeticError,
-    RuntimeError,
-    MemoryError,
-)
-
-
-class _Refused(Exception):
-    """Why an archive is not unpacked."""
-
-
-class Entry(NamedTuple):
-    """One thing in an archive; `kind` is "file", "folder", or what it is instead."""
-
-    name: str
-    kind: str
-    size: int
-    open: Callable[[], IO[bytes] | None]
+DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError)
 
 
 def extract(
-    archive: Path | str,
-    folder: Path | str,
-    *,
-    lack: building.Lack | None = None,
-    max_bytes: int = MAX_BYTES,
-    max_files: int = MAX_FILES,
+    archive: Path | str, folder: Path | str, *, find_missing: FindMissing | None = None
 ) -> Path:
-    """Unpacks a .tar, .tar.gz, .tgz or .zip, known by its content, into a new folder.
+    """Unpacks a .tar.gz into a new folder, with the "data" filter of `tarfile`.
 
     Args:
-        archive: the file; check its digest first, as `downloads.fetch` does.
-        folder, lack: as for `building.build`.
-        max_bytes, max_files: more is refused, and so is more than 200 times the archive's size.
+        archive: the file. Check its digest first, as `downloads.fetch` does: nothing here limits
+            what a stranger's archive unpacks to.
+        folder, find_missing: as for `build`.
 
     Returns:
-        `folder`. Files get the usual permissions, whatever the archive says.
+        `folder`.
 
     Raises:
-        InputError: damaged, cut off, or holding a link, a device, a place outside the folder, two
-            names that are one on some systems, or too much; nothing is left behind.
+        InputError: the archive is missing or damaged, or the filter refuses one of its members: a
+            device, a path or a link that leads out of the folder. Nothing is left behind.
     """
     archive, folder = Path(archive), Path(folder)
+    if not archive.is_file():
+        raise InputError(f"{archive}: no such archive.")
+    if not hasattr(tarfile, "data_filter"):
+        raise InputError("To unpack archives safely, Python 3.11.4 or newer is needed.")
 
     def fill(part: Path) -> None:
         try:
-            _unpack(archive, part, max_bytes, max_files)
-        except _Refused as problem:
+            with tarfile.open(archive, "r:gz") as opened:
+                opened.extractall(part, filter="data")
+        except tarfile.FilterError as problem:
             raise InputError(f"{archive} is refused: {problem}; nothing was unpacked.") from None
         except DAMAGE as problem:
-            reason = ascii(str(problem).split("\n")[0][:80] or type(problem).__name__)[1:-1]
             raise InputError(
-                f"{archive} is damaged or cut off ({reason}); remove it and get it again."
+                f"{archive} is damaged, or no .tar.gz ({problem}); remove it and get it again."
             ) from None
 
-    return building.build(folder, fill, lack=lack)
+    return build(folder, fill, find_missing=find_missing)
 
 
-def _unpack(archive: Path, part: Path, max_bytes: int, max_files: int) -> None:
-    packed = archive.stat().st_size if archive.is_file() else 0
-    most = min(max_bytes, ALLOWANCE + MAX_RATIO * packed)
-    places = portable.Places()
-    count = total = 0
-    with ExitStack() as stack:
-        for entry in _entries(archive, part, stack):
-            count, total = count + 1, total + entry.size
-            told = portable.told(entry.name)
-            if entry.kind not in ("file", "folder"):
-                raise _Refused(f"{told} is {entry.kind}, not a plain file")
-            if entry.size < 0:
-                raise _Refused(f"{told} states a size below 0")
-            if total > most:
-                raise _Refused(f"it would unpack to more than {most:,} bytes")
-            if count > max_files:
-                raise _Refused(f"it holds more than {max_files:,} files")
+def build(
+    folder: Path, fill: Callable[[Path], None], *, find_missing: FindMissing | None = None
+) -> Path:
+    """Lets `fill` fill a folder beside `folder`, which takes its name when it is whole.
+
+    After a crash or a kill the name stands for all of it or does not exist. Two processes take
+    turns, and the second finds the work done. A folder that is there but not whole, as other
+    programs leave it, is moved aside to "NAME.incomplete", never removed.
+
+    Args:
+        folder: its parent is created.
+        fill: gets an empty folder.
+        find_missing: says what a folder lacks. Without it, `folder` must not exist.
+
+    Raises:
+        InputError: `folder` exists, stays incomplete, or cannot be written.
+    """
+    part = folder.with_name(f".{folder.name}.part")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with storage.lock(folder):
+            if os.path.lexists(folder):
+                if find_missing is None:
+                    raise InputError(f"{folder} exists already; choose another, or remove it.")
+                if folder.is_dir() and find_missing(folder) is None:
+                    return folder
+            if part.exists():  # a kill left it
+                shutil.rmtree(part)
+            part.mkdir()
             try:
-                target = part.joinpath(*places.take(entry.name, entry.kind == "folder"))
-            except portable.NotPortable as problem:
-                raise _Refused(str(problem)) from None
-            (target if entry.kind == "folder" else target.parent).mkdir(parents=True, exist_ok=True)
-            if entry.kind == "file":
-                _write(entry, target)
-    if not count:
-        raise _Refused("it holds no files")
+                fill(part)
+                if find_missing is not None and (missing := find_missing(part)):
+                    raise InputError(f"{folder} was not made: what was unpacked {missing}.")
+                if hasattr(os, "sync"):  # thousands of files: one flush for all of them
+                    os.sync()
+                if os.path.lexists(folder):
+                    folder.rename(_free_name(folder))
+                part.rename(folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+    except (OSError, NotImplementedError) as problem:  # the latter where no file can be locked
+        raise InputError(
+            f"Cannot write {folder}: {getattr(problem, 'strerror', None) or problem}."
+        ) from None
+    return folder
 
 
-def _write(entry: Entry, target: Path) -> None:
-    written = 0
-    source = entry.open()
-    if source is None:
-        raise EOFError(f"{portable.told(entry.name)} has no content")
-    with source, open(target, "xb") as file:
-        while block := source.read(CHUNK):
-            written += len(block)
-            if written > entry.size:
-                break
-            file.write(block)
-    if written != entry.size:
-        raise EOFError(f"{portable.told(entry.name)} does not have the size it states")
-
-
-def _entries(archive: Path, part: Path, stack: ExitStack) -> Iterator[Entry]:
-    if not archive.is_file():
-        raise _Refused("there is no such file")
-    file: Any = stack.enter_context(open(archive, "rb"))
-    start = file.read(512)
-    packed = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        guard: Any = _Guard(file, most=1 << 62, once=DIRECTORY)
-        yield from _zip_entries(stack.enter_context(zipfile.ZipFile(guard)))
-    elif start[:2] == b"\x1f\x8b" or start[257:262] == b"ustar":
-        if start[:2] == b"\x1f\x8b":
-            file = stack.enter_context(gzip.GzipFile(fileobj=file))
-        guard = _Guard(file, most=ALLOWANCE + MAX_RATIO * packed, once=CHUNK)
-        yield from _tar_entries(stack.enter_context(tarfile.open(fileobj=guard, mode="r:")), part)
-        # tarfile takes a damaged header, or the end of the file, for the end of the archive.
-        if guard.last != bytes(512):
-            raise EOFError("its end is missing")
-        while guard.read(CHUNK):  # gzip's checksum stands after the last byte
-            pass
-    else:
-        raise _Refused(f"it is neither a tar nor a zip archive, but starts with {start[:12]!r}")
-
-
-def _zip_entries(opened: zipfile.ZipFile) -> Iterator[Entry]:
-    for info in opened.infolist():
-        form = stat.S_IFMT(info.external_attr >> 16)
-        kind = "folder" if info.is_dir() or form == stat.S_IFDIR else "file"
-        if form not in (0, stat.S_IFREG, stat.S_IFDIR):
-            kind = "a link" if form == stat.S_IFLNK else "a device"
-        elif info.flag_bits & 1:
-            kind = "encrypted"
-        elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            kind = "packed in an unusual way"
-        # `filename` is cut at a NUL and turned around on Windows; this is what the archive says.
-        yield Entry(info.orig_filename, kind, info.file_size, partial(opened.open, info))
-
-
-def _tar_entries(opened: tarfile.TarFile, part: Path) -> Iterator[Entry]:
-    def content(member: tarfile.TarInfo) -> IO[bytes] | None:
-        if hasattr(tarfile, "data_filter"):  # the second wall: Python's own, since 3.11.4
-            tarfile.data_filter(member, str(part))
-        return opened.extractfile(member)
-
-    while (member := opened.next()) is not None:
-        opened.members.clear()  # type: ignore[attr-defined]  # it would remember all of them
-        if member.issparse():
-            kind = "a file with holes"
-        elif member.isreg():
-            kind = "file"
-        elif member.isdir():
-            kind = "folder"
-        elif member.issym() or member.islnk():
-            kind = "a link"
-        else:
-            kind = "a device" if member.isdev() else "of an unknown kind"
-        yield Entry(member.name, kind, member.size, partial(content, member))
-
-
-class _Guard:
-    """A file in which no header can ask for much memory, or lead beyond a limit."""
-
-    def __init__(self, stream: Any, *, most: int, once: int) -> None:
-        self.stream, self.most, self.once = stream, most, once
-        self.last = b""
-
-    def read(self, size: int = -1) -> bytes:
-        if size > self.once:
-            raise ValueError(f"{size:,} bytes where a header was expected")
-        self.last = self.stream.read(size if size >= 0 else self.once + 1)
-        if len(self.last) > self.once or self.stream.tell() > self.most:
-            raise _Refused(f"it would unpack to more than {self.most:,} bytes")
-        return self.last
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if offset > self.most:
-            raise _Refused(f"it would unpack to more than {self.most:,} bytes")
-        return self.stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self.stream.tell()
-
-    def seekable(self) -> bool:
-        return True
+def _free_name(folder: Path) -> Path:
+    names = (f"{folder.name}.incomplete{n or ''}" for n in range(10_000))
+    return next(p for p in map(folder.with_name, names) if not os.path.lexists(p))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flowerlib import archives, building, downloads
+from flowerlib import archives, downloads
 
 # The binary edition: one byte of label and 3072 of pixels a picture. The edition for Python holds
 # the same pictures as pickles, which nobody needs to open.
@@ -31,13 +31,13 @@ def download(root: Path) -> Path:
         InputError: the archive cannot be had, or the folder cannot be written.
     """
     folder = root / "cifar10"
-    if folder.is_dir() and lack(folder) is None:
+    if folder.is_dir() and find_missing(folder) is None:
         return folder
     with downloads.bar("cifar-10-binary.tar.gz") as progress:
         archive = downloads.fetch(
             URL, root / "cifar-10-binary.tar.gz", sha256=SHA256, size=SIZE, progress=progress
         )
-    return building.build(folder, lambda part: unpack(archive, part), lack=lack)
+    return archives.build(folder, lambda part: unpack(archive, part), find_missing=find_missing)
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -57,7 +57,7 @@ def unpack(archive: Path, folder: Path) -> None:
     shutil.rmtree(batches)
 
 
-def lack(folder: Path) -> str | None:
+def find_missing(folder: Path) -> str | None:
     """What a folder lacks of the whole data set, by count; None if nothing."""
     for split, count in COUNTS.items():
         for name in CLASSES:

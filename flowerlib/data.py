@@ -228,9 +228,9 @@ def download(name: str) -> Path:
     if name == "flowers":
         folders = [home() / inside for inside in FOLDERS[name]]
         folder = next((folder for folder in folders if folder.is_dir()), folders[-1])
-        if folder.name == "flowers" and (lacking := oxford.lack(folder)):
+        if folder.name == "flowers" and (missing := oxford.find_missing(folder)):
             # Somebody put these photos there by hand, so they are not replaced.
-            raise InputError(f"{folder} {lacking}; move it away and run this again.")
+            raise InputError(f"{folder} {missing}; move it away and run this again.")
         return oxford.download(home(), folder)
     raise InputError(
         f'No data set "{name}" can be downloaded; known: {", ".join(sorted(DOWNLOADS))}.'

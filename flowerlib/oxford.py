@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowerlib import archives, downloads, listing, matlab
+from flowerlib import archives, downloads, listing
 from flowerlib.errors import InputError
 from flowerlib.listing import FileCounts, Listing
 from flowerlib.photos import Photos, Splits
@@ -18,15 +18,11 @@ TOTAL = 8189
 NAME = re.compile(r"image_(\d{5})\.jpg")
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 ARCHIVE, ARCHIVE_SIZE = "102flowers.tgz", 344_862_509
-MD5 = {  # as published; torchvision's Flowers102 has the same
-    ARCHIVE: "52808999861908f626f3c1f4e79d11fa",
-    "imagelabels.mat": "e0620be6f572b9609742df49c70aed4d",
-    "setid.mat": "a5357ecc9cb78c4bef273ce3793fc85c",
-}
+MD5 = "52808999861908f626f3c1f4e79d11fa"  # as published; torchvision's Flowers102 has the same
 
 
 def facts() -> dict:
-    """The 102 names, each photo's class and the Udacity split, as plain data."""
+    """The 102 names, each photo's class and both splits, as plain data."""
     text = Path(__file__).with_name("flowers102.json").read_text(encoding="utf-8")
     return json.loads(text)
 
@@ -35,7 +31,7 @@ def flowers(folder: Path, split: str) -> Splits:
     """The photos below `folder`, in the "udacity" or "official" split; file names hold numbers.
 
     Raises:
-        InputError: the set is not complete, or the official split's file is missing.
+        InputError: the set is not complete.
     """
     known = facts()
     names = tuple(known["names"])
@@ -46,68 +42,50 @@ def flowers(folder: Path, split: str) -> Splits:
     }
     found = listing.read(folder)
     paths = _photos(found)
-    if lacking := _lack(paths):
-        raise InputError(f"{folder} {lacking}; remove it and run `flowerlib download flowers`.")
-    valid, test = set(known["udacity_valid"]), set(known["udacity_test"])
-    train = set(label_of) - valid - test
-    if split == "official":
-        train, valid, test = _official_split(folder)
+    if missing := _missing(paths):
+        raise InputError(f"{folder} {missing}; remove it and run `flowerlib download flowers`.")
+    listed = {part: set(ids) for part, ids in known[split].items()}
+    others = label_of.keys() - set().union(*listed.values())
     every = Photos([paths[i] for i in label_of], [*label_of.values()], names)
-    parts = [every.subset(np.array(sorted(ids)) - 1) for ids in (train, valid, test)]
+    train, valid, test = (
+        every.subset(np.array(sorted(listed.get(part, others))) - 1)
+        for part in ("train", "valid", "test")
+    )
     used = {paths[i] for i in label_of}
-    left_out = {kind: len(others) for kind, others in found.left_out.items()}
-    if others := found.folder.count() - len(used):
-        left_out["not named as Oxford's are"] = others
+    left_out = {kind: len(files) for kind, files in found.left_out.items()}
+    if strangers := found.folder.count() - len(used):
+        left_out["not named as Oxford's are"] = strangers
     counts = FileCounts(len(used), left_out)
     origin = f"Oxford 102, {split} split"
-    return Splits(parts[0], parts[1], parts[2], names, "flowers", "real", origin, counts)
-
-
-def _official_split(folder: Path) -> tuple[set[int], set[int], set[int]]:
-    file = folder / "setid.mat"
-    if not file.is_file():
-        raise InputError(
-            f"The official split needs {file}, which comes with `flowerlib download flowers`; "
-            "use the udacity split, or put it there."
-        )
-    ids = matlab.numbers(file)
-    try:
-        first, second, third = ({int(i) for i in ids[key]} for key in ("trnid", "valid", "tstid"))
-    except KeyError as problem:
-        raise InputError(f"{file} lacks the list {problem}; remove it and get it again.") from None
-    return first, second, third
+    return Splits(train, valid, test, names, "flowers", "real", origin, counts)
 
 
 def download(root: Path, folder: Path) -> Path:
-    """Brings the photos and Oxford's lists to `folder`; what is there and right is not fetched.
+    """Brings the photos to `folder`; what is there is not fetched again.
 
     Args:
         root: where the archive is put, or found.
-        folder: gets jpg/image_XXXXX.jpg, imagelabels.mat and setid.mat, as torchvision has them.
+        folder: gets jpg/image_XXXXX.jpg, as torchvision has them.
 
     Raises:
-        InputError: a file cannot be had, is not the published one, or cannot be written.
+        InputError: the archive cannot be had, is not the published one, or cannot be written.
     """
-    if not folder.is_dir() or lack(folder) is not None:
+    if not folder.is_dir() or find_missing(folder) is not None:
         archive = folder / ARCHIVE  # where torchvision puts it
         if not archive.is_file():
             archive = root / ARCHIVE
         with downloads.bar(ARCHIVE) as progress:
-            downloads.fetch(
-                URL + ARCHIVE, archive, md5=MD5[ARCHIVE], size=ARCHIVE_SIZE, progress=progress
-            )
-        archives.extract(archive, folder, lack=lack)
-    for name in ("imagelabels.mat", "setid.mat"):
-        downloads.fetch(URL + name, folder / name, md5=MD5[name])
+            downloads.fetch(URL + ARCHIVE, archive, md5=MD5, size=ARCHIVE_SIZE, progress=progress)
+        archives.extract(archive, folder, find_missing=find_missing)
     return folder
 
 
-def lack(folder: Path) -> str | None:
+def find_missing(folder: Path) -> str | None:
     """What a folder lacks of the whole data set, by count; None if nothing."""
-    return _lack(_photos(listing.read(folder)))
+    return _missing(_photos(listing.read(folder)))
 
 
-def _lack(paths: dict[int, str]) -> str | None:
+def _missing(paths: dict[int, str]) -> str | None:
     found = len(paths.keys() & range(1, TOTAL + 1))
     return None if found == TOTAL else f"holds {found:,} of the {TOTAL:,} flower photos"
 

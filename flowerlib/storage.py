@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from flowerlib.errors import InputError
 
 if TYPE_CHECKING:
+    import filelock
     import torch
 
 # What network shares and FUSE answer when asked to flush a folder or a file.
@@ -146,6 +147,17 @@ def return_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def lock(path: Path) -> filelock.BaseFileLock:
+    """What lets one process at a time work on `path`; as `with lock(path):`, it waits its turn.
+
+    A process that dies lets go by itself. An empty hidden file ".NAME.lock" stays beside `path`:
+    another process may be waiting for it.
+    """
+    import filelock  # a twentieth of a second, that few commands need
+
+    return filelock.FileLock(path.with_name(f".{path.name}.lock"))
 
 
 def _sync(handle: int) -> None:

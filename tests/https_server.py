@@ -128,7 +128,7 @@ if __name__ == "__main__":
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(room[0]), int(room[0])))
-    downloads._context = client_context
+    ssl.create_default_context = client_context
     try:
         downloads.fetch(url, Path(path), sha256=sha256)
     except downloads.InputError as problem:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -251,9 +252,13 @@ def test_facts_about_the_flowers() -> None:
     ids = [i for first, last, _ in facts["runs"] for i in range(first, last + 1)]
     assert sorted(ids) == list(range(1, 8190))
     assert {label for _, _, label in facts["runs"]} == set(range(1, 103))
-    valid, test = set(facts["udacity_valid"]), set(facts["udacity_test"])
-    assert (len(valid), len(test), 8189 - len(valid | test)) == (818, 819, 6552)
-    assert not valid & test and valid | test <= set(ids)
+    for split, sizes in (("udacity", (818, 819)), ("official", (1020, 1020))):
+        first, second = (set(part) for part in facts[split].values())
+        assert (len(first), len(second)) == sizes
+        assert not first & second and first | second <= set(ids)
+    label_of = {i: label for first, last, label in facts["runs"] for i in range(first, last + 1)}
+    for part in facts["official"].values():
+        assert set(Counter(label_of[i] for i in part).values()) == {10}, "of each class"
 
 
 @pytest.fixture(scope="module")
@@ -278,26 +283,30 @@ def test_the_flowers_in_the_udacity_split(
     splits = data.flowers()
     assert (splits.world, len(splits.class_names)) == ("real", 102)
     assert splits.sizes() == {"train": 6552, "valid": 818, "test": 819}
-    assert set(numbers(splits.test)) == set(oxford.facts()["udacity_test"])
+    assert set(numbers(splits.test)) == set(oxford.facts()["udacity"]["test"])
     assert splits.train.class_name(0) == splits.train.class_names[splits.train.labels[0]]
     assert data.flowers(world="garden", per_class=(1, 1, 1), size=32).world == "garden"
 
 
 def test_the_flowers_in_the_official_split(
-    downloaded: Path, monkeypatch: pytest.MonkeyPatch
+    downloaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    io = pytest.importorskip("scipy.io", reason="scipy writes and reads MATLAB files")
-    monkeypatch.setenv("FLOWERLIB_DATA", str(downloaded))
-    file = downloaded / "flowers-102" / "setid.mat"
-    with pytest.raises(InputError, match=r"official split needs .*setid\.mat"):
-        data.flowers(split="official")
-    ids = np.random.default_rng(0).permutation(np.arange(1, 8190))
-    parts = {"trnid": ids[:1020], "valid": ids[1020:2040], "tstid": ids[2040:]}
-    io.savemat(file, {key: value[None] for key, value in parts.items()})
-    splits = data.flowers(split="official")
-    assert splits.sizes() == {"train": 1020, "valid": 1020, "test": 6149}
-    assert numbers(splits.train) == sorted(parts["trnid"].tolist())
-    file.unlink()
+    """By number, so in Udacity's folders it is the same as in Oxford's."""
+    for source in (downloaded / "flowers-102" / "jpg").iterdir():
+        number = int(source.stem[6:])
+        place = tmp_path / "flowers" / ("train", "valid", "test")[number % 3] / str(number % 102)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / source.name).touch()
+    found = []
+    for root in (downloaded, tmp_path):
+        monkeypatch.setenv("FLOWERLIB_DATA", str(root))
+        splits = data.flowers(split="official")
+        assert splits.sizes() == {"train": 1020, "valid": 1020, "test": 6149}
+        parts = (splits.train, splits.valid, splits.test)
+        found.append([(numbers(part), part.labels.tolist()) for part in parts])
+    assert found[0] == found[1]
+    known = oxford.facts()["official"]
+    assert [found[0][0][0], found[0][1][0]] == [known["train"], known["valid"]]
 
 
 def test_an_incomplete_set_is_refused(downloaded: Path, monkeypatch: pytest.MonkeyPatch) -> None:

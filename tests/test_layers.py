@@ -19,11 +19,8 @@ ORDER = (
         "modes",
         "storage",
         "tensorfile",
-        "portable",
-        "building",
         "downloads",
         "archives",
-        "matlab",
     ),
     (
         "metadata",
