@@ -101,7 +101,11 @@ def _candidates(upright: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np
 def _alike(
     plain: np.ndarray, other: np.ndarray, keys: np.ndarray, other_keys: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs with the same key and a high coarse correlation: first * N + second; correlation."""
+    """Pairs with the same key, each among the `CLOSEST` of one of the two by coarse correlation.
+
+    Returns:
+        first * N + second of each pair, perhaps twice, and its coarse correlation.
+    """
     order, other_order = np.argsort(keys, kind="stable"), np.argsort(other_keys, kind="stable")
     names, starts = np.unique(keys[order], return_index=True)
     low = np.searchsorted(other_keys[other_order], names, side="left")
@@ -113,11 +117,24 @@ def _alike(
         for at in range(0, len(left), 1024):  # a crowded bucket must not fill the memory
             some = left[at : at + 1024]
             products = plain[some] @ other[right].T
-            once = some[:, None] < right  # of (a, b) and (b, a), the first
-            rows, columns = np.nonzero((products >= COARSE) & once)
-            found.append(some[rows] * len(plain) + right[columns])
+            products[some[:, None] == right] = -1  # a photo is no copy of itself
+            rows, columns = np.nonzero(_closest(products))
+            low, high = np.sort([some[rows], right[columns]], 0)
+            found.append(low * len(plain) + high)
             likeness.append(products[rows, columns])
     return np.concatenate(found), np.concatenate(likeness)
+
+
+def _closest(products: np.ndarray) -> np.ndarray:
+    """True where a correlation is high enough, and among the `CLOSEST` highest of its row."""
+    high = products >= COARSE
+    # Photos of one subject may all be alike: the pairs of all would fill the memory.
+    crowded = np.flatnonzero(high.sum(1) > CLOSEST)
+    if len(crowded):
+        highest = np.argpartition(products[crowded], -CLOSEST, 1)[:, -CLOSEST:]
+        high[crowded] = False
+        high[crowded[:, None], highest] = True
+    return high
 
 
 def _best(first: np.ndarray, second: np.ndarray, likeness: np.ndarray) -> np.ndarray:

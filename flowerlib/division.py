@@ -26,6 +26,7 @@ from flowerlib import copies, files, images, thumbnails
 from flowerlib.copies import Pair
 from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
+from flowerlib.photos import Photos
 
 LARGE = 0.5  # share of a class's different photos from which a group belongs to train
 
@@ -44,13 +45,12 @@ def divide(
         Photos by part and class, in the order of their contents, and a phrase on near copies.
 
     Raises:
-        InputError: a photo cannot be read, or a class has too few different photos.
+        InputError: photos cannot be read, or a class has too few different photos.
     """
     shares = {part: share for part, share in shares.items() if share > 0}
     every = files.join([*classes.values()])
     labels = np.repeat(np.arange(len(classes)), [len(found) for found in classes.values()])
-    # Not files.digest: when they are used, they may be others.
-    digests = np.array([images.digest(every.text(i)) for i in range(len(every))], "S16")
+    digests = Photos(every, labels, [*classes]).digests()
     contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
     pairs = thumbnails.near_copies(
         contents, lambda at: images.sketch(every.text(first[at]), copies.SIDE)
@@ -63,11 +63,11 @@ def divide(
     torn = tear(group, by_class, least)
     place = places(contents, group, by_class, shares)[content]
     parts: dict[str, dict[str, Files]] = {part: {} for part in ("train", *shares)}
-    order = np.argsort(content, kind="stable")
-    for part in parts:
-        for label, name in enumerate(classes):
-            chosen = order[(place[order] == part) & (labels[order] == label)]
-            parts[part][name] = every.take(chosen)
+    order = np.lexsort((content, labels))
+    ends = np.cumsum([len(found) for found in classes.values()])
+    for name, inside in zip(classes, np.split(order, ends[:-1]), strict=True):
+        for part in parts:
+            parts[part][name] = every.take(inside[place[inside] == part])
     return parts, _phrase(group, [[*classes][label] for label in torn])
 
 

@@ -174,6 +174,27 @@ def test_near_copies_do_not_cost_the_square(monkeypatch: pytest.MonkeyPatch) -> 
     assert compared[1] < 6 * compared[0]
 
 
+def test_many_photos_of_one_subject_do_not_cost_the_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """X-rays, or frames of one camera: all are alike, and only the closest pairs are looked at."""
+    random = np.random.default_rng(0)
+    subject = np.hypot(*np.mgrid[-16:16, -16:16])
+    noise = random.normal(0, 2, (500, 8, 8)).repeat(4, axis=1).repeat(4, axis=2)
+    pictures = (8 * (subject + noise)).clip(0, 255).astype(np.uint8)
+    pictures[499] = pictures[0] + 1  # a near copy
+    found = []
+    alike = copies._alike
+
+    def counted(*given):
+        found.append(alike(*given))
+        return found[-1]
+
+    monkeypatch.setattr(copies, "_alike", counted)
+    assert (0, 499) in [(pair.first, pair.second) for pair in copies.near(pictures)]
+    assert all(len(pairs) <= copies.CLOSEST * len(pictures) for pairs, _ in found)
+
+
 def test_class_differences_are_serious(photos: Path) -> None:
     shutil.rmtree(photos / "valid" / "iris")
     for file in (photos / "test" / "lily").iterdir():

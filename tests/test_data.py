@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from flowerlib import data, images, oxford
+from flowerlib import data, files, images, oxford, seen
 from flowerlib.errors import InputError
 
 
@@ -360,6 +360,22 @@ def test_photos_are_digested_when_they_are_used(flower_folder: Path, tmp_path: P
     file = Path(splits.train.name(0))
     file.write_bytes(file.read_bytes() + b"changed")
     assert splits.train.digest(0) == images.digest(file)
+
+
+def test_photos_that_have_not_changed_are_not_read_again_to_divide_them(
+    flower_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shutil.copytree(flower_folder / "train", tmp_path / "photos")
+    monkeypatch.setattr(seen, "MOMENT", 0)  # they are new
+    monkeypatch.setattr(files, "MANY", 1)
+    first, read = data.image_folder(root), []
+    monkeypatch.setattr(images, "read", lambda *_: read.append(1))
+    monkeypatch.setattr(images, "digest", lambda *_: read.append(1))
+    again = data.image_folder(root)
+    assert [again.test.name(i) for i in range(len(again.test))] == [
+        first.test.name(i) for i in range(len(first.test))
+    ]
+    assert not read
 
 
 def test_splits_of_some_classes() -> None:
