@@ -18,7 +18,9 @@ from flowerlib import cli, legacy, models
 from flowerlib.classifier import Classifier
 from flowerlib.errors import InputError
 from flowerlib.legacy import checkpoints
+from flowerlib.legacy.allowed_names import STORAGES
 from tests.fuzz import checkpoints as corpus
+from tests.fuzz import pickles
 from tests.fuzz.checkpoints import CAT_TO_NAME, COUNT, FOLDERS, NAMES
 
 CLASS_TO_IDX = {name: index for index, name in enumerate(FOLDERS)}
@@ -95,7 +97,7 @@ def test_the_comparison_notices(tmp_path: Path) -> None:
 def test_hostile_pickles_are_refused_unexecuted(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     count = 0
-    for name, path, attack in corpus.hostile(tmp_path, canary):
+    for name, path, attack in pickles.hostile(tmp_path, canary):
         with pytest.raises(InputError, match=attack.named) as problem:
             legacy.read(path)
         assert "\n" not in str(problem.value) and str(problem.value).isprintable(), name
@@ -109,9 +111,9 @@ def test_hostile_pickles_are_refused_unexecuted(tmp_path: Path) -> None:
 def test_the_attacks_are_real(tmp_path: Path, name: str, zip_format: bool) -> None:
     """The control: what is refused above does run when torch is told to trust the file."""
     canary = tmp_path / "canary"
-    attack = corpus.attacks(canary)[name]
+    attack = pickles.attacks(canary)[name]
     assert attack.fires
-    for found, path, _ in corpus.hostile(tmp_path, canary, [name]):
+    for found, path, _ in pickles.hostile(tmp_path, canary, [name]):
         if ("zip" in found) == zip_format:
             with contextlib.suppress(Exception):  # whatever comes after the harm is done
                 torch.load(path, weights_only=False)
@@ -121,7 +123,7 @@ def test_the_attacks_are_real(tmp_path: Path, name: str, zip_format: bool) -> No
 
 def test_files_that_claim_what_they_do_not_hold(tmp_path: Path) -> None:
     count = 0
-    for name, path, told in corpus.broken(tmp_path):
+    for name, path, told in pickles.broken(tmp_path):
         with pytest.raises(InputError) as problem:
             legacy.read(path)
         assert told in str(problem.value), f"{name}: {problem.value}"
@@ -188,7 +190,7 @@ def test_the_command_line_refuses_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     canary, new = tmp_path / "canary", tmp_path / "new.safetensors"
-    _, path, _ = next(corpus.hostile(tmp_path, canary))
+    _, path, _ = next(pickles.hostile(tmp_path, canary))
     assert cli.main(["import-old", str(path), "--out", str(new)]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
@@ -427,7 +429,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 
 def test_tensors_of_every_type_bit_for_bit(tmp_path: Path) -> None:
     numbers = torch.arange(-6, 6)
-    written = {str(dtype): numbers.to(dtype).reshape(3, 4) for dtype in corpus.torch_dtypes()}
+    written = {str(dtype): numbers.to(dtype).reshape(3, 4) for dtype in STORAGES.values()}
     written |= {"turned": numbers.reshape(3, 4).t(), "part": numbers[5:9], "one": torch.tensor(2.5)}
     written |= {"repeated": torch.tensor([1.0]).expand(1), "empty": torch.empty(0, 3)}
     for zip_format in (True, False):
@@ -443,5 +445,15 @@ def test_nothing_of_the_file_is_imported(tmp_path: Path) -> None:
     """A module of the student's, which lies right beside the file, is not even looked for."""
     (tmp_path / "network.py").write_text("raise SystemExit('imported')")
     content = b"cnetwork\nFlower\n)R."
-    corpus.write_pickle(tmp_path / "a.pth", content, True)
+    pickles.write_pickle(tmp_path / "a.pth", content, True)
     assert str(checkpoints.read(tmp_path / "a.pth").content.kind) == "network.Flower"
+
+
+def test_a_pickle_of_absurd_length_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte could make a dict: the file would take seventy times its size in memory."""
+    monkeypatch.setattr("flowerlib.legacy.pickles.MAX_STEPS", 1000)
+    pickles.write_pickle(tmp_path / "a.pth", b"\x80\x04(" + b"}" * 1000 + b"t.", True)
+    with pytest.raises(InputError, match="holds a pickle of absurd length"):
+        legacy.read(tmp_path / "a.pth")

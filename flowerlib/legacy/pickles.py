@@ -7,8 +7,12 @@ program apart, and the instructions that honest files use are followed below: na
 the few functions that carry data (an ordered dict, a numpy number) are the caller's own. A name
 that is neither in the caller's table nor a network's class ends the reading.
 
-The machine also never does more work than the pickle is long: keys are simple, so that hashing
-them takes no time, and what is copied is counted.
+A `pickle.Unpickler` whose `find_class` gives stand-ins would run nothing either, but it cannot
+bound the work: it takes 2**60 steps to hash a hundred bytes of nested tuples as a key, dies of two
+megabytes of them, and makes room for 2**32 objects when six bytes ask for it. This machine never
+does more work than the pickle is long: keys are simple, and what is copied is counted.
+
+Instructions of protocol 0 alone are left out: torch cannot load its own tensors from it.
 """
 
 from __future__ import annotations
@@ -20,9 +24,9 @@ from typing import Any, BinaryIO, NoReturn
 
 from flowerlib.errors import InputError
 
-MAX_STEPS = 5_000_000  # a checkpoint of a large network takes about 100,000
+MAX_STEPS = 5_000_000  # each may make a dict; a checkpoint of a large network takes about 100,000
 MAX_COPIED = 1_000_000  # items
-MAX_BITS = 1024  # of a whole number
+MAX_BITS = 1024  # of a whole number, which as a key is hashed at each use
 MAX_NAME = 200
 
 # Modules whose classes become stand-ins: networks, optimizers, and what students define themselves
@@ -31,19 +35,12 @@ STAND_INS = ("torch.nn.", "torch.optim.", "torchvision.models.", "torchvision.op
 STUDENT_MODULES = ("__main__", "fc_model", "model", "network", "classifier")
 
 PUSHES = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING "
-    "UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 "
-    "BYTEARRAY8".split()
+    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 BINFLOAT BINSTRING SHORT_BINSTRING BINUNICODE "
+    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8".split()
 )
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-GROUPS: dict[str, Callable[[list], Any]] = {  # of what lies above the mark
-    "LIST": list,
-    "TUPLE": tuple,
-    "FROZENSET": lambda items: {key(item) for item in items},
-    "DICT": lambda items: fill({}, items),
-}
 
 
 @dataclass(frozen=True)
@@ -132,15 +129,15 @@ class _Machine:
         elif code in TUPLES:
             items = [stack.pop() for _ in range(TUPLES[code])]
             stack.append(tuple(reversed(items)))
-        elif code in GROUPS:
+        elif code in ("TUPLE", "FROZENSET"):
             items = self.above_mark()
-            self.stack.append(GROUPS[code](items))
-        elif code in ("PUT", "BINPUT", "LONG_BINPUT"):
-            self.memo[int(argument)] = stack[-1]
+            self.stack.append(tuple(items) if code == "TUPLE" else fill(set(), items))
+        elif code in ("BINPUT", "LONG_BINPUT"):
+            self.memo[argument] = stack[-1]
         elif code == "MEMOIZE":
             self.memo[len(self.memo)] = stack[-1]
-        elif code in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(self.memo[int(argument)])
+        elif code in ("BINGET", "LONG_BINGET"):
+            stack.append(self.memo[argument])
         elif code == "MARK":
             self.below.append(stack)
             self.stack = []
@@ -148,17 +145,13 @@ class _Machine:
             self.above_mark()
         elif code == "POP":
             stack.pop()
-        elif code == "DUP":
-            stack.append(stack[-1])
         elif code in ("APPENDS", "ADDITEMS", "SETITEMS"):
             items = self.above_mark()
             fill(self.stack[-1], items)
-        elif code == "APPEND":
-            item = stack.pop()
-            fill(stack[-1], [item])
-        elif code == "SETITEM":
-            value, name = stack.pop(), stack.pop()
-            fill(stack[-1], [name, value])
+        elif code in ("APPEND", "SETITEM"):
+            items = stack[-1:] if code == "APPEND" else stack[-2:]
+            del stack[-len(items) :]
+            fill(stack[-1], items)
         elif code not in ("PROTO", "FRAME", "STOP"):
             self.object_step(code, argument)
 
@@ -170,9 +163,6 @@ class _Machine:
         elif code == "STACK_GLOBAL":
             name, module = stack.pop(), stack.pop()
             stack.append(self.name(module, name))
-        elif code == "INST":
-            items = self.above_mark()
-            self.stack.append(self.make(self.name(*argument.split(" ", 1)), tuple(items)))
         elif code == "OBJ":
             items = self.above_mark()
             self.stack.append(self.make(items[0], tuple(items[1:])))

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from tests.fuzz.checkpoints import Call, write_pickle
+from tests.fuzz.pickles import Call, write_pickle
 
 CANARY = "canary"  # what executed code would make, in the working directory
 

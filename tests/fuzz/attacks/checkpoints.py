@@ -1,8 +1,8 @@
 """Old checkpoints of every spelling: honest ones come back bit for bit, hostile ones run nothing.
 
-The files come from `tests.fuzz.checkpoints`. Of a full run, 78 are honest (every form six times, of
-four networks, in both formats), 82 hostile (every attack in both formats), 31 claim what they do
-not hold, and 9 are honest ones cut short.
+The files come from `tests.fuzz.checkpoints` and `tests.fuzz.pickles`. Of a full run, 78 are honest
+(every form six times, of four networks, in both formats), 86 hostile (every attack in both
+formats), 31 claim what they do not hold, and 5 are honest ones cut short.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from pathlib import Path
 
 from flowerlib import legacy
 from flowerlib.errors import InputError
-from tests.fuzz import Outcome
-from tests.fuzz import checkpoints as corpus
+from tests.fuzz import Outcome, checkpoints, pickles
 from tests.fuzz.memory import growth
 
 FULL = 200
-HONEST, BROKEN, CUT = 78, 31, 9  # of a full run; the others are hostile
+HONEST, BROKEN, CUT = 78, 31, 5  # of a full run; the others are hostile
 
 
 def attack(count: int, seed: int, folder: Path) -> Outcome:
@@ -30,7 +29,7 @@ def attack(count: int, seed: int, folder: Path) -> Outcome:
         place.mkdir()
     honest, broken, cut = (count * share // FULL for share in (HONEST, BROKEN, CUT))
     hostile = count - honest - broken - cut
-    networks = corpus.ARCHITECTURES if count == FULL else ("resnet18",)
+    networks = checkpoints.ARCHITECTURES if count == FULL else ("resnet18",)
     most = 0
 
     def note(end: str, fault: str | None, name: str) -> None:
@@ -40,7 +39,7 @@ def attack(count: int, seed: int, folder: Path) -> Outcome:
         outcome.ends[end] += 1
         outcome.failures += [f"{name}: {fault}"] if fault else []
 
-    written = corpus.honest(places["honest"], honest + cut, networks)
+    written = checkpoints.honest(places["honest"], honest + cut, networks)
     for number, (name, path, expected) in enumerate(written):
         if number < honest:
             with growth() as grown:
@@ -48,20 +47,20 @@ def attack(count: int, seed: int, folder: Path) -> Outcome:
             files = [path, *([weights] if (weights := expected.options.get("weights")) else [])]
             size = sum(file.stat().st_size for file in files)
             most = max(most, grown.bytes - 2 * size)
-            fault = corpus.difference(imported, expected)
+            fault = checkpoints.difference(imported, expected)
             note("read, equal", fault and f"differs in {fault}", name)
         else:
             content = path.read_bytes()
             path.write_bytes(content[: dice.randrange(len(content))])
             note("refused", refusal(path, "", **expected.options), f"{name}, cut")
         path.unlink()
-    claims = itertools.cycle(corpus.broken(places["broken"]))
+    claims = itertools.cycle(pickles.broken(places["broken"]))
     for name, path, told in itertools.islice(claims, broken):
         note("refused", refusal(path, re.escape(told)), name)
-    attacks = list(corpus.attacks(canary))
+    attacks = list(pickles.attacks(canary))
     chosen = attacks if count == FULL else dice.sample(attacks, -(-hostile // 2))
     for number, attacked in enumerate(chosen):
-        files = corpus.hostile(places["hostile"], canary, [attacked])
+        files = pickles.hostile(places["hostile"], canary, [attacked])
         by_format: dict[str, list] = {"zip": [], "stream": []}
         for name, path, found in files:
             by_format[name.split()[-2]].append((name, path, found))
