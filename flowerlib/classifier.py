@@ -29,6 +29,7 @@ from flowerlib import (
     inputs,
     models,
     modes,
+    storage,
 )
 from flowerlib import labels as labelling
 from flowerlib.console import one_line
@@ -363,7 +364,7 @@ class Classifier:
         Raises:
             InputError: the file is missing, damaged, of a newer format, or no classifier.
         """
-        return cls(*artifact.read(Path(path)))
+        return cls(*artifact.read(storage.expand(path)))
 
 
 def _refuse(problems: list[PhotoError]) -> None:

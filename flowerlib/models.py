@@ -22,7 +22,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from flowerlib import downloads, modes, stages, state_dicts
+from flowerlib import downloads, modes, stages, state_dicts, storage
 from flowerlib.errors import InputError
 from flowerlib.options import EFFORTS
 from flowerlib.transforms import Preprocessing
@@ -182,7 +182,7 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
     elif weights == "small":
         load_weights(body, SMALL_WEIGHTS / f"{name}.safetensors", head_keys, name)
     elif weights != "none":
-        load_weights(body, Path(weights), head_keys, name)
+        load_weights(body, storage.expand(weights), head_keys, name)
         weights = Path(weights).name
     return Backbone(name, body, num_features, str(weights))
 

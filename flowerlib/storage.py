@@ -66,11 +66,17 @@ def _anchored(text: str) -> Path:
 def expand(path: Path | str) -> Path:
     """The path with `~` replaced by the home folder, which not every shell does.
 
+    A file that is called "~name" is taken as it is.
+
     Raises:
         InputError: it begins with `~`, and there is no such home folder.
     """
+    path = Path(path)
+    first = path.parts[0] if path.parts else ""
+    if not first.startswith("~") or (first != "~" and os.path.lexists(path)):
+        return path
     try:
-        return Path(path).expanduser()
+        return path.expanduser()
     except RuntimeError:
         raise InputError(f"{path}: there is no such home folder; write the path out.") from None
 
@@ -97,7 +103,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     Raises:
         InputError: the folder is missing, not writable, or full.
     """
-    path = Path(path)
+    path = expand(path)
     # Not `tempfile`: its files are for one user alone, and this one keeps its permissions.
     temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
     try:

@@ -159,6 +159,16 @@ def test_a_tilde_in_a_variable_is_the_home_folder(
     assert not [path for path in Path().iterdir() if path.name.startswith("~")]
 
 
+def test_a_file_with_a_tilde_in_its_name_is_taken_as_it_is(home: Path) -> None:
+    Path("~photo.jpg").touch()
+    assert storage.expand("~photo.jpg") == Path("~photo.jpg")
+    assert storage.expand("a/~b") == Path("a/~b")
+    assert storage.expand("~/a") == home / "a"
+    with storage.atomic_path("~/b.txt") as temporary:
+        temporary.write_text("whole")
+    assert (home / "b.txt").read_text() == "whole"
+
+
 def test_a_relative_cache_stays_where_it_was_after_a_change_of_folder(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
