@@ -15,6 +15,7 @@ from flowerlib import check, cli, copies, data, garden, images, manifest, survey
 from flowerlib.errors import InputError
 from flowerlib.photos import Photos
 from tests.fuzz.photos import odd_photos
+from tests.fuzz.pixels import orientation
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_every_odd_photo_is_read_or_named(tmp_path: Path) -> None:
     for number, photo in enumerate(odd_photos(80, seed=5)):
         place = tmp_path / "set" / "ab"[number % 2] / photo.name
         place.parent.mkdir(parents=True, exist_ok=True)
-        photo.content(place) if callable(photo.content) else place.write_bytes(photo.content)
+        photo.put(place)
         made[place.relative_to(tmp_path / "set").as_posix()] = photo
     report = check.folder(tmp_path / "set")
     folders = {name for name in made if (tmp_path / "set" / name).is_dir()}
@@ -82,9 +83,7 @@ def test_what_is_suspicious_is_told(photos: Path) -> None:
     whole = io.BytesIO()
     picture(8, 64).save(whole, "JPEG", quality=75)
     (folder / "h.jpg").write_bytes(whole.getvalue()[:-2] + bytes(9000))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    picture(9).save(folder / "i.jpg", exif=exif)
+    picture(9).save(folder / "i.jpg", exif=orientation(6))
     report = check.folder(photos)
     odd = {Path(file.path).name: file.oddities for file in report.files if file.oddities}
     words = {

@@ -26,6 +26,7 @@ from flowerlib.description import head_arrays
 from flowerlib.errors import InputError
 from flowerlib.transforms import Preprocessing
 from tests.fuzz.memory import growth
+from tests.fuzz.pixels import orientation
 from tests.samples import make
 from tests.test_models import AFFORDABLE, ONE_PER_FAMILY, size_of
 
@@ -140,9 +141,8 @@ def test_prediction_is_evaluation(classifier: Classifier, splits: data.Splits) -
 def test_an_opened_picture_is_turned_upright_too(
     classifier: Classifier, splits: data.Splits, tmp_path: Path
 ) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    splits.test.image(0).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.png", exif=exif)
+    stored = splits.test.image(0).transpose(Image.Transpose.ROTATE_90)
+    stored.save(tmp_path / "a.png", exif=orientation(6))
     from_file = classifier.logits([tmp_path / "a.png"], **EXACT)
     from_picture = classifier.logits([Image.open(tmp_path / "a.png")], **EXACT)
     upright = classifier.logits([splits.test.image(0)], **EXACT)

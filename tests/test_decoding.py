@@ -15,7 +15,19 @@ from PIL import Image, ImageFile
 from flowerlib import decoding, images
 from flowerlib.errors import InputError
 from flowerlib.images import PhotoError, open_photo
-from tests.fuzz.photos import KINDS, cmyk_jpeg, encoded, gray, on_white, png, saved, smooth, tiff
+from tests.fuzz.photos import KINDS, cmyk_jpeg
+from tests.fuzz.pixels import (
+    encoded,
+    gray,
+    on_white,
+    orientation,
+    png,
+    png_block,
+    saved,
+    smooth,
+    tiff,
+    with_app1,
+)
 
 RANDOM = np.random.default_rng(0)
 DEEP = RANDOM.integers(0, 65536, (20, 30))
@@ -29,10 +41,8 @@ def ppm(values: np.ndarray, top: int) -> bytes:
     return head + values.astype(">u2" if top > 255 else "u1").tobytes()
 
 
-def turned(kind: str, orientation: int) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return saved(smooth(np.random.default_rng(1)), kind, exif=exif)
+def turned(kind: str, number: int) -> bytes:
+    return saved(smooth(np.random.default_rng(1)), kind, exif=orientation(number))
 
 
 def clear_16(values: np.ndarray) -> bytes:
@@ -253,19 +263,14 @@ def test_premultiplied_alpha() -> None:
 
 
 def test_text_of_any_length_in_a_png_harms_nothing() -> None:
-    def block(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
     plain = png(NOISE, 8, 2)
     long = zlib.compress(bytes(80 * 2**20))
     for more in (
-        b"".join(block(b"zTXt", b"Comment%d\0\0" % n + long) for n in range(3)),
-        block(b"iCCP", b"name\0\0" + long),
-        block(b"acTL", struct.pack(">II", 0, 0)) * 2,
-        block(b"eXIf", b"\0\x08\0\x02\x01\x12\0\x03"),
-        block(b"tEXt", b"no end"),
+        b"".join(png_block(b"zTXt", b"Comment%d\0\0" % n + long) for n in range(3)),
+        png_block(b"iCCP", b"name\0\0" + long),
+        png_block(b"acTL", struct.pack(">II", 0, 0)) * 2,
+        png_block(b"eXIf", b"\0\x08\0\x02\x01\x12\0\x03"),
+        png_block(b"tEXt", b"no end"),
     ):
         assert np.array_equal(np.asarray(open_photo(plain[:33] + more + plain[33:])), NOISE)
     assert np.array_equal(np.asarray(open_photo(plain[:-12])), NOISE)  # no end mark
@@ -294,7 +299,7 @@ def test_odd_exif_harms_nothing(exif: bytes, is_turned: bool) -> None:
     six = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + bytes(4)
     block = b"Exif\0\0" + {b"\x06": six, b"twice": b"Exif\0\0" + six}.get(exif, exif)
     plain = saved(NOISE, "JPEG")
-    content = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + plain[2:]
+    content = with_app1(plain, block)
     picture = np.asarray(open_photo(plain))
     expected = np.rot90(picture, -1) if is_turned else picture
     assert np.array_equal(np.asarray(open_photo(content)), expected)
@@ -303,7 +308,7 @@ def test_odd_exif_harms_nothing(exif: bytes, is_turned: bool) -> None:
 def test_the_orientation_in_other_places() -> None:
     plain = saved(NOISE, "JPEG")
     xmp = b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>'
-    content = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(xmp) + 2) + xmp + plain[2:]
+    content = with_app1(plain, xmp)
     assert open_photo(content).size == open_photo(Image.open(io.BytesIO(content))).size == (20, 30)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,23 +15,12 @@ from PIL import Image
 
 from flowerlib import images
 from flowerlib.images import PhotoError, open_photo
-from tests.fuzz.photos import OddPhoto, judge
+from tests.fuzz.photos import NO_PICTURES, OddPhoto, judge
+from tests.fuzz.pixels import TURNS, orientation
 
 QUADRANTS = np.zeros((16, 24, 3), np.uint8)  # red, green / blue, yellow: every turn looks different
 QUADRANTS[:8, :12], QUADRANTS[:8, 12:] = (255, 0, 0), (0, 255, 0)
 QUADRANTS[8:, :12], QUADRANTS[8:, 12:] = (0, 0, 255), (255, 255, 0)
-
-# How the upright picture has to be turned to be stored under each EXIF orientation.
-STORED = {
-    1: lambda upright: upright,
-    2: np.fliplr,
-    3: lambda upright: np.rot90(upright, 2),
-    4: np.flipud,
-    5: lambda upright: upright.transpose(1, 0, 2),
-    6: lambda upright: np.rot90(upright, 1),
-    7: lambda upright: np.rot90(upright, 2).transpose(1, 0, 2),
-    8: lambda upright: np.rot90(upright, -1),
-}
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -39,13 +29,11 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(image)
 
 
-@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("turn", TURNS)
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, suffix: str) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](QUADRANTS)))
-    file = tmp_path / f"turned{suffix}"
+def test_exif_orientation_is_applied(tmp_path: Path, turn: int, suffix: str) -> None:
+    stored = Image.fromarray(np.ascontiguousarray(TURNS[turn](QUADRANTS)))
+    file, exif = tmp_path / f"turned{suffix}", orientation(turn)
     stored.save(file, exif=exif, **({"quality": 95, "subsampling": 0} if suffix == ".jpg" else {}))
     found = pixels(file)
     assert found.shape == QUADRANTS.shape
@@ -130,22 +118,11 @@ def test_a_truncated_jpeg_is_refused_by_name(tmp_path: Path) -> None:
         open_photo(file)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "the file is empty"),
-        (b"Dear reader,\nthis is a letter.\n", "this is a text file"),
-        (b"\n<!DOCTYPE html><html>404</html>", "this is a web page or XML"),
-        (bytes(range(128, 256)), "no known picture format"),
-        (b"\xff\xd8\xff\xe0" + bytes(20), "the JPEG is damaged near its beginning"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "this is PostScript, not a picture"),
-        (b"\0\0\0\x18ftypheic" + bytes(20), 'this is a HEIC picture or a video .kind "heic"'),
-    ],
-)
+@pytest.mark.parametrize(("content", "reason"), NO_PICTURES)
 def test_what_is_no_picture_is_said(tmp_path: Path, content: bytes, reason: str) -> None:
     file = tmp_path / "letter.jpg"
     file.write_bytes(content)
-    with pytest.raises(PhotoError, match=rf"letter\.jpg: ({reason})"):
+    with pytest.raises(PhotoError, match=rf"letter\.jpg: .*{re.escape(reason)}"):
         open_photo(file)
 
 
@@ -210,10 +187,8 @@ def test_a_wrong_answer_about_an_odd_photo_is_noticed(tmp_path: Path) -> None:
 
 
 def test_the_facts_of_a_file_are_told(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
     picture = Image.fromarray(QUADRANTS)
-    picture.save(tmp_path / "turned.png", format="JPEG", exif=exif)
+    picture.save(tmp_path / "turned.png", format="JPEG", exif=orientation(6))
     image, facts = images.open_with_facts(tmp_path / "turned.png")
     assert facts == images.Facts("JPEG", (16, 24), "RGB", turned=True, frames=False)
     assert np.array_equal(np.asarray(image), pixels(tmp_path / "turned.png"))

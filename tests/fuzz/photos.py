@@ -1,7 +1,7 @@
 """Odd and damaged photo files made from known pixels, with the answer that is right for each.
 
-PNG and TIFF files are written byte by byte here, and what they must look like is computed with
-numpy from the values that went in: nothing of the answer comes from the decoder under test.
+What they must look like is computed with numpy from the values that went in: nothing of the answer
+comes from the decoder under test.
 
     for photo in odd_photos(5000, seed=1):
         verdict = judge(photo, folder, opener)  # None, or a sentence about what was wrong
@@ -12,10 +12,8 @@ manifest of digests does.
 
 from __future__ import annotations
 
-import io
 import os
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-Random = np.random.Generator
+from tests.fuzz.pixels import (
+    LOSSLESS,
+    TURNS,
+    Random,
+    encoded,
+    gray,
+    noise,
+    on_white,
+    orientation,
+    png,
+    png_block,
+    saved,
+    size,
+    smooth,
+    tiff,
+    with_app1,
+)
 
 
 @dataclass(frozen=True)
@@ -44,14 +58,18 @@ class OddPhoto:
     refused: str | None = None
     tolerance: int = 0
 
+    def put(self, path: Path) -> None:
+        """Puts the file in its place."""
+        if callable(self.content):
+            self.content(path)
+        else:
+            path.write_bytes(self.content)
+
 
 def judge(photo: OddPhoto, folder: Path, opener: Callable, error: type[Exception]) -> str | None:
     """Puts the file into `folder`, opens it, and says what was wrong with the answer, or None."""
     path = folder / photo.name
-    if callable(photo.content):
-        photo.content(path)
-    else:
-        path.write_bytes(photo.content)
+    photo.put(path)
     try:
         image = opener(path)
     except error as problem:
@@ -79,137 +97,21 @@ def odd_photos(count: int, seed: int = 0) -> Iterator[OddPhoto]:
         yield OddPhoto(f"{number:05}_{stem}{made[0]}", *made[1:])
 
 
-# --- known pixels -------------------------------------------------------------------------------
-
-
-def size(random: Random) -> tuple[int, int]:
-    return int(random.integers(2, 40)), int(random.integers(2, 40))
-
-
-def noise(random: Random, channels: int = 3, high: int = 256) -> np.ndarray:
-    return random.integers(0, high, (*size(random), channels))
-
-
-def smooth(random: Random, channels: int = 3) -> np.ndarray:
-    """A slope of colors, which lossy formats keep nearly as it is."""
-    down, across = np.mgrid[0:1:64j, 0:1:96j]
-    ends = random.integers(20, 236, (3, channels))
-    slope = ends[0] + (ends[1] - ends[0]) * down[..., None] * 0.5
-    return np.round(slope + (ends[2] - slope) * across[..., None] * 0.5).astype(np.uint8)
-
-
-def gray(values: np.ndarray) -> np.ndarray:
-    return np.repeat(np.asarray(values).reshape(*values.shape[:2], 1), 3, axis=2)
-
-
-def on_white(color: np.ndarray, alpha: np.ndarray, top: int = 255) -> np.ndarray:
-    """color * alpha + white * (1 - alpha), in 8 bits."""
-    share = alpha[..., None] / top
-    return np.round((color * share + top * (1 - share)) * (255 / top))
-
-
-def saved(pixels: np.ndarray, kind: str, mode: str | None = None, **options) -> bytes:
-    image = Image.fromarray(np.ascontiguousarray(pixels).astype(np.uint8), mode)
-    return encoded(image, kind, **options)
-
-
-def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    memory = io.BytesIO()
-    image.save(memory, kind, **options)
-    return memory.getvalue()
-
-
-LOSSLESS: dict[str, tuple[str, dict]] = {
-    ".png": ("PNG", {}),
-    ".webp": ("WEBP", {"lossless": True, "exact": True}),
-    ".tif": ("TIFF", {}),
-    ".bmp": ("BMP", {}),
-    ".ppm": ("PPM", {}),
-}
-
-
-def png(
-    values: np.ndarray, bits: int, color: int, palette: bytes = b"", clear: bytes | None = None
-) -> bytes:
-    """A PNG written by hand; `color` is PNG's type: 0 gray, 2 RGB, 3 palette, 4 LA, 6 RGBA."""
-    rows = values.reshape(len(values), -1)
-    if bits >= 8:
-        lines = [row.astype(f">u{bits // 8}").tobytes() for row in rows]
-    else:
-        planes = ((rows[:, :, None] >> np.arange(bits)[::-1]) & 1).reshape(len(rows), -1)
-        lines = [line.tobytes() for line in np.packbits(planes.astype(bool), axis=1)]
-    head = struct.pack(">IIBBBBB", values.shape[1], len(values), bits, color, 0, 0, 0)
-    blocks = [(b"IHDR", head)]
-    blocks += [(b"PLTE", palette)] if palette else []
-    blocks += [(b"tRNS", clear)] if clear is not None else []
-    blocks += [(b"IDAT", zlib.compress(b"".join(b"\0" + line for line in lines))), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in blocks
-    )
-
-
-def tiff(values: np.ndarray, dtype: str, photometric: int, extra: int | None = None) -> bytes:
-    """An uncompressed TIFF written by hand; `dtype` such as ">u2" gives byte order and samples."""
-    order, kind, width = dtype[0], "uif".index(dtype[1]) + 1, 8 * int(dtype[2])
-    data = values.astype(dtype).tobytes()
-    samples = 1 if values.ndim == 2 else values.shape[2]
-    tags = [
-        (256, "I", [values.shape[1]]),
-        (257, "I", [len(values)]),
-        (258, "H", [width] * samples),
-        (259, "H", [1]),
-        (262, "H", [photometric]),
-        (273, "I", [8]),  # the pixels come right after the header
-        (277, "H", [samples]),
-        (278, "I", [len(values)]),
-        (279, "I", [len(data)]),
-        *([(338, "H", [extra])] if extra is not None else []),
-        (339, "H", [kind] * samples),
-    ]
-    at = 8 + len(data) + len(data) % 2
-    beyond = at + 2 + 12 * len(tags) + 4
-    table, rest = struct.pack(order + "H", len(tags)), b""
-    for tag, form, numbers in tags:
-        body = struct.pack(f"{order}{len(numbers)}{form}", *numbers)
-        head = struct.pack(order + "HHI", tag, {"H": 3, "I": 4}[form], len(numbers))
-        if len(body) > 4:
-            table += head + struct.pack(order + "I", beyond + len(rest))
-            rest += body
-        else:
-            table += head + body.ljust(4, b"\0")
-    start = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, at)
-    return start + data + b"\0" * (len(data) % 2) + table + bytes(4) + rest
-
-
 # --- files that must open -----------------------------------------------------------------------
 # Each gives (ending, content, pixels, refused, tolerance), the last two if needed.
 
-TURNS = {  # how an upright picture is stored under each EXIF orientation
-    1: lambda upright: upright,
-    2: np.fliplr,
-    3: lambda upright: np.rot90(upright, 2),
-    4: np.flipud,
-    5: lambda upright: upright.transpose(1, 0, 2),
-    6: lambda upright: np.rot90(upright, 1),
-    7: lambda upright: np.rot90(upright, 2).transpose(1, 0, 2),
-    8: lambda upright: np.rot90(upright, -1),
-}
-
 
 def turned(random: Random) -> tuple:
-    pixels, exif = noise(random), Image.Exif()
-    exif[0x0112] = orientation = int(random.integers(1, 9))
+    pixels, turn = noise(random), int(random.integers(1, 9))
     ending = str(random.choice([".png", ".webp", ".tif"]))
     kind, options = LOSSLESS[ending]
-    return ending, saved(TURNS[orientation](pixels), kind, exif=exif, **options), pixels
+    return ending, saved(TURNS[turn](pixels), kind, exif=orientation(turn), **options), pixels
 
 
 def turned_jpeg(random: Random) -> tuple:
-    pixels, exif = smooth(random), Image.Exif()
-    exif[0x0112] = orientation = int(random.integers(1, 9))
-    content = saved(TURNS[orientation](pixels), "JPEG", exif=exif, quality=95, subsampling=0)
-    return ".jpg", content, pixels, None, 6
+    pixels, turn = smooth(random), int(random.integers(1, 9))
+    options = {"exif": orientation(turn), "quality": 95, "subsampling": 0}
+    return ".jpg", saved(TURNS[turn](pixels), "JPEG", **options), pixels, None, 6
 
 
 def broken_exif(random: Random) -> tuple:
@@ -217,8 +119,7 @@ def broken_exif(random: Random) -> tuple:
     content = saved(pixels, "JPEG", quality=95, subsampling=0)
     start = [b"", b"II*\0", b"II*\0\x08\0\0\0\xff\xff", b"MM\0*\0\0\0\x08"][random.integers(4)]
     block = b"Exif\0\0" + start + random.bytes(int(random.integers(0, 80)))
-    marker = b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
-    return ".jpg", content[:2] + marker + content[2:], pixels, None, 6
+    return ".jpg", with_app1(content, block), pixels, None, 6
 
 
 def plain(random: Random) -> tuple:
@@ -431,24 +332,29 @@ def zeroed(random: Random) -> tuple:
     return ".jpg", bytes(keep) + content[keep:], None, "no known picture format"
 
 
-def empty(random: Random) -> tuple:
-    return str(random.choice([".jpg", ".png", ".gif"])), b"", None, "the file is empty"
+NO_PICTURES = (  # with a part of the reason that refusing them gives
+    (b"<!DOCTYPE html><html><body>404 not found</body></html>", "this is a web page or XML"),
+    (b"\n<!DOCTYPE html><html>404</html>", "this is a web page or XML"),
+    (
+        b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>',
+        "this is a web page or XML",
+    ),
+    (b"{'error': 'access denied, please log in again'}" * 4, "this is a text file"),
+    (b"Dear reader,\nthis is a letter.\n", "this is a text file"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64, "this is a text file"),
+    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "PostScript, not a picture"),
+    (b"%PDF-1.7\n1 0 obj<<>>endobj", "a PDF"),
+    (b"8BPS\0\1" + bytes(60), "Photoshop"),
+    (b"PK\3\4" + bytes(60), "a zip archive"),
+    (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60), 'a HEIC picture or a video (kind "heic"'),
+    (bytes(range(128, 256)), "no known picture format"),
+    (b"\xff\xd8\xff\xe0" + bytes(20), "the JPEG is damaged near its beginning"),
+    (b"", "the file is empty"),
+)
 
 
 def no_picture(random: Random) -> tuple:
-    content, reason = [
-        (b"<!DOCTYPE html><html><body>404 not found</body></html>", "a web page or XML"),
-        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "a web page or XML"),
-        (b"{'error': 'access denied, please log in again'}" * 4, "a text file"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "PostScript"),
-        (b"%PDF-1.7\n1 0 obj<<>>endobj", "a PDF"),
-        (b"8BPS\0\1" + random.bytes(60), "Photoshop"),
-        (b"PK\3\4" + random.bytes(60), "a zip archive"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + random.bytes(60), "HEIC"),
-        (b"\x80" + random.bytes(100), "no known picture format"),
-        (b"\xff\xd8\xff\xe0" + bytes(20), "the JPEG is damaged"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64, "a text file"),
-    ][random.integers(11)]
+    content, reason = NO_PICTURES[random.integers(len(NO_PICTURES))]
     return str(random.choice([".jpg", ".png", ".webp"])), content, None, reason
 
 
@@ -456,13 +362,8 @@ def bomb(random: Random) -> tuple:
     """Small files that claim to be huge."""
     wide, high = (int(side) for side in random.integers(20_000, 2**31 - 1, 2))
     small = png(np.zeros((2, 2), int), 8, 0)
-    head = b"IHDR" + struct.pack(">II", wide, high) + small[24:29]
-    return (
-        ".png",
-        small[:12] + head + struct.pack(">I", zlib.crc32(head)) + small[33:],
-        None,
-        "over",
-    )
+    head = png_block(b"IHDR", struct.pack(">II", wide, high) + small[24:29])
+    return ".png", small[:8] + head + small[33:], None, "over"
 
 
 def folder_named_like_a_photo(random: Random) -> tuple:
@@ -515,7 +416,6 @@ KINDS: tuple[Callable[[Random], tuple], ...] = (
     cut,
     flipped_png,
     zeroed,
-    empty,
     no_picture,
     bomb,
     folder_named_like_a_photo,
