@@ -330,10 +330,15 @@ class _Progress:
 def _predict(options: argparse.Namespace) -> int:
     from flowerlib import images
 
-    photos = [file for given in options.photos for file in _photos_in(given)]
+    inside = [_photos_in(given) for given in options.photos]
+    photos = [file for files in inside for file in files]
     if not photos:
         raise InputError(f"There is no photo below {', '.join(map(str, options.photos))}.")
-    missing = [path for path in photos if not path.exists()]
+    for given, files in zip(options.photos, inside, strict=True):
+        if not files:
+            _complain(f"{one_line(given)}: there is no photo in this folder.")
+    # Not by Path's methods: they raise where a name is longer than the system allows.
+    missing = [path for path in photos if not os.path.exists(path)]
     if len(missing) == len(photos):  # said before torch is loaded
         images.refuse([images.PhotoError(path, "there is no such file") for path in missing])
     from flowerlib.classifier import Classifier
@@ -385,7 +390,7 @@ def _photos_in(given: Path) -> list[Path]:
     """The photo itself, or all photos in a folder; what else is there is told on stderr."""
     from flowerlib import listing
 
-    if not given.is_dir():
+    if not os.path.isdir(given):
         return [given]
     found = listing.read(given)
     if problem := found.closed_problem():

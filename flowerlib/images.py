@@ -56,7 +56,8 @@ def refuse(problems: Sequence[PhotoError]) -> None:
         more = len(problems) - NAMED_PROBLEMS
         raise InputError(
             f"{len(problems)} unreadable photo{'s' if len(problems) > 1 else ''}: {shown}"
-            f"{f'; and {more} more' if more > 0 else ''}; replace or remove them."
+            f"{f'; and {more} more' if more > 0 else ''}; replace or remove "
+            f"{'them' if len(problems) > 1 else 'it'}."
         )
 
 

@@ -206,6 +206,21 @@ def test_one_unreadable_photo_among_many(
         assert str(good) in out and not any(str(path) in out for path in (cut, empty, missing))
 
 
+def test_every_argument_of_predict_is_answered_or_named(
+    model: str, photos: Path, capsys: pytest.CaptureFixture
+) -> None:
+    good = min((photos / "test" / "rose").iterdir())
+    empty, long = photos / "empty", "a" * 300
+    empty.mkdir()
+    assert cli.main(["predict", str(good), str(empty), long, "--model", model]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith(str(good))
+    lines = err.splitlines()
+    assert lines[0] == f"flowerlib: {empty}: there is no photo in this folder."
+    assert lines[1].startswith(f"flowerlib: {long}: the file cannot be read (")
+    assert lines[2] == "flowerlib: 1 of 2 photos left out."
+
+
 def test_evaluate_as_text_table_and_json(
     run: Path, model: str, flower_folder: Path, capsys: pytest.CaptureFixture
 ) -> None:
