@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import torch
 from threadpoolctl import ThreadpoolController
 
+WORTH_A_THREAD = 2**27  # multiplications: some 4 milliseconds
 _BORN = os.getpid()
 
 
@@ -34,15 +35,33 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> contextlib.AbstractContextManager[None]:
     """Inside it, torch computes on the calling thread alone.
 
     Small work is faster so, above all on a busy machine, and a forked process can do it: the
     threads of its parent's pool are not there, and waiting for them would never end.
     """
+    return limited_to(0)
+
+
+@contextlib.contextmanager
+def limited_to(work: int) -> Iterator[None]:
+    """Inside it, torch uses as many threads of the calling thread's as the work is worth.
+
+    Threads that share an operation wait for each other at its end, and on a busy machine one of
+    them may not run for a while. Where the process called `torch.set_num_threads`, products keep
+    that number: MKL knows no other.
+
+    Args:
+        work: multiplications in a typical operation, such as N * D * C.
+    """
     if os.getpid() != _BORN:
         _alone(os.getpid())
-    torch.get_num_threads()  # the first call in a thread sets the number, so it comes first
-    with _libraries().limit(limits=1, user_api="openmp"):
+    now = torch.get_num_threads()  # the first call in a thread sets the number, so it comes first
+    wanted = max(1, work // WORTH_A_THREAD)
+    with (
+        _libraries().limit(limits=wanted, user_api="openmp")
+        if wanted < now
+        else contextlib.nullcontext()
+    ):
         yield

@@ -29,6 +29,7 @@ from flowerlib import (
     solvers,
     stages,
     storage,
+    threads,
     tuning,
 )
 from flowerlib.classifier import Classifier
@@ -122,7 +123,8 @@ def fit(
         epochs: passes over the training batches.
         lr: learning rate of Adam over the parameters that require a gradient.
         loss: `nn.NLLLoss()` by default, for outputs that are log-probabilities;
-            `nn.CrossEntropyLoss()` for logits.
+            `nn.CrossEntropyLoss()` for logits. A mean over samples, or, with class weights and
+            `ignore_index`, over their weights; so are the losses in the history.
         optimizer: instead of Adam with `lr`.
         patience: stop when validation loss has not improved for so many epochs; never if None.
         report: called with the history after every epoch, such as `lesson.live()` or `Bar()`.
@@ -132,10 +134,12 @@ def fit(
         The history; `best_epoch` is the one with the lowest validation loss.
 
     Raises:
-        InputError: outputs and loss do not fit together, or the loss is not finite.
+        InputError: outputs and loss do not fit together, the loss is no mean or not finite, or
+            there are no training batches.
     """
     modes.check_trainable(model)
     loss = loss or nn.NLLLoss()
+    _check_mean(loss)
     device = next(model.parameters()).device
     if optimizer is None:
         # One kernel for the whole update instead of a dozen; the same arithmetic.
@@ -152,19 +156,27 @@ def fit(
         start = time.perf_counter()
         _start_epoch(train_batches, epoch)
         model.train()
-        total, count = 0.0, 0
+        total, count = 0.0, 0.0
         for inputs, labels in train_batches:
             inputs, labels = inputs.to(device), labels.to(device)
-            outputs = model(inputs)
-            if count == 0 and epoch == 1:
-                _check_outputs(outputs, loss)
-            value = loss(outputs, labels)
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            total += value.item() * len(labels)
-            count += len(labels)
-        valid_outputs, valid_labels = _outputs(model, valid_batches)
+            weight = _weight(loss, labels)
+            if not weight:  # all labels are ignored; their mean loss would be 0 / 0
+                continue
+            with threads.limited_to(_work(model, inputs)):
+                outputs = model(inputs)
+                if count == 0 and epoch == 1:
+                    _check_outputs(outputs, loss)
+                value = loss(outputs, labels)
+                optimizer.zero_grad()
+                value.backward()
+                optimizer.step()
+            total += value.item() * weight
+            count += weight
+        if not count:
+            raise InputError(
+                "There is nothing to train on: no training batch holds a sample that counts."
+            )
+        valid_outputs, valid_labels = _outputs(model, valid_batches, loss)
         with torch.inference_mode():
             valid_loss = float(loss(valid_outputs, valid_labels))
         if not (total / count < float("inf") and valid_loss < float("inf")):
@@ -216,21 +228,60 @@ def _go_on(
 
 @torch.inference_mode()
 def measure(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float, float]:
-    """Mean loss and accuracy over all samples of the batches, with the model in `eval()`."""
-    outputs, labels = _outputs(model, batches)
+    """Loss and accuracy over all samples of the batches, with the model in `eval()`.
+
+    Samples whose label the loss ignores do not count.
+
+    Raises:
+        InputError: the loss is no mean over samples, labels are no class numbers, or the model
+            answers NaN.
+    """
+    _check_mean(loss)
+    outputs, labels = _outputs(model, batches, loss)
     return float(loss(outputs, labels)), metrics.accuracy(outputs, labels)
 
 
 @torch.inference_mode()
-def _outputs(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
-    """Outputs float32 (N, C) of the model in `eval()` for all samples, and their labels (N,)."""
+def _outputs(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[Tensor, Tensor]:
+    """Outputs float32 (N, C) of the model in `eval()`, and labels (N,), of samples that count."""
     device = next(model.parameters()).device
     model.eval()
     outputs, labels = [], []
     for inputs, batch_labels in batches:
-        outputs += [model(part.to(device)).float().cpu() for part in _parts(inputs, device)]
-        labels.append(batch_labels)
-    return torch.cat(outputs), torch.cat(labels)
+        with threads.limited_to(_work(model, inputs)):
+            outputs += [model(part.to(device)).float() for part in _parts(inputs, device)]
+        labels.append(batch_labels.to(device))
+    all_outputs, all_labels = torch.cat(outputs), torch.cat(labels)
+    if all_labels.ndim != 1:
+        raise InputError(
+            "Accuracy needs labels (N,) that are class numbers, not shares of classes."
+        )
+    counted = all_labels != getattr(loss, "ignore_index", -100)
+    return all_outputs[counted], all_labels[counted]
+
+
+def _check_mean(loss: nn.Module) -> None:
+    """Refuses a loss whose values over batches and over a whole set cannot be compared."""
+    if (reduction := getattr(loss, "reduction", "mean")) != "mean":
+        raise InputError(
+            f"Training needs the mean loss of a batch: {type(loss).__name__} has "
+            f'reduction="{reduction}"; say reduction="mean".'
+        )
+
+
+def _weight(loss: nn.Module, labels: Tensor) -> float:
+    """What the loss of a batch was divided by: its samples, or the weights of their classes."""
+    if labels.is_floating_point() or not isinstance(loss, (nn.CrossEntropyLoss, nn.NLLLoss)):
+        return len(labels)
+    labels = labels[labels != loss.ignore_index]
+    return float(len(labels) if loss.weight is None else loss.weight[labels].sum())
+
+
+def _work(model: nn.Module, inputs: Tensor) -> int:
+    """Multiplications in a pass of features (n, D) through linear layers; of images, very many."""
+    if inputs.ndim != 2:
+        return 2**62
+    return len(inputs) * sum(parameter.numel() for parameter in model.parameters())
 
 
 def _parts(inputs: Tensor, device: torch.device) -> tuple[Tensor, ...]:
@@ -469,7 +520,7 @@ def transfer(
             )
         history.num_valid = len(splits.valid)  # also where a finished training was gone on with
         settings = {"kind": "hidden", **asdict(of_head), "hidden": list(of_head.hidden)}
-        valid_logits, _ = _outputs(module, valid_batches)
+        valid_logits, _ = _outputs(module, valid_batches, nn.NLLLoss())
     right = int((valid_logits.argmax(1) == labels[size:]).sum())
     refitted = head != "hidden"
     known, chosen = splits.train.digests(), splits.valid.digests()

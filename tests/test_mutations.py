@@ -61,7 +61,7 @@ MISTAKES = {
     ),
     "accuracy is a mean of batch means": (
         "train.py",
-        "total += value.item() * len(labels)",
+        "total += value.item() * weight",
         "total += value.item() * 16",
         "test_train.py::test_figures_are_over_samples_not_means_of_batches",
     ),

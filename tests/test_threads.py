@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +20,7 @@ from flowerlib import data, engine, features, models, train
 from flowerlib.classifier import Classifier
 from flowerlib.errors import InputError
 from flowerlib.photos import Photos
-from flowerlib.threads import one_thread
+from flowerlib.threads import limited_to, one_thread
 from flowerlib.transforms import Preprocessing
 
 SMALL = Preprocessing(48, 48)
@@ -213,3 +216,76 @@ def test_predict_follows_what_was_changed(pictures: np.ndarray) -> None:
     answers.append(agree())
     for number, logits in enumerate(answers):
         assert not any(torch.equal(logits, other) for other in answers[:number])
+
+
+# Says how many threads an operation ran in: CPU seconds of the process per second of this thread.
+PROGRAM = """
+import threading, time, torch
+from flowerlib import threads
+
+if torch.get_num_threads() < 2:
+    raise SystemExit("one core")
+values = torch.rand(1200, 1200)
+
+def used():
+    mine, everyone = time.thread_time(), time.process_time()
+    for _ in range(4):
+        values @ values
+        values.exp()
+    return (time.process_time() - everyone) / (time.thread_time() - mine)
+
+def told():
+    with threads.limited_to(1000):
+        found.append((torch.get_num_threads(), used()))
+    found.append((torch.get_num_threads(), used()))
+
+found = []
+told()
+one = threading.Thread(target=told)  # new, so torch has not set it up yet
+one.start()
+one.join()
+print(found)
+"""
+
+
+def test_small_operations_run_in_one_thread_and_the_next_ones_in_all() -> None:
+    environment = {name: value for name, value in os.environ.items() if "_NUM_THREADS" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment
+    )
+    if "one core" in done.stderr:
+        pytest.skip("one core")
+    assert done.returncode == 0, done.stderr
+    (small, in_one), (again, _), (thread_small, thread_in_one), (thread_again, _) = eval(
+        done.stdout
+    )
+    assert small == thread_small == 1 and in_one < 1.3 and thread_in_one < 1.3
+    assert again == thread_again > 1
+
+
+def test_put_back_after_an_error_and_beside_other_threads() -> None:
+    if torch.get_num_threads() < 2:
+        pytest.skip("torch has one thread here")
+    before, seen, inside = torch.get_num_threads(), [], threading.Event()
+    leave = threading.Event()
+
+    def other() -> None:
+        inside.wait()
+        seen.append(torch.get_num_threads())
+        leave.set()
+
+    one = threading.Thread(target=other)
+    one.start()
+    with pytest.raises(ZeroDivisionError), limited_to(1):
+        assert torch.get_num_threads() == 1
+        inside.set()
+        leave.wait()
+        raise ZeroDivisionError
+    one.join()
+    assert torch.get_num_threads() == before and seen == [before]
+
+
+def test_large_work_keeps_all_threads() -> None:
+    before = torch.get_num_threads()
+    with limited_to(2**40):
+        assert torch.get_num_threads() == before

@@ -76,6 +76,63 @@ def test_figures_are_over_samples_not_means_of_batches() -> None:
     assert history.rows[0]["train_loss"] == pytest.approx(loss, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(),
+        nn.CrossEntropyLoss(torch.tensor([1.0, 10.0, 0.1])),
+        nn.CrossEntropyLoss(torch.tensor([1.0, 10.0, 0.1]), label_smoothing=0.1),
+        nn.CrossEntropyLoss(ignore_index=1),
+        nn.NLLLoss(torch.tensor([1.0, 10.0, 0.1]), ignore_index=2),
+    ],
+    ids=["plain", "weights", "weights and smoothing", "ignored", "both"],
+)
+def test_train_and_valid_loss_are_the_same_mean(loss: nn.Module) -> None:
+    model = head(dropout=0)
+    values, labels = points()
+    order = labels.argsort()  # batches of different weights, the last one of one sample
+    feed = train.FeatureBatches(values[order], labels[order], 12, shuffle=False)
+    with torch.no_grad():
+        outputs = model(values)
+    expected = float(loss(outputs, labels))
+    counted = labels != loss.ignore_index
+    value, accuracy = train.measure(model, feed, loss)
+    assert value == pytest.approx(expected, rel=1e-5)
+    assert accuracy == metrics.accuracy(outputs[counted], labels[counted])
+    history = train.fit(model, feed, feed, epochs=1, lr=1e-9, loss=loss)
+    assert history.rows[0]["train_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_mixed_labels_train_and_are_measured_by_class_numbers_only() -> None:
+    values, labels = points()
+    mixed = nn.functional.one_hot(labels, 3) * 0.9 + 0.1 / 3
+    model, loss = nn.Sequential(nn.Linear(3, 3)), nn.CrossEntropyLoss(torch.tensor([1.0, 9, 1]))
+    with torch.no_grad():
+        expected = float(loss(model(values), mixed))
+    feed = train.FeatureBatches(values, mixed, 25, shuffle=False)
+    history = train.fit(model, feed, batches(1), epochs=1, lr=1e-9, loss=loss)
+    assert history.rows[0]["train_loss"] == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(InputError, match="labels"):
+        train.measure(model, feed, loss)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_a_loss_that_is_no_mean_is_refused(reduction: str) -> None:
+    loss = nn.NLLLoss(reduction=reduction)
+    model = head()
+    before = [parameter.clone() for parameter in model.parameters()]
+    with pytest.raises(InputError, match=f'NLLLoss has reduction="{reduction}"'):
+        train.fit(model, batches(), batches(1), loss=loss)
+    assert all(map(torch.equal, before, model.parameters()))
+    with pytest.raises(InputError, match="mean loss"):
+        train.measure(model, batches(), loss)
+
+
+def test_no_training_batches_are_refused() -> None:
+    with pytest.raises(InputError, match="nothing to train on"):
+        train.fit(head(), [], batches(1))
+
+
 def test_images_are_measured_in_parts_that_fit_the_cache_and_features_at_once() -> None:
     sizes: list[int] = []
     model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
