@@ -8,38 +8,38 @@ Shown in: notebooks/03_flowers
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from flowerlib import cifar, description, files, folders, layout, listing, oxford, storage
+from flowerlib import folders, named_sets, oxford, storage
 from flowerlib import garden as _garden
-from flowerlib.errors import InputError, listed
-from flowerlib.files import Files
-from flowerlib.layout import Layout
+from flowerlib.errors import InputError
+from flowerlib.folders import image_folder, labelled_folder, labelled_photos
 from flowerlib.listing import FileCounts
+from flowerlib.named_sets import download, find, home
 from flowerlib.photos import Photos, Splits
 
-# Data set → names that its folder may have. "flowers" is the Udacity arrangement, "flowers-102"
-# torchvision's download.
-FOLDERS = {
-    "flowers": ("flowers", "flowers-102"),
-    "dogs_vs_cats": ("dogs_vs_cats", "dogscats"),
-    "cifar10": ("cifar10",),
-    "beds_and_sofas": ("beds_and_sofas", "bed_sofa"),
-}
-
-DOWNLOADS = ("flowers", "cifar10")
-BY_HAND = {
-    "dogs_vs_cats": "Kaggle (Dogs vs. Cats) and Microsoft (Kaggle Cats and Dogs Dataset) give the "
-    "photos to those who accept their terms; put them into "
-    "dogs_vs_cats/{train,valid,test}/{cats,dogs}/",
-    "beds_and_sofas": "there is no published set; put photos of beds and sofas into "
-    "beds_and_sofas/{learn,test}/{bed,sofa}/",
-}
+__all__ = [
+    "FileCounts",
+    "Photos",
+    "Splits",
+    "beds_and_sofas",
+    "cifar10",
+    "dogs_vs_cats",
+    "download",
+    "find",
+    "flowers",
+    "folder_of",
+    "from_name",
+    "garden",
+    "home",
+    "image_folder",
+    "labelled_folder",
+    "labelled_photos",
+]
 
 
 def garden(
@@ -85,7 +85,7 @@ def flowers(
 
     Args:
         world: "real" (refuse if the photos are missing), "garden", or "auto": real if
-            `FLOWERLIB_DATA` or ./data holds them, else garden. `Splits.world` says which it was.
+            `home()` holds them, else garden. `Splits.world` says which it was.
         split: of the real photos, "udacity" (6552 / 818 / 819) or "official" (1020 / 1020 / 6149).
         per_class, size: of the garden's pictures.
 
@@ -97,10 +97,7 @@ def flowers(
     """
     if split not in ("udacity", "official"):
         raise InputError(f'split must be "udacity" or "official", not "{split}".')
-    folder = _real_folder("flowers", world)
-    if folder is None:
-        return garden("flowers", per_class=per_class, size=size)
-    return oxford.flowers(folder, split)
+    return _named("flowers", world, per_class, size, partial(oxford.flowers, split=split))
 
 
 def dogs_vs_cats(
@@ -119,10 +116,7 @@ def dogs_vs_cats(
     Source: Elson et al., "Asirra: a CAPTCHA that exploits interest-aligned manual image
     categorization" (2007).
     """
-    folder = _real_folder("dogs_vs_cats", world)
-    if folder is None:
-        return garden("pets", per_class=per_class, size=size)
-    return image_folder(folder)
+    return _named("dogs_vs_cats", world, per_class, size, image_folder)
 
 
 def cifar10(
@@ -140,10 +134,7 @@ def cifar10(
 
     Source: Krizhevsky, "Learning multiple layers of features from tiny images" (2009).
     """
-    folder = _real_folder("cifar10", world)
-    if folder is None:
-        return garden("things", per_class=per_class, size=size)
-    return image_folder(folder)
+    return _named("cifar10", world, per_class, size, image_folder)
 
 
 def beds_and_sofas(
@@ -160,192 +151,21 @@ def beds_and_sofas(
     Raises:
         InputError: the photos are asked for and not there, or their folders do not fit together.
     """
-    folder = _real_folder("beds_and_sofas", world)
-    if folder is None:
-        return garden("furniture", per_class=per_class, size=size)
-    return image_folder(folder, valid=0.2)
+    return _named("beds_and_sofas", world, per_class, size, partial(image_folder, valid=0.2))
 
 
-def _real_folder(name: str, world: str) -> Path | None:
-    """The folder of a data set's photos, or None for the garden, as `world` says."""
-    if world not in ("auto", "real", "garden"):
-        raise InputError(f'world must be "auto", "real" or "garden", not "{world}".')
-    folder = None if world == "garden" else find(name)
-    if folder is None and world == "real":
-        inside = FOLDERS[name][0]
-        fetch = f"run `flowerlib download {name}`, or " if name in DOWNLOADS else ""
-        raise InputError(
-            f"The photos of {name} were not found in {_searched()}; {fetch}"
-            f"point FLOWERLIB_DATA at the folder that holds {inside}/."
-        )
-    return folder
-
-
-def find(name: str) -> Path | None:
-    """The folder that holds the named data set, or None.
-
-    Looked for in the folder named by `FLOWERLIB_DATA`, or else in ./data.
-
-    Raises:
-        InputError: `FLOWERLIB_DATA` names a folder that does not exist.
-    """
-    root = home()
-    if os.environ.get("FLOWERLIB_DATA") and not root.is_dir():
-        raise InputError(f"FLOWERLIB_DATA names {root}, which is not a folder; mend or unset it.")
-    for folder in FOLDERS.get(name, (name,)):
-        if (root / folder).is_dir():
-            return root / folder
-    return None
-
-
-def home() -> Path:
-    """The folder that holds real data sets: `FLOWERLIB_DATA`, or else ./data."""
-    return storage.folder_from("FLOWERLIB_DATA") or Path("data")
-
-
-def _searched() -> str:
-    return f"{home()} (from FLOWERLIB_DATA)" if os.environ.get("FLOWERLIB_DATA") else "./data"
-
-
-def download(name: str) -> Path:
-    """Fetches a named data set into `home()`, checked against its published digest and by count.
-
-    What is there and whole is not fetched again; a broken download goes on where it stopped.
-
-    Args:
-        name: "flowers" or "cifar10"; of the others it says where their photos come from.
-
-    Returns:
-        The folder that holds the photos.
-
-    Raises:
-        InputError: the name is unknown, or the download failed or is incomplete.
-    """
-    if name in BY_HAND:
-        raise InputError(f"{name} cannot be downloaded by a command: {BY_HAND[name]}.")
-    if name == "cifar10":
-        return cifar.download(home())
-    if name == "flowers":
-        folders = [home() / inside for inside in FOLDERS[name]]
-        folder = next((folder for folder in folders if folder.is_dir()), folders[-1])
-        if folder.name == "flowers" and (missing := oxford.find_missing(folder)):
-            # Somebody put these photos there by hand, so they are not replaced.
-            raise InputError(f"{folder} {missing}; move it away and run this again.")
-        return oxford.download(home(), folder)
-    raise InputError(
-        f'No data set "{name}" can be downloaded; known: {", ".join(sorted(DOWNLOADS))}.'
-    )
-
-
-def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
-    """Splits from any folder of photos.
-
-    Two layouts are understood. With `train/`, and `valid/` and `test/` beside it, each holding one
-    folder a class, these are used (also as Training, val, test_set and the like); a missing valid
-    set is taken out of train, a missing test set stays missing. With class folders only, each photo
-    is put into train, valid or test by a digest of its content, copies and near copies together;
-    when adding photos moves old ones, which is rare, is said in `division`.
-
-    A `cat_to_name.json` in the folder, or beside it, gives the classes their readable names.
-    `Splits.files` counts what is used and what is not, and a warning says so; `Splits.notes` says
-    what could have been meant otherwise.
-
-    Args:
-        path: the folder.
-        valid, test: shares of each class that go into valid and test, where they must be made.
-
-    Raises:
-        InputError: nothing is there, a class is empty, the classes of two splits differ, or it
-            cannot be told which folders are splits.
-    """
-    splits = _read_folder(path, valid=valid, test=test)
-    _warn(splits.files)
-    return splits
-
-
-def _warn(counts: FileCounts | None) -> None:
-    if counts is not None and counts.remarkable:
-        warnings.warn(counts.sentence(), stacklevel=3)
-
-
-def _read_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
-    if not (0 < valid < 1 and 0 <= test < 1 and valid + test < 1):
-        raise InputError(f"valid ({valid}) and test ({test}) must be shares that leave some train.")
-    root = storage.expand(path)
-    found = layout.arrange(listing.read(root))
-    parts, how = folders.read_splits(found, valid=valid, test=test)
-    return _splits(root, parts["train"], parts["valid"], parts.get("test"), how, found)
-
-
-def _splits(
-    root: Path,
-    train: dict[str, Files],
-    valid: dict[str, Files],
-    test: dict[str, Files] | None,
-    how: str,
-    found: Layout,
+def _named(
+    name: str,
+    world: str,
+    per_class: tuple[int, int, int],
+    size: int,
+    read: Callable[[Path], Splits],
 ) -> Splits:
-    names = sorted(train, key=folders.natural)
-    readable, notes = folders.readable_names(root, names)
-    class_names = tuple(readable[name] for name in names)
-    try:  # now, not when a trained classifier cannot be saved
-        description.check_class_names(class_names)
-    except ValueError as problem:
-        raise InputError(f"{root}: {problem}; rename the class.") from None
-
-    # One sequence of files for all parts: what is known of a photo is known to each that holds it.
-    parts = [part for part in (train, valid, test) if part is not None]
-    pieces = [part[name] for part in parts for name in names]
-    labels = np.repeat(np.tile(np.arange(len(names)), len(parts)), [*map(len, pieces)])
-    every = Photos(files.join(pieces), labels, class_names)
-    ends = np.cumsum([sum(map(len, part.values())) for part in parts])
-    subsets = [every.subset(rows) for rows in np.split(np.arange(len(every)), ends[:-1])]
-    return Splits(
-        subsets[0],
-        subsets[1],
-        None if test is None else subsets[2],
-        class_names,
-        root.resolve().name,
-        "real",
-        how,
-        found.counts(),
-        (*found.notes, *notes, *folders.lookalikes(class_names)),
-    )
-
-
-def labelled_folder(path: Path | str, class_names: Sequence[str]) -> Photos:
-    """Photos of a folder of class folders, labelled by the names that a classifier knows.
-
-    A warning says which files are not used.
-
-    Raises:
-        InputError: a folder's class is unknown to the classifier, or it holds no class folders.
-    """
-    photos, counts = labelled_photos(path, class_names)
-    _warn(counts)
-    return photos
-
-
-def labelled_photos(path: Path | str, class_names: Sequence[str]) -> tuple[Photos, FileCounts]:
-    """Like `labelled_folder`, with the number of files instead of a warning."""
-    root = storage.expand(path)
-    found = layout.arrange(listing.read(root), least=1)
-    if split := found.places.get("test", found.places.get("train")):
-        raise InputError(f"{root} holds several splits; did you mean {root / split.name}?")
-    found.refuse()
-    classes = found.splits[""]
-    position = {layout.composed(name): label for label, name in enumerate(class_names)}
-    names, _ = folders.readable_names(root, classes)
-    if not set(names.values()) <= position.keys() and classes.keys() <= position.keys():
-        names = {name: name for name in classes}  # the classifier goes by the folders' names
-    if unknown := sorted(name for name in names.values() if name not in position):
-        raise InputError(f"{root}: the classifier does not know {listed(unknown)}.")
-    labels = np.repeat(
-        [position[names[name]] for name in classes],
-        [folder.count() for folder in classes.values()],
-    )
-    paths = (path for folder in classes.values() for path in folder.below())
-    return Photos(Files(paths), labels, class_names), found.counts()
+    """The photos of a named set, read by `read`, or what the garden draws in their place."""
+    folder = named_sets.folder_for(name, world)
+    if folder is None:
+        return garden(named_sets.SETS[name].drawn, per_class=per_class, size=size)
+    return read(folder)
 
 
 def from_name(name: str, *, split: str | None = None) -> Splits:
@@ -369,7 +189,7 @@ def from_name(name: str, *, split: str | None = None) -> Splits:
             f"split {split} has no effect on {name}: only the published flowers have several; "
             "leave it out."
         )
-    return garden("flowers") if name == "garden" else _read_folder(name)
+    return garden("flowers") if name == "garden" else folders.read_folder(name)
 
 
 def folder_of(name: str) -> Path | None:

@@ -1,18 +1,133 @@
-"""Read a tree of photo folders: which classes, which splits, which names; files only, no pixels."""
+"""From folders of photos to splits: which classes, which splits, which names of classes."""
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from flowerlib import division, layout
+import numpy as np
+
+from flowerlib import description, division, files, layout, listing, storage
 from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
 from flowerlib.layout import Layout
-from flowerlib.listing import NAMES, Listing
+from flowerlib.listing import NAMES, FileCounts, Listing
+from flowerlib.photos import Photos, Splits
 from flowerlib.tensorfile import distinct
+
+
+def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
+    """Splits from any folder of photos.
+
+    Two layouts are understood. With `train/`, and `valid/` and `test/` beside it, each holding one
+    folder a class, these are used (also as Training, val, test_set and the like); a missing valid
+    set is taken out of train, a missing test set stays missing. With class folders only, each photo
+    is put into train, valid or test by a digest of its content, copies and near copies together;
+    when adding photos moves old ones, which is rare, is said in `division`.
+
+    A `cat_to_name.json` in the folder, or beside it, gives the classes their readable names.
+    `Splits.files` counts what is used and what is not, and a warning says so; `Splits.notes` says
+    what could have been meant otherwise.
+
+    Args:
+        path: the folder.
+        valid, test: shares of each class that go into valid and test, where they must be made.
+
+    Raises:
+        InputError: nothing is there, a class is empty, the classes of two splits differ, or it
+            cannot be told which folders are splits.
+    """
+    splits = read_folder(path, valid=valid, test=test)
+    _warn(splits.files)
+    return splits
+
+
+def _warn(counts: FileCounts | None) -> None:
+    if counts is not None and counts.remarkable:
+        warnings.warn(counts.sentence(), stacklevel=3)
+
+
+def read_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
+    if not (0 < valid < 1 and 0 <= test < 1 and valid + test < 1):
+        raise InputError(f"valid ({valid}) and test ({test}) must be shares that leave some train.")
+    root = storage.expand(path)
+    found = layout.arrange(listing.read(root))
+    parts, how = read_splits(found, valid=valid, test=test)
+    return _splits(root, parts["train"], parts["valid"], parts.get("test"), how, found)
+
+
+def _splits(
+    root: Path,
+    train: dict[str, Files],
+    valid: dict[str, Files],
+    test: dict[str, Files] | None,
+    how: str,
+    found: Layout,
+) -> Splits:
+    names = sorted(train, key=natural)
+    readable, notes = readable_names(root, names)
+    class_names = tuple(readable[name] for name in names)
+    try:  # now, not when a trained classifier cannot be saved
+        description.check_class_names(class_names)
+    except ValueError as problem:
+        raise InputError(f"{root}: {problem}; rename the class.") from None
+
+    # One sequence of files for all parts: what is known of a photo is known to each that holds it.
+    parts = [part for part in (train, valid, test) if part is not None]
+    pieces = [part[name] for part in parts for name in names]
+    labels = np.repeat(np.tile(np.arange(len(names)), len(parts)), [*map(len, pieces)])
+    every = Photos(files.join(pieces), labels, class_names)
+    ends = np.cumsum([sum(map(len, part.values())) for part in parts])
+    subsets = [every.subset(rows) for rows in np.split(np.arange(len(every)), ends[:-1])]
+    return Splits(
+        subsets[0],
+        subsets[1],
+        None if test is None else subsets[2],
+        class_names,
+        root.resolve().name,
+        "real",
+        how,
+        found.counts(),
+        (*found.notes, *notes, *lookalikes(class_names)),
+    )
+
+
+def labelled_folder(path: Path | str, class_names: Sequence[str]) -> Photos:
+    """Photos of a folder of class folders, labelled by the names that a classifier knows.
+
+    A warning says which files are not used.
+
+    Raises:
+        InputError: a folder's class is unknown to the classifier, or it holds no class folders.
+    """
+    photos, counts = labelled_photos(path, class_names)
+    _warn(counts)
+    return photos
+
+
+def labelled_photos(path: Path | str, class_names: Sequence[str]) -> tuple[Photos, FileCounts]:
+    """Like `labelled_folder`, with the number of files instead of a warning."""
+    root = storage.expand(path)
+    found = layout.arrange(listing.read(root), least=1)
+    if split := found.places.get("test", found.places.get("train")):
+        raise InputError(f"{root} holds several splits; did you mean {root / split.name}?")
+    found.refuse()
+    classes = found.splits[""]
+    position = {layout.composed(name): label for label, name in enumerate(class_names)}
+    names, _ = readable_names(root, classes)
+    if not set(names.values()) <= position.keys() and classes.keys() <= position.keys():
+        names = {name: name for name in classes}  # the classifier goes by the folders' names
+    if unknown := sorted(name for name in names.values() if name not in position):
+        raise InputError(f"{root}: the classifier does not know {listed(unknown)}.")
+    labels = np.repeat(
+        [position[names[name]] for name in classes],
+        [folder.count() for folder in classes.values()],
+    )
+    paths = (path for folder in classes.values() for path in folder.below())
+    return Photos(Files(paths), labels, class_names), found.counts()
 
 
 def survey(found: Listing) -> Layout:

@@ -395,3 +395,25 @@ def test_a_class_name_that_no_classifier_could_be_saved_with_is_refused_at_once(
         (part / "rose").rename(part / "ro\tse")
     with pytest.raises(InputError, match="characters that cannot be shown; rename the class"):
         data.image_folder(root)
+
+
+def test_the_projects_data_is_found_from_a_lessons_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLOWERLIB_DATA", raising=False)
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    lessons = project / "notebooks" / "solutions"
+    for folder in (lessons, elsewhere, project / "data" / "flowers"):
+        folder.mkdir(parents=True)
+    for here in (project, project / "notebooks", lessons):
+        monkeypatch.chdir(here)
+        assert data.home() == project / "data"
+        assert data.find("flowers") == project / "data" / "flowers"
+    with pytest.raises(InputError, match=rf"cifar10 were not found in {project / 'data'};"):
+        data.cifar10(world="real")
+    (lessons / "data").mkdir()
+    assert data.home() == lessons / "data", "the nearest one"
+    monkeypatch.chdir(elsewhere)
+    assert data.home() == elsewhere / "data" and data.find("flowers") is None
+    monkeypatch.setenv("FLOWERLIB_DATA", str(project))
+    assert data.home() == project

@@ -48,6 +48,7 @@ ORDER = (
         "folders",
         "oxford",
         "cifar",
+        "named_sets",
         "data",
         "stages",
         "state_dicts",

@@ -42,7 +42,7 @@ MISTAKES = {
         "test_transforms.py::test_agrees_with_torchvision",
     ),
     "the order of the classes changes": (
-        "data.py",
+        "folders.py",
         "class_names = tuple(readable[name] for name in names)",
         "class_names = tuple(readable[name] for name in reversed(names))",
         "test_data.py::test_labels_go_by_name",
