@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.notebooks import FIXED_ENVIRONMENT, why_figures_may_differ
+from tools.notebooks import FIXED_ENVIRONMENT, no_photos, why_figures_may_differ
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -20,6 +20,7 @@ for _name in [name for name in os.environ if name.startswith("FLOWERLIB_")]:
     if _name != "FLOWERLIB_SHARED":
         del os.environ[_name]
 os.environ["FLOWERLIB_CACHE"] = str(REPOSITORY / "build" / "cache")
+os.environ["FLOWERLIB_DATA"] = str(no_photos())
 os.environ["IPYTHONDIR"] = str(REPOSITORY / "build" / "ipython")
 (REPOSITORY / "build").mkdir(exist_ok=True)
 os.environ.update(FIXED_ENVIRONMENT)

@@ -88,7 +88,7 @@ def check_tree(root: Path) -> bool:
     left = [path for paths in surveyed.listing.left_out.values() for path in paths]
     assert len(left) == len(set(left)) and all((root / path).is_file() for path in left)
     try:
-        splits = data._read_folder(root)
+        splits = folders.read_folder(root)
     except InputError as problem:
         assert surveyed.problems or "different photos" in str(problem)
         assert str(problem).endswith((".", "?")) and "\n" not in str(problem)

@@ -50,6 +50,13 @@ class LessonFailed(Exception):
     """A cell raised; says which one and how."""
 
 
+def no_photos() -> Path:
+    """An empty folder for `FLOWERLIB_DATA`: lessons then draw, whatever photos data/ holds."""
+    folder = BUILD / "no_photos"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def lessons() -> list[Path]:
     """The `.py` of every lesson, in the order of the course."""
     return sorted(NOTEBOOKS.glob("[0-9]*.py"))
@@ -183,9 +190,9 @@ def render(sources: list[Path]) -> int:
     """Writes the `.ipynb` beside each `.py`, run in the garden world; returns the exit code."""
     import nbformat
 
-    for name in ("DATA", "BACKBONE", "WEIGHTS", "CONTROL"):
+    for name in ("BACKBONE", "WEIGHTS", "CONTROL"):
         os.environ.pop(f"FLOWERLIB_{name}", None)
-    os.environ.update(FIXED_ENVIRONMENT)
+    os.environ.update(FIXED_ENVIRONMENT, FLOWERLIB_DATA=str(no_photos()))
     failures = 0
     for source in sources:
         print(f"{source.stem} …", end=" ", flush=True)
