@@ -171,7 +171,14 @@ def _take_classes(found: Layout) -> None:
     shared = Counter(name for names in inside.values() for name in names)
     twice = {name for name, count in shared.items() if count > 1}
     alike = [folder for folder in classes if len(inside[folder.name] & twice) > 1]
-    if any(_like_a_split(folder.name) for folder in alike):
+    inner = {name for name in twice if split_of(name)}
+    if len({split_of(name) for name in inner}) > 1:
+        some = [folder for folder in classes if inner & inside[folder.name]]
+        found.problems.append(
+            f"{_names(some)} hold the same splits ({', '.join(sorted(inner))}); put the classes "
+            f"into the splits, as in {min(inner)}/{some[0].name}/"
+        )
+    elif any(_like_a_split(folder.name) for folder in alike):
         found.problems.append(
             f"{_names(alike)} look like splits, since the same folders are in them; call them "
             "train/, valid/ or test/"

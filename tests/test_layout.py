@@ -49,6 +49,15 @@ def test_split_folders_of_other_names(tmp_path: Path, names: tuple[str, str]) ->
     assert report.counts.keys() == {"train", "test"} and report.file_counts == splits.files
 
 
+def test_splits_inside_the_classes_are_refused(tmp_path: Path) -> None:
+    """Taken as classes, the photos of test/ would be learned from."""
+    tree(tmp_path, ("cat", "dog"), ("train", "test"), 5)
+    assert refused(tmp_path) == (
+        f"{tmp_path}: cat/ and dog/ hold the same splits (test, train); put the classes into the "
+        "splits, as in test/cat/."
+    )
+
+
 def refused(root: Path) -> str:
     """The sentence of training; that of check is among its problems."""
     with pytest.raises(InputError) as problem:
