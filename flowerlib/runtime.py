@@ -3,8 +3,8 @@
 It computes on the thread that calls it, with no state that threads share, so any number of threads
 and of forked processes can use it at once.
 
-Ledger, images/s of the network alone, fp32, 224 px, two threads with batches of 4, two cores of an Ice
-Lake that others used, too (compare within a line only):
+Ledger, images/s of the network alone, fp32, 224 px, two threads with batches of 4, two cores of an
+Ice Lake that others used, too (compare within a line only):
 
                             ONNX Runtime   OpenVINO   torch, BatchNorm folded   torch as it is
     mobilenet_v2                    58         57                29                  21
