@@ -1,4 +1,4 @@
-"""Why an answer is what it is: the pictures that a network takes for alike, and its mistakes."""
+"""Why an answer is what it is: the pictures that a network takes for alike."""
 
 from __future__ import annotations
 
@@ -27,21 +27,4 @@ def nearest(queries: Tensor, values: Tensor, count: int = 5) -> tuple[Tensor, Te
         raise ValueError(f"count must be between 1 and {len(values)}, got {count}")
     likeness = F.normalize(queries.float(), dim=1) @ F.normalize(values.float(), dim=1).T
     found = likeness.topk(count, dim=1)
-    return found.indices, found.values
-
-
-def top_losses(logits: Tensor, labels: Tensor, count: int = 5) -> tuple[Tensor, Tensor]:
-    """Finds the pictures on which the classifier was most wrong: sure, and of another class.
-
-    Args:
-        logits: float (N, C).
-        labels: int64 (N,).
-        count: how many to find, at most N.
-
-    Returns:
-        Positions int64 (count,), worst first, and their cross-entropy in nats, float32 (count,).
-    """
-    if not 1 <= count <= len(logits):
-        raise ValueError(f"count must be between 1 and {len(logits)}, got {count}")
-    found = F.cross_entropy(logits.float(), labels, reduction="none").topk(count)
     return found.indices, found.values

@@ -161,11 +161,6 @@ def confusion(logits: Values, labels: Values) -> Tensor:
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
 
 
-def per_class(matrix: Tensor) -> Tensor:
-    """Recall of each class (C,) from a confusion matrix; NaN where a class has no photo."""
-    return matrix.diag().double() / matrix.sum(1).double()
-
-
 def calibration_error(probabilities: Values, labels: Values, bins: int = 15) -> float:
     """Expected calibration error: how far "90 % sure" is from being right 90 % of the time.
 

@@ -1,4 +1,4 @@
-"""Nearest pictures and worst answers."""
+"""Nearest pictures."""
 
 from __future__ import annotations
 
@@ -15,12 +15,3 @@ def test_nearest_goes_by_direction_not_by_length() -> None:
     assert likeness[0].tolist() == pytest.approx([0.99995, 0.71414, 0.01], abs=1e-4)
     with pytest.raises(ValueError, match="between 1 and 4"):
         explain.nearest(values, values, 5)
-
-
-def test_top_losses_are_the_sure_mistakes() -> None:
-    logits = torch.tensor([[5.0, 0], [0, 5], [1, 0], [0, 9]])
-    worst, losses = explain.top_losses(logits, torch.tensor([0, 0, 1, 0]), 3)
-    assert worst.tolist() == [3, 1, 2]
-    assert losses[0] == pytest.approx(9.0001, abs=1e-3)
-    with pytest.raises(ValueError, match="between 1 and 4"):
-        explain.top_losses(logits, torch.zeros(4, dtype=torch.int64), 0)

@@ -30,13 +30,6 @@ def test_confusion_agrees_with_scikit_learn() -> None:
     logits, labels = torch.randn(200, 5, generator=generator), torch.arange(200) % 5
     found = metrics.confusion(logits, labels)
     assert np.array_equal(found, oracle.confusion_matrix(labels, logits.argmax(1)))
-    recall = oracle.recall_score(labels, logits.argmax(1), average=None)
-    assert np.allclose(metrics.per_class(found), recall)
-
-
-def test_a_class_without_photos_has_no_recall() -> None:
-    recall = metrics.per_class(metrics.confusion(LOGITS, LABELS))
-    assert recall[0] == 1 and math.isnan(recall[2])
 
 
 def test_wilson_interval_of_the_source() -> None:

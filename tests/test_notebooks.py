@@ -432,7 +432,8 @@ def test_render_and_run(tmp_path, monkeypatch, capsys):
     source.write_text(
         "# %% [markdown]\n# # Is it tiny?\n#\n# It is.\n\n"
         '# %%\nfrom flowerlib import lesson\nlesson.headline("1 < 2")\n\n'
-        '# %%\nimport os\nprint(os.path.isabs(os.environ.get("FLOWERLIB_DATA", "no")))\n',
+        '# %%\nimport os\nplace = os.environ["FLOWERLIB_DATA"]\n'
+        "print(os.path.isabs(place), os.path.basename(place))\n",
         encoding="utf-8",
     )
     assert notebooks.main(["render"]) == 0
@@ -459,8 +460,8 @@ def test_render_and_run(tmp_path, monkeypatch, capsys):
     assert "Is it tiny?" in index
     assert "1 &lt; 2" in index
     page = (tmp_path / "build" / "01_tiny.html").read_text(encoding="utf-8")
-    assert "<pre>True" in page
-    assert "False" in source.with_suffix(".ipynb").read_text(encoding="utf-8")
+    assert "<pre>True photos" in page
+    assert "True no_photos" in source.with_suffix(".ipynb").read_text(encoding="utf-8")
     for text in (index, page):
         assert "<script" not in text
         assert "http" not in text
