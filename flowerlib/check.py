@@ -1,4 +1,4 @@
-"""Look over a folder of photos before training: broken, odd and doubled files, uneven classes.
+"""Look over a folder of photos before training: broken and odd files, copies, uneven classes.
 
 Every file is decoded whole, since nothing less notices a truncated one, and looked at once.
 """

@@ -186,7 +186,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
         command.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 
-    check = add("check", _check, "look for broken, doubled and misplaced photos before training")
+    check = add("check", _check, "look for broken photos, copies, uneven classes before training")
     check.add_argument("data", type=_path, metavar="DIR", help="photos, one folder a class")
     check.add_argument("--json", type=_path, metavar="FILE", help="write the whole report")
     check.add_argument("--manifest", type=_path, metavar="FILE", help="write every photo's SHA-256")
