@@ -24,7 +24,7 @@ from flowerlib.description import Description
 from flowerlib.errors import InputError
 from flowerlib.tensorfile import TensorFileError
 from flowerlib.transforms import FILTERS, FITS, Preprocessing
-from tests.fuzz.attacks.artifacts import honest
+from tests.fuzz.artifacts import honest
 
 quickly = settings(
     derandomize=True,

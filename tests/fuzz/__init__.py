@@ -30,3 +30,9 @@ class Outcome:
     ends: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+def is_sentence(problem: Exception | str) -> bool:
+    """Whether a refusal is one short printable sentence."""
+    text = str(problem)
+    return text.isprintable() and text.endswith(".") and len(text) < 500

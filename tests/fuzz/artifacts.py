@@ -1,4 +1,4 @@
-"""Hostile and damaged classifier files, made from an honest one.
+"""An honest classifier, and hostile and damaged files made from its own.
 
 Each of `KINDS` gives the bytes of one file. Digests are made anew where the attack would otherwise
 be noticed by them alone. Loading must refuse the file, or restore the classifier that was changed.
@@ -19,8 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from flowerlib import models
+from flowerlib.artifact import describe_head
+from flowerlib.classifier import Classifier
+from flowerlib.provenance import Provenance
+from flowerlib.transforms import Preprocessing
 from tests.fuzz.pickles import Call, write_pickle
 
 CANARY = "canary"  # what executed code would make, in the working directory
@@ -83,6 +89,32 @@ def first_format(parts: Parts) -> Parts:
     del old.fields["digest"], old.fields["tensors"]
     old.fields["format_version"] = 1
     return old
+
+
+def honest(name: str) -> Classifier:
+    """A classifier with a hidden layer, and simple random weights."""
+    backbone = models.backbone(name, "none")
+    head = models.hidden_head(backbone.num_features, 3, (8,))
+    results = {"accuracy": 0.5, "notes": ["é", None, 1.5e-07]}
+    learned = Provenance(np.arange(-4, 4), np.array([9, 90]))
+    return Classifier(backbone, head, ("a", "bœuf", "c"), Preprocessing(64, 32), results, learned)
+
+
+def state(classifier: Classifier) -> tuple:
+    """All that makes a classifier what it is, to be compared."""
+    learned = classifier.provenance
+    head = [value.numpy().tobytes() for value in classifier.head.state_dict().values()]
+    return (
+        classifier.backbone.name,
+        classifier.backbone.weights,
+        classifier.backbone.digest(),
+        describe_head(classifier.head),
+        head,
+        classifier.class_names,
+        classifier.preprocessing,
+        json.dumps(classifier.results),
+        learned and [learned.trained_on.tolist(), learned.chosen_with.tolist()],
+    )
 
 
 # --- damage: of disks, transfers and editors ------------------------------------------------------

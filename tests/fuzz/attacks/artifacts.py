@@ -6,63 +6,20 @@ whole, and its head through numpy; nothing in it may run, and memory is watched.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
 from pathlib import Path
 
-import numpy as np
-
-from flowerlib import models
-from flowerlib.artifact import describe_head
 from flowerlib.classifier import Classifier
 from flowerlib.description import head_arrays
 from flowerlib.errors import InputError
-from flowerlib.provenance import Provenance
-from flowerlib.transforms import Preprocessing
-from tests.fuzz import Outcome
-from tests.fuzz.artifacts import CANARY, KINDS, first_format, take_apart
+from tests.fuzz import Outcome, is_sentence
+from tests.fuzz.artifacts import CANARY, KINDS, first_format, honest, state, take_apart
 from tests.fuzz.memory import growth
 
 FULL = 10_000
 ALLOWANCE = 64 << 20  # bytes of memory beside twice the file: a header, and a network's skeleton
-
-
-def honest(name: str) -> Classifier:
-    """A classifier with a hidden layer, and simple random weights."""
-    backbone = models.backbone(name, "none")
-    head = models.hidden_head(backbone.num_features, 3, (8,))
-    results = {"accuracy": 0.5, "notes": ["é", None, 1.5e-07]}
-    learned = Provenance(np.arange(-4, 4), np.array([9, 90]))
-    return Classifier(backbone, head, ("a", "bœuf", "c"), Preprocessing(64, 32), results, learned)
-
-
-def state(classifier: Classifier) -> tuple:
-    """All that makes a classifier what it is, to be compared."""
-    learned = classifier.provenance
-    head = [value.numpy().tobytes() for value in classifier.head.state_dict().values()]
-    return (
-        classifier.backbone.name,
-        classifier.backbone.weights,
-        classifier.backbone.digest(),
-        describe_head(classifier.head),
-        head,
-        classifier.class_names,
-        classifier.preprocessing,
-        json.dumps(classifier.results),
-        learned and [learned.trained_on.tolist(), learned.chosen_with.tolist()],
-    )
-
-
-def sentence(problem: InputError) -> str | None:
-    """What is wrong with a refusal; None if it is one printable sentence."""
-    text = str(problem)
-    if not text.isprintable():
-        return "is not printable"
-    if not text.endswith(".") or len(text) > 500:
-        return f"is no short sentence: {text[:200]}"
-    return None
 
 
 def judge(path: Path, right: tuple, arrays: list[list]) -> tuple[str, str | None]:
@@ -70,8 +27,8 @@ def judge(path: Path, right: tuple, arrays: list[list]) -> tuple[str, str | None
     try:
         with_numpy = head_arrays(path)
     except InputError as problem:
-        if fault := sentence(problem):
-            return "refused", f"the refusal through numpy {fault}"
+        if not is_sentence(problem):
+            return "refused", f"through numpy, it is not one sentence: {problem!s:.200}"
     except BaseException as problem:
         return "crashed", f"through numpy: {type(problem).__name__}: {str(problem)[:200]}"
     else:
@@ -80,8 +37,7 @@ def judge(path: Path, right: tuple, arrays: list[list]) -> tuple[str, str | None
     try:
         found = Classifier.load(path)
     except InputError as problem:
-        fault = sentence(problem)
-        return "refused", fault and f"the refusal {fault}"
+        return "refused", None if is_sentence(problem) else f"not one sentence: {problem!s:.200}"
     except BaseException as problem:
         return "crashed", f"{type(problem).__name__}: {str(problem)[:200]}"
     if state(found) != right:

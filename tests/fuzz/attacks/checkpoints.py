@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flowerlib import legacy
 from flowerlib.errors import InputError
-from tests.fuzz import Outcome, checkpoints, pickles
+from tests.fuzz import Outcome, checkpoints, is_sentence, pickles
 from tests.fuzz.memory import growth
 
 FULL = 200
@@ -80,8 +80,8 @@ def refusal(path: Path, named: str, **options: object) -> str | None:
         legacy.read(path, **options)
     except InputError as problem:
         text = str(problem)
-        if not text.isprintable() or not text.endswith("."):
-            return f"the refusal is no printable sentence: {text!a:.200}"
+        if not is_sentence(text):
+            return f"the refusal is not one sentence: {text!a:.200}"
         return None if re.search(named, text) else f"the refusal does not name it: {text!a:.200}"
     except Exception as problem:
         return f"{type(problem).__name__}: {problem!s:.200}"

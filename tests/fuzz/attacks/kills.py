@@ -203,7 +203,8 @@ def unreadable(folder: Path) -> list[str]:
     readers: dict[str, Callable[[Path], Any]] = {
         ".safetensors": lambda path: safetensors.numpy.load_file(path),
         ".pt": lambda path: torch.load(path, weights_only=True)["rows"],
-        ".pixels": lambda path: pixels_of(path.read_bytes()),
+        ".pixels": lambda path: check_sum((told := path.read_bytes())[:-4], told[:-5:-1]),
+        ".onnx": lambda path: check_sum((told := path.read_bytes())[4:], told[:4]),
         ".json": lambda path: json.loads(path.read_text()),
         ".png": lambda path: Image.open(path).load(),
         ".csv": lambda path: path.read_text().rindex("\n"),
@@ -219,15 +220,14 @@ def unreadable(folder: Path) -> list[str]:
     return found
 
 
-def pixels_of(content: bytes) -> bytes:
-    """What a file of the garden's cache holds before its CRC-32.
+def check_sum(content: bytes, crc: bytes) -> None:
+    """Compares what a cache's file holds with the CRC-32 beside it.
 
     Raises:
         ValueError: that is another.
     """
-    if zlib.crc32(content[:-4]).to_bytes(4, "little") != content[-4:]:
+    if int.from_bytes(crc, "big") != zlib.crc32(content):
         raise ValueError("its CRC-32 is another")
-    return content[:-4]
 
 
 def whole(task: Task, folder: Path, workers: int) -> str:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from flowerlib import data, images, train
 from flowerlib.errors import InputError
-from tests.fuzz import Outcome
+from tests.fuzz import Outcome, is_sentence
 from tests.fuzz.photos import judge, odd_photos
 
 FULL = 5_000
@@ -35,8 +35,8 @@ def attack(count: int, seed: int, folder: Path) -> Outcome:
             return images.open_photo(path)
         except images.PhotoError as problem:
             refused.add(path)
-            if "\n" in str(problem) or not str(problem).endswith("."):
-                outcome.failures.append(f"{path.name}: no one sentence: {problem!s:.200}")
+            if not is_sentence(problem):
+                outcome.failures.append(f"{path.name}: not one sentence: {problem!s:.200}")
             raise
 
     warnings.simplefilter("ignore")  # Pillow's remarks on odd files
