@@ -203,8 +203,8 @@ def unreadable(folder: Path) -> list[str]:
     readers: dict[str, Callable[[Path], Any]] = {
         ".safetensors": lambda path: safetensors.numpy.load_file(path),
         ".pt": lambda path: torch.load(path, weights_only=True)["rows"],
-        ".pixels": lambda path: check_sum((told := path.read_bytes())[:-4], told[:-5:-1]),
-        ".onnx": lambda path: check_sum((told := path.read_bytes())[4:], told[:4]),
+        ".pixels": lambda path: check_pixels(path.read_bytes()),
+        ".onnx": lambda path: check_network(path.read_bytes()),
         ".json": lambda path: json.loads(path.read_text()),
         ".png": lambda path: Image.open(path).load(),
         ".csv": lambda path: path.read_text().rindex("\n"),
@@ -220,14 +220,14 @@ def unreadable(folder: Path) -> list[str]:
     return found
 
 
-def check_sum(content: bytes, crc: bytes) -> None:
-    """Compares what a cache's file holds with the CRC-32 beside it.
+def check_pixels(content: bytes) -> None:
+    """Compares a file of the garden's cache with the CRC-32 at its end."""
+    assert zlib.crc32(content[:-4]) == int.from_bytes(content[-4:], "little"), "another CRC-32"
 
-    Raises:
-        ValueError: that is another.
-    """
-    if int.from_bytes(crc, "big") != zlib.crc32(content):
-        raise ValueError("its CRC-32 is another")
+
+def check_network(content: bytes) -> None:
+    """Compares a converted network in the cache with the CRC-32 at its beginning."""
+    assert zlib.crc32(content[4:]) == int.from_bytes(content[:4], "big"), "another CRC-32"
 
 
 def whole(task: Task, folder: Path, workers: int) -> str:
