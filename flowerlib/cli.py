@@ -72,7 +72,8 @@ def _note(
     line: str | None = None,
 ) -> None:
     """Shows a warning as a line for the user, without the line of code that it came from."""
-    say(f"note: {message}", sys.stderr)
+    with suppress(InputError, OSError, ValueError):
+        say(f"note: {message}", sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,7 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(sentence: str) -> None:
-    say(f"flowerlib: {sentence}", sys.stderr)
+    with suppress(InputError, OSError, ValueError):  # the exit code is all that is left to say
+        say(f"flowerlib: {sentence}", sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -99,14 +99,17 @@ def labels(names: Sequence[object], longest: int = 40) -> tuple[list[str], dict[
     }
     if visible := {sign for sign, number in missing.items() if number}:
         name = min(text for text in shown if visible & set(text))
-        font = FontProperties(fname=usual[0]).get_name()
-        # One place and one text: Python's filter shows it once.
-        warnings.warn(
-            f"The font {font} and the others found here have no glyph for a sign of {name!r}; "
-            "it is written as its number. Install a font that has it, such as Noto Sans CJK.",
-            stacklevel=1,
-        )
+        _warn(FontProperties(fname=usual[0]).get_name(), name)
     return [text.translate(str.maketrans(missing)) for text in shown], style
+
+
+@functools.cache  # once a name, in how many figures it may be
+def _warn(font: str, name: str) -> None:
+    warnings.warn(
+        f"The font {font} and the others found here have no glyph for a sign of {name!r}; "
+        "it is written as its number. Install a font that has it, such as Noto Sans CJK.",
+        stacklevel=4,
+    )
 
 
 def _shortened(name: str, longest: int) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flowerlib.train import History
 
 BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
+LETTER = 0.07  # inches of a tick label's letter, about
 MOST_BARS = 20  # more are too thin to be read
 
 
@@ -110,7 +111,9 @@ def photo_and_bars(photo: Any, prediction: Prediction, truth: str | None = None)
     """
     shares, names = prediction.probabilities[:MOST_BARS], prediction.names[:MOST_BARS]
     height = max(3.4, 0.6 + 0.3 * len(names))
-    left, right = axes = figure(8.2, height).subplots(1, 2, width_ratios=(1, 1.3))
+    (*texts, told), style = labels([*names, truth or ""], longest=30)
+    width = 8.2 + LETTER * max(0, max(map(len, texts)) - 12)
+    left, right = axes = figure(width, height).subplots(1, 2, width_ratios=(1, 1.3))
     left.imshow(photo)
     left.set_axis_off()
     colors = [GREEN if name == truth else (GRAY if truth else BLUE) for name in names]
@@ -127,7 +130,6 @@ def photo_and_bars(photo: Any, prediction: Prediction, truth: str | None = None)
             color="white" if inside else "black",
             fontsize=9,
         )
-    (*texts, told), style = labels([*names, truth or ""])
     right.set_yticks(places, texts, **style)
     right.set_xlim(0, 1)
     title = f"{texts[0]}, {shares[0]:.0%} sure"
@@ -195,7 +197,8 @@ def confusion(matrix: Any, class_names: Sequence[str], name: str = "", most: int
         return _confused_pairs(counts, class_names, most, told)
     names, style = labels(class_names, longest=30)
     side = 2.2 + 0.42 * len(class_names)
-    axes = figure(side + 0.6, side).subplots()
+    room = LETTER * max(map(len, names))
+    axes = figure(side + 0.6 + room, side + 0.7 * room).subplots()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
@@ -205,7 +208,7 @@ def confusion(matrix: Any, class_names: Sequence[str], name: str = "", most: int
     places = range(len(class_names))
     axes.set_xticks(places, names, rotation=45, ha="right", **style)
     axes.set_yticks(places, names, **style)
-    return _tidy(axes, textwrap.fill(told, int(10 * side)), "answer", "truth")
+    return _tidy(axes, textwrap.fill(told, int(9 * side)), "answer", "truth")
 
 
 def _confused_pairs(counts: np.ndarray, class_names: Sequence[str], most: int, told: str) -> Axes:

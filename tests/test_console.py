@@ -190,6 +190,15 @@ def test_output_that_is_lost_is_never_called_fine(
         stream.close()
 
 
+def test_a_sentence_that_nobody_can_be_given_keeps_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.TextIOWrapper(Full(OSError(28, "No space left on device")), write_through=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert cli.main(["predict", "none.jpg", "--model", "none"]) == 2
+    monkeypatch.undo()
+
+
 def test_a_closed_standard_output_is_refused_before_anything_is_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

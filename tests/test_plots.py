@@ -153,6 +153,7 @@ def test_signs_that_no_font_has_are_written_as_numbers_with_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drawing, "FALLBACKS", ())
+    drawing._warn.cache_clear()
     with pytest.warns(UserWarning, match="DejaVu Sans .*no glyph for a sign of 'ひまわり'") as told:
         axes = plots.confusion(np.eye(3, dtype=int), ["玫瑰", "ひまわり", "rose\ufe0f"])
     assert len(told) == 1
@@ -160,6 +161,10 @@ def test_signs_that_no_font_has_are_written_as_numbers_with_one_warning(
     assert texts[:2] == ["\\u73ab\\u7470", "\\u3072\\u307e\\u308f\\u308a"]
     assert texts[2].rstrip("\ufe0f") == "rose"
     drawn(axes, tmp_path / "a.png")
+    answer = Prediction("x", ("ひまわり",), (1.0,), torch.zeros(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.photo_and_bars(np.zeros((4, 4, 3), np.uint8), answer)
 
 
 def test_an_installed_font_that_has_the_sign_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
