@@ -99,10 +99,9 @@ def fetch(
                 )
             os.replace(part, path)
     except (OSError, NotImplementedError) as problem:  # the latter where no file can be locked
-        kept = "; what has arrived is kept, so make room and run the same again"
+        kept = "; what has arrived is kept for the next try" if part.is_file() else ""
         raise InputError(
-            f"Cannot write {path}: {getattr(problem, 'strerror', None) or problem}"
-            f"{kept if part.is_file() else ''}."
+            f"Cannot write {path}: {getattr(problem, 'strerror', None) or problem}{kept}."
         ) from None
     return path
 

@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_written(archive: Path, tmp_path: Path) -> None:
         archives.extract(archive, tmp_path / "file" / "out")
 
 
-def test_a_python_without_the_filter_is_told(
+def test_a_python_without_the_filter_is_refused(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(tarfile, "data_filter")
@@ -134,7 +134,7 @@ def test_two_at_once_take_turns(tmp_path: Path) -> None:
 def test_the_attacks_would_notice_a_missing_filter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What `tarfile` did by default before Python 3.14 lets members out of the folder."""
+    """The default of `tarfile` before Python 3.14 lets links lead out of the folder."""
     real = tarfile.TarFile.extractall
 
     def extract_all(opened: tarfile.TarFile, folder: Path, filter: str) -> None:

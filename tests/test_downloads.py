@@ -220,7 +220,7 @@ def test_a_full_disk(
     child = process(server.url(), tmp_path / "file", sha(CONTENT), 100_000)
     told = child.communicate()[1]
     assert child.returncode == 1 and "Traceback" not in told
-    assert told.startswith("refused: Cannot write ") and "is kept, so make room" in told
+    assert told.startswith("refused: Cannot write ") and "is kept for the next try" in told
     assert (tmp_path / "file.part").read_bytes() == CONTENT[:100_000]
     usage = namedtuple("usage", "free")(1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
