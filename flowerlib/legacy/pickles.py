@@ -9,8 +9,8 @@ that is neither in the caller's table nor a network's class ends the reading.
 
 A `pickle.Unpickler` whose `find_class` gives stand-ins would run nothing either, but it cannot
 bound the work: it takes 2**60 steps to hash a hundred bytes of nested tuples as a key, dies of two
-megabytes of them, and makes room for 2**32 objects when six bytes ask for it. This machine never
-does more work than the pickle is long: keys are simple, and what is copied is counted.
+megabytes of them, and makes room for 2**32 objects when six bytes ask for it. The work of this
+machine grows with the pickle's length alone: keys are simple, and what is copied is counted.
 
 Instructions of protocol 0 alone are left out: torch cannot load its own tensors from it.
 """
