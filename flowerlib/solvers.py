@@ -39,7 +39,7 @@ TEMPERATURES = tuple(2 ** (-power / 4) for power in range(40))  # 1 to 1 / 861
 SLACK = 1.05  # a stronger penalty is preferred as long as it costs so little validation loss
 
 # The tuning of `_minimize`.
-TOLERANCE = {"fp64": 1e-6, "fp32": 5e-4}  # it ends where a step promises to save a smaller share
+TOLERANCE = {"fp64": 1e-5, "fp32": 5e-4}  # it ends where a step promises to save a smaller share
 MEMORY = 10  # pairs of (step, change of the gradient) that L-BFGS remembers
 MAX_STEPS = 500  # for a penalty; more than any data was seen to need
 SMALL = 2**26  # multiplications in a pass up to which it computes in float64
@@ -203,7 +203,7 @@ def _minimize(
     for _ in range(MAX_STEPS):
         pairs = [(step, change + rates * step) for step, change in memory]
         direction = _newton_like(slope, _inverse(spread, variances, rates), pairs)
-        promised = float((slope * direction).sum(dtype=torch.float64))
+        promised = _dot(slope, direction)
         if promised / 2 <= tolerance * now:
             return weight, value
         length = 1.0
@@ -246,16 +246,21 @@ def _newton_like(
 ) -> Tensor:
     """L-BFGS's two loops: slope divided by the curvature, corrected by what steps have shown."""
     direction, shares = slope.clone(), []
-    for step, change in reversed(pairs):
-        shares.append((step * direction).sum() / (step * change).sum())
+    curvatures = [_dot(step, change) for step, change in pairs]
+    for (step, change), curvature in zip(reversed(pairs), reversed(curvatures), strict=True):
+        shares.append(_dot(step, direction) / curvature)
         direction -= shares[-1] * change
     direction = divided(direction)
     if pairs:
-        step, change = pairs[-1]
-        direction *= (step * change).sum() / (change * divided(change)).sum()
-    for (step, change), share in zip(pairs, reversed(shares), strict=True):
-        direction += (share - (change * direction).sum() / (step * change).sum()) * step
+        change = pairs[-1][1]
+        direction *= curvatures[-1] / _dot(change, divided(change))
+    for (step, change), curvature, share in zip(pairs, curvatures, reversed(shares), strict=True):
+        direction += (share - _dot(change, direction) / curvature) * step
     return direction
+
+
+def _dot(one: Tensor, other: Tensor) -> float:
+    return float(torch.dot(one.flatten(), other.flatten()))
 
 
 @modes.usual()
