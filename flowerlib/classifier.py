@@ -316,8 +316,10 @@ class Classifier:
             name: of the set of photos, such as "test", for texts and figures.
 
         Raises:
-            InputError: a photo is of a class that the classifier does not know.
+            InputError: there is no photo, or one of a class that the classifier does not know.
         """
+        if not len(photos):
+            raise InputError("There is no photo to evaluate; give photos with labels.")
         labels = torch.from_numpy(
             labelling.moved(
                 photos.labels, photos.class_names, self.class_names, lack="this classifier lacks"

@@ -29,8 +29,8 @@ def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -
     when adding photos moves old ones, which is rare, is said in `division`.
 
     A `cat_to_name.json` in the folder, or beside it, gives the classes their readable names.
-    `Splits.files` counts what is used and what is not, and a warning says so; `Splits.notes` says
-    what could have been meant otherwise.
+    `Splits.files` counts what is used and what is not; `Splits.notes` says what could have been
+    meant otherwise. Both are warnings, too.
 
     Args:
         path: the folder.
@@ -41,13 +41,14 @@ def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -
             cannot be told which folders are splits.
     """
     splits = read_folder(path, valid=valid, test=test)
-    _warn(splits.files)
+    _warn(splits.files, splits.notes)
     return splits
 
 
-def _warn(counts: FileCounts | None) -> None:
-    if counts is not None and counts.remarkable:
-        warnings.warn(counts.sentence(), stacklevel=3)
+def _warn(counts: FileCounts | None, notes: Sequence[str] = ()) -> None:
+    counted = [counts.sentence()] if counts is not None and counts.remarkable else []
+    for sentence in [*counted, *notes]:
+        warnings.warn(sentence, stacklevel=3)
 
 
 def read_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:

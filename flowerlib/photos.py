@@ -68,8 +68,8 @@ class Photos:
                 )
         self.source = source if isinstance(source, (np.ndarray, Files)) else Files(source)
         self.class_names = tuple(class_names)
-        if len(set(self.class_names)) < len(self.class_names):
-            raise InputError("Two classes have the same name; give each its own.")
+        if twice := [name for name in class_names if self.class_names.count(name) > 1]:
+            raise InputError(f"Two classes have the same name, {twice[0]!r}; give each its own.")
         self.labels = labelling.checked(labels, self.class_names)
         if len(self.labels) != len(self.source):
             raise InputError(f"{len(self.source)} pictures but {len(self.labels)} labels")

@@ -36,7 +36,7 @@ def near_copies(contents: np.ndarray, look: Callable[[int], Image.Image]) -> lis
     Args:
         contents: digests (N,) of NumPy's kind "S16", sorted, all different.
         look: opens the photo at a position in `contents`; it need not be larger than `SIDE`. A
-            photo that cannot be opened is a copy of none; who uses it later refuses it.
+            photo that cannot be opened now is a copy of none; who uses it later refuses it.
 
     Returns:
         Pairs of positions in `contents`, the most similar first.
@@ -45,15 +45,22 @@ def near_copies(contents: np.ndarray, look: Callable[[int], Image.Image]) -> lis
     folder = _folder("near")
     known = _read(folder / f"{key}.bin", PAIR) if folder else None
     if known is None:
-        found = copies.near(_thumbnails(contents, look))
+        thumbnails, complete = _thumbnails(contents, look)
+        found = copies.near(thumbnails)
         rows = [(pair.first, pair.second, pair.similarity, pair.mirrored) for pair in found]
         known = np.array(rows, PAIR)
-        _write(folder, known, key)
+        if complete:
+            _write(folder, known, key)
     return [Pair(*row) for row in known.tolist()]
 
 
-def _thumbnails(contents: np.ndarray, look: Callable[[int], Image.Image]) -> np.ndarray:
-    """uint8 (N, SIDE, SIDE), in the order of `contents`; black where a photo cannot be opened."""
+def _thumbnails(
+    contents: np.ndarray, look: Callable[[int], Image.Image]
+) -> tuple[np.ndarray, bool]:
+    """uint8 (N, SIDE, SIDE), in the order of `contents`, and whether every photo was opened.
+
+    Black where a photo cannot be opened.
+    """
     found, here = np.zeros(len(contents), THUMBNAIL), np.zeros(len(contents), bool)
     folder = _folder("thumbnails")
     for file in sorted(folder.glob("*.bin")) if folder else []:
@@ -75,7 +82,7 @@ def _thumbnails(contents: np.ndarray, look: Callable[[int], Image.Image]) -> np.
         new = list(chain.from_iterable(pool.map(take, range(0, len(missing), ERRAND))))
     if new:
         _write(folder, found[new])
-    return found["gray"]
+    return found["gray"], len(new) == len(missing)
 
 
 def _folder(kind: str) -> Path | None:

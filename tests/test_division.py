@@ -208,3 +208,18 @@ def test_a_sketch_is_small_and_shows_the_same(tmp_path: Path) -> None:
         copies.thumbnail(images.sketch(tmp_path / name, 32)).ravel() for name in ("a.jpg", "a.png")
     ]
     assert np.corrcoef(*seen)[0, 1] > 0.99
+
+
+def test_a_photo_that_cannot_be_opened_once_is_looked_at_again(own_cache: Path) -> None:
+    contents, shown, closed = np.sort(digests(6, 1)), scene(3), {4}
+
+    def look(at: int) -> Image.Image:
+        if at in closed:
+            raise images.PhotoError("4.jpg", "the file cannot be read")
+        return shown if at >= 4 else scene(10 + at)
+
+    assert thumbnails.near_copies(contents, look) == []
+    closed.clear()
+    assert [(pair.first, pair.second) for pair in thumbnails.near_copies(contents, look)] == [
+        (4, 5)
+    ]

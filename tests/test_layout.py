@@ -83,7 +83,8 @@ def test_splits_of_unusual_names_are_not_taken_for_classes(tmp_path: Path) -> No
 
 def test_classes_with_the_same_folders_inside_are_noted(tmp_path: Path) -> None:
     tree(tmp_path, ("cat", "dog"), ("indoors", "outdoors"), 9)
-    splits = data.image_folder(tmp_path)
+    with pytest.warns(UserWarning, match="cat/ and dog/ are taken as classes"):
+        splits = data.image_folder(tmp_path)
     assert splits.class_names == ("cat", "dog") and len(splits.notes) == 1
     assert "cat/ and dog/ are taken as classes, though the same folders" in splits.notes[0]
     assert "cat/ and dog/ are taken as classes" in check.folder(tmp_path).text()
