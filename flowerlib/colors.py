@@ -29,15 +29,15 @@ def as_rgb(image: Image.Image, stored: Stored) -> tuple[Image.Image, float]:
     if image.mode.startswith(("I", "F")):
         image, used = _to_8_bit(image, stored)
     elif ";16" in stored.layout:
-        extremes = image.getextrema()
-        used = max(high for _, high in extremes[: 1 if image.mode == "LA" else 3]) / 255
+        colors = image.split()[: 1 if image.mode == "LA" else 3]  # without the alpha
+        used = max(np.asarray(color).max(initial=0) for color in colors) / 255
     if image.mode == "RGB" and isinstance(clear, tuple):  # Pillow took the upper byte of 16 bits
         if stored.layout.startswith("RGB;16") or max(clear) > 255:
             image = _with_transparency(image, tuple(shade >> 8 for shade in clear))
     elif image.mode == "L" and isinstance(clear, int):  # of few bits, which Pillow scaled up
         image = _with_transparency(image, clear * _step(image, stored, clear))
     if image.mode == "LAB":
-        image = ImageCms.applyTransform(image, _lab_to_rgb())
+        image = ImageCms.applyTransform(image, _lab_to_rgb()) or image
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -41,7 +41,8 @@ def dark(parts: Sequence[Photos]) -> list[str]:
         for at in range(len(part))
         if part.name(at).lower().endswith(DEEP)
     ]
-    chosen = np.unique(np.linspace(0, len(paths) - 1, LOOKED_AT).astype(int)) if paths else []
+    count = min(LOOKED_AT, len(paths))
+    chosen = np.linspace(0, len(paths) - 1, count).astype(int)
     found = []
     for path, name in (paths[at] for at in chosen):
         with contextlib.suppress(images.PhotoError):

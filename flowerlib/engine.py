@@ -73,7 +73,7 @@ class Engine:
         with one_thread():
             body = copy.deepcopy(backbone.body)
             plain = Computation(body, preprocessing).eval().requires_grad_(False)
-            plain = plain.to(self.device, memory_format=torch.channels_last)
+            plain = plain.to(self.device).to(memory_format=torch.channels_last)
             self._compute = self._chosen(plain, required=precision == "bf16")
 
     def _chosen(self, plain: Computation, *, required: bool) -> Compute:
@@ -94,19 +94,19 @@ class Engine:
                 'trained for (effort "standard").'
             ) from problem
         if self.precision == "bf16":
-            found, problem = self._try("bf16", plain, pixels, exact)
+            found, why = self._try("bf16", plain, pixels, exact)
             if found:
                 return found
             if required:
-                raise InputError(f"bf16 does not work on this machine: {problem}; use fp32.")
-            warnings.warn(f"bf16 does not work here: {problem}; using fp32.", stacklevel=4)
+                raise InputError(f"bf16 does not work on this machine: {why}; use fp32.")
+            warnings.warn(f"bf16 does not work here: {why}; using fp32.", stacklevel=4)
             self.precision = "fp32"
         if self.device != "cpu" or not runtime.suits(plain):
             return exactly
-        found, problem = self._try("fp32", plain, pixels, exact)
+        found, why = self._try("fp32", plain, pixels, exact)
         if not found:
             warnings.warn(
-                f"ONNX Runtime does not work for {self.name} here: {problem}; using plain torch, "
+                f"ONNX Runtime does not work for {self.name} here: {why}; using plain torch, "
                 "which gives the same features, but takes two to three times as long.",
                 stacklevel=4,
             )
@@ -166,11 +166,9 @@ class Engine:
             size = max(1, min(size, BATCH_PIXELS // self.preprocessing.crop**2, share))
         batches = [range(at, min(at + size, len(photos))) for at in range(0, len(photos), size)]
 
-        def work(batch: range) -> tuple[list[int], list[PhotoError], np.ndarray | Tensor]:
+        def work(batch: range) -> tuple[list[int], list[PhotoError], Tensor]:
             numbers, unreadable, pixels = self._open(photos, batch)
-            if not numbers:
-                return numbers, unreadable, pixels
-            if not on_cpu:
+            if not numbers or not on_cpu:
                 return numbers, unreadable, self._near(pixels)
             with one_thread():
                 return numbers, unreadable, self.features(pixels)

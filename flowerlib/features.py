@@ -176,7 +176,7 @@ def _compute(
         some, new = new, []
         if store and some:
             with one_thread():
-                store.write(reader.digests[np.searchsorted(rows, some)], values[some])
+                store.write(reader.decoded[np.searchsorted(rows, some)], values[some])
 
     try:
         for numbers, found in engine.stream(reader, problems):
@@ -192,7 +192,7 @@ def _compute(
     finally:
         keep()
     images.refuse(problems)
-    if len(changed := np.flatnonzero(reader.digests != asked)):
+    if len(changed := np.flatnonzero(reader.decoded != asked)):
         raise InputError(
             f"{photos.name(int(changed[0]))} changed while it was read; start again "
             "when nothing writes to the photos any more."
@@ -208,8 +208,8 @@ class _Reader(Photos):
 
     def __init__(self, photos: Photos) -> None:
         super().__init__(photos.source, photos.labels, photos.class_names)
-        self.photos, self.digests = photos, np.zeros(len(photos), "S16")
+        self.photos, self.decoded = photos, np.zeros(len(photos), "S16")
 
     def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
-        picture, self.digests[index] = self.photos.opened(index, shrink_to)
+        picture, self.decoded[index] = self.photos.opened(index, shrink_to)
         return picture

@@ -27,8 +27,9 @@ def fold(network: nn.Module, images: Tensor) -> nn.Module:
     plain = copy.deepcopy(network).eval().requires_grad_(False)
     folded = copy.deepcopy(plain)
     for before, after in _pairs(folded, images):
-        fused = fuse_conv_bn_eval(folded.get_submodule(before), folded.get_submodule(after))
-        _replace(folded, before, fused)
+        convolution, norm = folded.get_submodule(before), folded.get_submodule(after)
+        assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        _replace(folded, before, fuse_conv_bn_eval(convolution, norm))
         _replace(folded, after, nn.Identity())
     exact = plain(images)
     error = (folded(images) - exact).norm() / exact.norm()

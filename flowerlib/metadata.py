@@ -24,7 +24,8 @@ class Unreadable(ValueError):
 
 def lean_jpeg(content: bytes) -> tuple[bytes, dict[str, Any]]:
     """A JPEG without its metadata, and those that may hold an orientation, as Pillow calls them."""
-    parts, about, at = [content[:2]], {}, 2
+    parts, at = [content[:2]], 2
+    about: dict[str, Any] = {}
     while (at := content.find(b"\xff", at)) >= 0 and at + 4 <= len(content):
         marker = content[at + 1]
         if marker in (0x00, 0xFF):  # fillers

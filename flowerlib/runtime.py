@@ -146,10 +146,13 @@ def _converted(network: Computation) -> bytes:
         given, made = Path(folder, "network.pt"), Path(folder, "network.onnx")
         pixels = torch.zeros(2, network.side, network.side, 3, dtype=torch.uint8)
         torch.save((network, pixels), given)
-        command = [sys.executable, "-W", "ignore", "-m", "flowerlib.conversion", given, made]
+        command = [sys.executable, "-P", "-W", "ignore", "-m", "flowerlib.conversion"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         done = subprocess.run(
-            command, env=environment, capture_output=True, timeout=CONVERSION_SECONDS
+            [*command, str(given), str(made)],
+            env=environment,
+            capture_output=True,
+            timeout=CONVERSION_SECONDS,
         )
         if done.returncode:
             lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason told"]
