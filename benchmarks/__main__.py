@@ -2,7 +2,7 @@
 
     python -m benchmarks            all but the long ones
     python -m benchmarks flowers    one of them
-    python -m benchmarks table      only write the tables of README and how_fast anew
+    python -m benchmarks table      only rewrite the tables of the Markdown pages
     python -m benchmarks list       names and expected minutes
 
 With FLOWERLIB_BENCH_DRY=1 those that compare two sides run on a handful of photos, and record
@@ -181,11 +181,11 @@ def table() -> str:
     flowers = {
         "flowers_linear_cold": "Oxford flowers, frozen mobilenet_v2, linear head, nothing cached",
         "flowers_linear_warm": "the same again, features cached",
-        "flowers_hidden_warm": "its last layer alone, cached, the source's head and settings",
+        "flowers_hidden_warm": "the flower article's head and settings, last layer only, cached",
         "flowers_best_cold": "mobilenet_v2, last stage tuned (`--effort best`), nothing cached",
     }
     drawn = {
-        "garden_linear_cold": "the garden's flowers, small DenseNet (20 + 5 pictures a class)",
+        "garden_linear_cold": "drawn flowers, frozen small DenseNet (20 + 5 pictures per class)",
         "garden_random_weights": "the same network with random weights",
     }
     cold = read("cold")["rows"]
@@ -209,11 +209,11 @@ def table() -> str:
     lines = [
         "| what was trained | test accuracy, 95 % interval | wall time |",
         "|---|---|---|",
-        "| the source: densenet121, hidden head, on a GPU | 91.4 % | 62 to 82 min |",
+        "| flower article, as published: densenet121, hidden head, GPU | 91.4 % | 62 to 82 min |",
         *runs(flowers),
-        "| the source: a CNN of its own on dogs and cats | 84 % | |",
+        "| dogs-and-cats article, as published: CNN from scratch | 84 % | |",
         waited("dogs vs cats", "dogs and cats, 2,000 photos, frozen mobilenet_v2, nothing cached"),
-        "| the source: a tall head on resnet50's features, beds and sofas | 97 % | 30 s |",
+        "| beds-and-sofas article, as published: deep MLP head on resnet50 | 97 % | 30 s |",
         waited(
             "beds and sofas, to the printed table",
             "beds and sofas, 200 photos, frozen mobilenet_v2, nothing cached",
@@ -226,7 +226,7 @@ def table() -> str:
 def frontier_table() -> str:
     """The points of the frontier as Markdown, fastest first."""
     lines = [
-        "| sides of the images | seconds | valid accuracy | test accuracy, 95 % interval | |",
+        "| image side, px | seconds | validation accuracy | test accuracy, 95 % interval | |",
         "|---|---|---|---|---|",
     ]
     for point in sorted(read("frontier")["points"], key=lambda point: point["seconds"]):
@@ -243,7 +243,7 @@ def frontier_table() -> str:
 def speed_table() -> str:
     """How fast photos become features, and heads are solved, as Markdown."""
     lines = [
-        "| | plain | flowerlib | times as fast, 95 % interval |",
+        "| | plain | flowerlib | speedup, 95 % interval |",
         "|---|---|---|---|",
     ]
     for name, found in read("extraction").items():
@@ -268,8 +268,8 @@ def speed_table() -> str:
 def steps_table() -> str:
     """What each step of the fast path brings, as Markdown."""
     lines = [
-        "| step | photos/s without it | with it | times as fast, 95 % interval "
-        "| accuracy it brings, points, 95 % interval |",
+        "| step | photos/s without it | with it | speedup, 95 % interval "
+        "| change in accuracy, points, 95 % interval |",
         "|---|---|---|---|---|",
     ]
     record = read("steps")
@@ -289,16 +289,19 @@ def steps_table() -> str:
 def recipes_table() -> str:
     """Whole recipes beside `flowerlib train --effort quick`, as Markdown."""
     lines = [
-        "| | its best valid accuracy | its seconds | flowerlib's seconds | times as fast |",
+        "| | its best validation accuracy | its seconds | flowerlib's seconds | speedup |",
         "|---|---|---|---|---|",
     ]
-    for name, told in (("source_recipe", "the source's recipe"), ("fastai", "fastai fine_tune")):
+    for name, key, label in (
+        ("source_recipe", "the source's recipe", "the flower article's recipe"),
+        ("fastai", "fastai fine_tune", "fastai fine_tune"),
+    ):
         found = read(name)
-        run = found[told]["runs"][0]
+        run = found[key]["runs"][0]
         best = max(row["valid_accuracy"] for row in run["rows"])
         more = "" if run["reached"] else "more than "
         lines.append(
-            f"| {told}, {len(run['rows'])} epochs | {best:.1%} | {run['seconds']:,.0f} "
+            f"| {label}, {len(run['rows'])} epochs | {best:.1%} | {run['seconds']:,.0f} "
             f"| {found['flowerlib train']['median_seconds']:.0f} "
             f"| {more}{_ratio(found['ratio'])} |"
         )
@@ -314,7 +317,7 @@ def garden_table() -> str:
     """What the garden shows, and what its small networks know of photos, as Markdown."""
     found = read("garden_seeds")
     lines = [
-        f"| in the garden, mean over {len(found['seeds'])} worlds | test accuracy, 95 % interval |",
+        f"| drawn pictures, mean over {len(found['seeds'])} seeds | test accuracy, 95 % interval |",
         "|---|---|",
     ]
     for name, row in found["rows"].items():

@@ -27,6 +27,17 @@ def test_it_is_short_and_its_links_lead_somewhere(repository):
     assert [link for link in links if not (repository / link).exists()] == []
 
 
+def test_its_table_of_modules_names_each_once(repository):
+    text = (repository / "README.md").read_text(encoding="utf-8").partition("## Inside")[2]
+    rows = [line.split("|")[2] for line in text.splitlines() if line.startswith("|")]
+    named = [name for row in rows for name in re.findall(r"`([a-z_]+)`", row)]
+    named.remove("flowerlib")  # the heading
+    package = repository / "flowerlib"
+    there = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
+    there |= {path.parent.name for path in package.glob("*/__init__.py")}
+    assert sorted(named) == sorted(there)
+
+
 def test_it_shows_the_commands_that_the_makefile_has(repository):
     text = (repository / "README.md").read_text(encoding="utf-8")
     targets = re.findall(r"^([a-z]+):.*##", (repository / "Makefile").read_text(), re.MULTILINE)
