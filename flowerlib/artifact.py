@@ -14,7 +14,16 @@ import torch
 from torch import Tensor, nn
 
 import flowerlib
-from flowerlib import description, heads, models, modes, state_dicts, storage, tensorfile
+from flowerlib import (
+    description,
+    fingerprint,
+    heads,
+    models,
+    modes,
+    state_dicts,
+    storage,
+    tensorfile,
+)
 from flowerlib.description import Description
 from flowerlib.errors import InputError
 from flowerlib.models import Backbone
@@ -59,9 +68,15 @@ def write(
     try:
         if backbone.name not in models.names():
             raise ValueError(f"its backbone is {backbone.name}, which is not in models.names()")
-        wanted = _shapes(models.architecture(backbone.name), layers)
+        plain = models.architecture(backbone.name)
+        wanted = _shapes(plain, layers)
         if {key: _shape_of(value) for key, value in tensors.items()} != wanted:
             raise ValueError(f"its tensors are not those of {backbone.name} and its head")
+        if changed := fingerprint.difference(backbone.body, plain.body):
+            raise ValueError(
+                f"the file names its backbone, and a {backbone.name} would be without what was "
+                f"changed in this one ({changed:.200})"
+            )
         arrays = {key: value.detach().cpu().contiguous().numpy() for key, value in tensors.items()}
         if provenance is not None:
             arrays |= {f"photos.{role}": getattr(provenance, role) for role in ROLES}

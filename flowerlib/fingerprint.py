@@ -11,16 +11,21 @@ import hashlib
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from flowerlib.models import Frozen
 
 # Packages whose layers compute what their class and settings say.
 KNOWN = ("torch", "torchvision", "flowerlib")
 # Of each layer: told apart from its settings, or without effect on what it computes in `eval()`.
 ASIDE = {"training", "frozen", "name", "weights"}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+# Settings that play no role in prediction.
+TRAINING_ONLY = {"training", "inplace", "p", "momentum", "memory_efficient", "drop_rate"}
 
 
 class _Unknown(Exception):
@@ -31,8 +36,8 @@ def structure(network: nn.Module) -> str | None:
     """SHA-256 over the layers' names, classes and settings; None where they do not tell all.
 
     Two networks with the same structure and the same `state_dict` compute the same. That cannot be
-    known of classes from elsewhere, whose code may do anything, nor of layers with hooks or with
-    methods that were replaced.
+    known of classes from elsewhere, whose code may do anything, nor of layers with hooks, with
+    methods that were replaced, or compiled by TorchScript, which keeps its code out of sight.
     """
     total = hashlib.sha256()
     try:
@@ -41,6 +46,22 @@ def structure(network: nn.Module) -> str | None:
     except _Unknown:
         return None
     return total.hexdigest()
+
+
+def difference(network: nn.Module, plain: nn.Module) -> str:
+    """The first layer or setting that a network has and a plain one has not; "" if there is none.
+
+    Where it is not known what a layer computes, that layer; see `structure`. Settings that play no
+    role in prediction may differ.
+    """
+    try:
+        for line, other in zip_longest(_lines(network), _lines(plain), fillvalue="fewer layers"):
+            setting = line.partition(" = ")[0].rpartition(".")[2]
+            if line != other and setting not in TRAINING_ONLY:
+                return line
+    except _Unknown as problem:
+        return str(problem)
+    return ""
 
 
 def current(network: nn.Module) -> tuple[str | None, int]:
@@ -59,10 +80,13 @@ def _lines(network: nn.Module) -> Iterator[str]:
     stored = network.state_dict(keep_vars=True)
     for name, layer in network.named_modules(remove_duplicate=False):
         if any(getattr(layer, hooks, None) for hooks in HOOKS):
-            raise _Unknown(name)
+            raise _Unknown(f"a hook at {name or 'the top'}")
+        if isinstance(layer, torch.jit.ScriptModule):
+            raise _Unknown(f"compiled code at {name or 'the top'}")
+        _of_class(type(layer).forward)  # somebody may have replaced it for the whole class
         yield f"{name}: {_of_class(type(layer))}"
         for key, value in sorted(vars(layer).items()):
-            if not key.startswith("_") and key not in ASIDE:
+            if not key.startswith("_") and key not in ASIDE and not isinstance(value, Frozen):
                 yield f"{name}.{key} = {_of(value)}"
     for name, value in network.named_buffers():
         if name not in stored:  # not among the weights, and yet a number to compute with
@@ -86,15 +110,15 @@ def _of(value: Any) -> str:
         return _of_class(value)
     if callable(value) and hasattr(value, "__qualname__") and not hasattr(value, "__self__"):
         return _of_class(value)
-    if isinstance(getattr(value, "__dict__", None), Mapping) and not isinstance(value, nn.Module):
+    if isinstance(getattr(value, "__dict__", None), Mapping) and not callable(value):
         return f"{_of_class(type(value))} {_of(vars(value))}"
-    raise _Unknown(repr(type(value)))
+    raise _Unknown(f"a {type(value).__name__} as a setting")
 
 
 def _of_class(kind: Any) -> str:
     """The full name of a class or function of a known package."""
     if kind.__module__.split(".")[0] not in (*KNOWN, "builtins", "collections", "_operator"):
-        raise _Unknown(kind.__module__)
+        raise _Unknown(f"{kind.__qualname__} of {kind.__module__}")
     if "<locals>" in kind.__qualname__ or "<lambda>" in kind.__qualname__:
         raise _Unknown(kind.__qualname__)
     return f"{kind.__module__}.{kind.__qualname__}"

@@ -510,11 +510,11 @@ def freeze(module: M) -> M:
     if isinstance(module, Backbone):
         module.frozen = True
     else:
-        module.train = _Frozen(module)  # type: ignore[method-assign, assignment]
+        module.train = Frozen(module)  # type: ignore[method-assign, assignment]
     return module
 
 
-class _Frozen:
+class Frozen:
     """`train` of a frozen module that is no `Backbone`: leaves it as it is.
 
     An object, since it is pickled and copied together with its module; a method could not be.

@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from flowerlib import fingerprint, storage
@@ -118,16 +119,19 @@ def _graph(network: Computation) -> tuple[list[str], bytes]:
     Returns:
         The names of the weights that it uses, and the graph.
     """
-    context = [FORMAT, torch.__version__, fingerprint.structure(network)]
+    versions = torch.__version__, torchvision.__version__
+    # Whether a layer has a bias, for one, is not among its settings.
+    weights = [(name, value.shape, value.dtype) for name, value in network.state_dict().items()]
+    context = [FORMAT, *versions, fingerprint.structure(network), weights]
     key = hashlib.sha256(repr(context).encode()).hexdigest()
     try:
         file = kept_in() / f"{key[:32]}.onnx"
     except InputError:  # nowhere to keep it
         return _parsed(_converted(network))
-    if file.is_file():
-        checksum, content = file.read_bytes()[:4], file.read_bytes()[4:]
-        if checksum == zlib.crc32(content).to_bytes(4, "big"):
-            return _parsed(content)
+    with contextlib.suppress(OSError):  # it is not there, or was removed a moment ago
+        kept = file.read_bytes()
+        if kept[:4] == zlib.crc32(kept[4:]).to_bytes(4, "big"):
+            return _parsed(kept[4:])
     content = _converted(network)
     with contextlib.suppress(InputError):  # a full disk: it is made again the next time
         with storage.atomic_path(file) as path:

@@ -507,9 +507,24 @@ def renamed(made: Classifier) -> None:
     made.backbone.name = "small_resnet below"
 
 
+def pooled_otherwise(made: Classifier) -> None:
+    made.backbone.body.avgpool = nn.AdaptiveMaxPool2d(1)
+
+
+def replaced(made: Classifier) -> None:
+    made.backbone.body.avgpool.forward = lambda maps: maps.amax((2, 3), keepdim=True)
+
+
+def hooked(made: Classifier) -> None:
+    made.backbone.body.avgpool.register_forward_hook(lambda *given: 2 * given[2])
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (pooled_otherwise, r"a small_resnet would be without .*\(avgpool: .*AdaptiveMaxPool2d\)"),
+        (replaced, "<lambda> of "),
+        (hooked, "a hook at avgpool"),
         (infinite, "its tensor head.0.bias holds values not finite"),
         (unwritable_results, "its results cannot be written as JSON"),
         (half, "its tensors are not those of small_resnet"),
@@ -524,6 +539,27 @@ def test_what_could_not_be_read_again_is_not_saved(
     with pytest.raises(InputError, match=f"cannot be saved to .*{message}"):
         made.save(tmp_path / "c.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_matters_in_training_alone_may_be_another(tmp_path: Path) -> None:
+    made = make.classifier()
+    for layer in made.backbone.modules():
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = False
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 0.01
+    models.freeze(made.backbone.body)
+    made.save(tmp_path / "c.safetensors")
+
+
+def test_logits_can_be_calibrated(classifier: Classifier, splits: data.Splits) -> None:
+    few, temperature = splits.test.subset([0, 1]), torch.ones(1, requires_grad=True)
+    found = classifier.logits(few, **EXACT), classifier.evaluate(few, **EXACT).logits
+    for logits in (*found, classifier.predict(few, **EXACT)[0].logits[None]):
+        (logits / temperature).square().sum().backward()
+    hidden = train.transfer(splits, "small_densenet", head="hidden", epochs=1, **EXACT)
+    (hidden.valid_logits / temperature).square().sum().backward()
+    assert temperature.grad != 0
 
 
 @pytest.mark.parametrize("names", [(), ("a", ""), ("a", "a"), ("a", "b\n"), ("a", 1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from types import MethodType
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from flowerlib import data, engine, features, folding, models, runtime
+from flowerlib import data, engine, features, fingerprint, folding, models, runtime
 from flowerlib.errors import InputError
 from flowerlib.photos import Photos
 from flowerlib.transforms import Preprocessing
@@ -467,11 +468,49 @@ def test_networks_with_code_of_their_own_are_not_stored(photos: Photos) -> None:
     hooked.body[0].register_forward_hook(lambda *given: given[2] * 2)
     replaced = pooled(nn.AdaptiveAvgPool2d(1))
     replaced.body[1].forward = lambda maps: maps.amax((2, 3), keepdim=True)
-    for network in (own, hooked, replaced):
+    bound = pooled(nn.AdaptiveAvgPool2d(1))
+    bound.body[1].forward = MethodType(lambda _, maps: maps.amax((2, 3), keepdim=True), nn.ReLU())
+    traced = pooled(nn.AdaptiveAvgPool2d(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch advises against TorchScript
+        unknown = Pooled(nn.AdaptiveMaxPool2d(1)).requires_grad_(False)
+        traced.body = torch.jit.trace(unknown, torch.rand(1, 3, 8, 8))
+    for network in (own, hooked, replaced, bound, traced):
         for _ in range(2):
             found = extract(network, few)
             assert found.computed == 1
             assert torch.allclose(found.values, plain_features(network, few), atol=1e-5)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_class_whose_code_was_replaced_is_noticed(
+    photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, network = photos.subset([0]), pooled(nn.AdaptiveAvgPool2d(1))
+    assert extract(network, few).computed == 1
+    monkeypatch.setattr(nn.AdaptiveAvgPool2d, "forward", lambda _, maps: maps.amax((2, 3)))
+    found = extract(network, few)
+    assert found.computed == 1
+    assert torch.allclose(found.values, plain_features(network, few), atol=1e-5)
+
+
+def test_a_frozen_body_is_as_well_known_as_any() -> None:
+    network = models.backbone("small_resnet", "small").body
+    assert fingerprint.structure(models.freeze(network.eval())) == fingerprint.structure(
+        models.backbone("small_resnet", "small").body
+    )
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_networks_that_differ_by_a_bias_share_no_graph(photos: Photos) -> None:
+    few = photos.subset([0])
+    for bias in (True, False):
+        layers = nn.Sequential(nn.Conv2d(3, 8, 3, bias=bias), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        network = models.Backbone("own", layers, 8, "none")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = extract(network, few).values
+        assert torch.allclose(found, plain_features(network, few), atol=1e-5)
 
 
 def test_wrong_words_are_refused(photos: Photos, backbone: models.Backbone) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from flowerlib.errors import InputError
+from flowerlib.fingerprint import HOOKS, TRAINING_ONLY
 from flowerlib.legacy.pickles import StandIn
 from flowerlib.models import is_finite
 from flowerlib.state_dicts import modern_key
@@ -22,9 +23,6 @@ MAX_MODULES = 10_000
 # are the same.
 SAME_WORK = {"AvgPool2d": "AdaptiveAvgPool2d"}
 PLAIN = (int, float, str, tuple)
-HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-# Settings that play no role in prediction.
-TRAINING_ONLY = {"training", "inplace", "p", "momentum", "memory_efficient", "drop_rate"}
 
 
 def is_module(value: Any) -> bool:
