@@ -288,7 +288,7 @@ class Classifier:
         self._engines, self._lock = {}, threading.Lock()
 
     @modes.usual()
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: somebody may calibrate logits, with gradients
     def decide(self, values: Tensor) -> Tensor:
         """The head alone: features float32 (N, D) → logits float32 (N, C)."""
         with one_thread():

@@ -177,7 +177,7 @@ def fit(
                 "There is nothing to train on: no training batch holds a sample that counts."
             )
         valid_outputs, valid_labels = _outputs(model, valid_batches, loss)
-        with torch.inference_mode():
+        with torch.no_grad():
             valid_loss = float(loss(valid_outputs, valid_labels))
         if not (total / count < float("inf") and valid_loss < float("inf")):
             raise InputError(f"The loss is not finite in epoch {epoch}; lower the learning rate.")
@@ -226,7 +226,7 @@ def _go_on(
     return kept["best_loss"], kept["best"]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def measure(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float, float]:
     """Loss and accuracy over all samples of the batches, with the model in `eval()`.
 
@@ -241,7 +241,7 @@ def measure(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float,
     return float(loss(outputs, labels)), metrics.accuracy(outputs, labels)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _outputs(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[Tensor, Tensor]:
     """Outputs float32 (N, C) of the model in `eval()`, and labels (N,), of samples that count."""
     device = next(model.parameters()).device
