@@ -9,6 +9,7 @@ Shown in: notebooks/03_flowers
 from __future__ import annotations
 
 import operator
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ from flowerlib.transforms import Preprocessing
 UNSTEADY = ("seconds", "features_computed")  # results that differ from run to run
 USUAL_TOP = 5  # classes that a prediction names, where there are so many
 UNREADABLE = ("raise", "return")
-UNPICKLED = ("_engines", "_lock")
+UNPICKLED = ("_engines", "_locks")
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ class Classifier:
         self.history: Any = None
         self.valid_logits: Tensor | None = None
         self._engines: dict[tuple[str, str], tuple[Any, engine.Engine]] = {}
-        self._lock = threading.Lock()
+        # By process: a thread of the parent may hold its lock while it is forked.
+        self._locks: dict[int, threading.Lock] = {}
         layers = artifact.describe_head(head)  # refuses a head that could not be saved
         try:
             description.check_class_names(self.class_names)
@@ -270,7 +272,7 @@ class Classifier:
         """What computes the features; made once, and again after anything that it uses changed."""
         key = (engine.choose_device(device), precision)
         state = fingerprint.current(self.backbone.body), self.preprocessing
-        with self._lock:
+        with self._locks.setdefault(os.getpid(), threading.Lock()):
             known = self._engines.get(key)
             if known is None or known[0] != state:
                 made = engine.Engine(
@@ -285,7 +287,7 @@ class Classifier:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._engines, self._lock = {}, threading.Lock()
+        self._engines, self._locks = {}, {}
 
     @modes.usual()
     @torch.no_grad()  # not inference_mode: somebody may calibrate logits, with gradients

@@ -133,10 +133,11 @@ def _graph(network: Computation) -> tuple[list[str], bytes]:
         if kept[:4] == zlib.crc32(kept[4:]).to_bytes(4, "big"):
             return _parsed(kept[4:])
     content = _converted(network)
+    parsed = _parsed(content)  # before it is kept
     with contextlib.suppress(InputError):  # a full disk: it is made again the next time
         with storage.atomic_path(file) as path:
             path.write_bytes(zlib.crc32(content).to_bytes(4, "big") + content)
-    return _parsed(content)
+    return parsed
 
 
 def _parsed(content: bytes) -> tuple[list[str], bytes]:

@@ -513,6 +513,17 @@ def test_networks_that_differ_by_a_bias_share_no_graph(photos: Photos) -> None:
         assert torch.allclose(found, plain_features(network, few), atol=1e-5)
 
 
+def test_a_garbled_conversion_is_not_kept(
+    photos: Photos, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, network = photos.subset([0]), models.backbone("small_resnet", "small")
+    monkeypatch.setattr(runtime, "kept_in", lambda: own_cache)
+    monkeypatch.setattr(runtime, "_converted", lambda _: b"a farewell of the process\n")
+    with pytest.warns(UserWarning, match="ONNX Runtime does not work"):
+        extract(network, few)
+    assert not list(own_cache.glob("*.onnx"))
+
+
 def test_wrong_words_are_refused(photos: Photos, backbone: models.Backbone) -> None:
     with pytest.raises(InputError, match="Device must be auto, cpu, cuda or mps"):
         extract(backbone, photos, device="tpu")

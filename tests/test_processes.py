@@ -7,6 +7,7 @@ import io
 import multiprocessing
 import os
 import pickle
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from test_threads import SMALL, fresh
 from torch import nn
 
-from flowerlib import data, features, models, photos, transforms
+from flowerlib import data, engine, features, models, photos, transforms
 from flowerlib.classifier import Classifier
 
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -133,6 +134,34 @@ def test_forked_workers_answer_alike(used: bool, pictures: np.ndarray) -> None:
             assert np.array_equal(found, expected), found
     finally:
         torch.set_num_threads(usual)
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_process_forked_while_a_thread_prepares_to_predict_answers(
+    pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, begun, go_on = os.getpid(), threading.Event(), threading.Event()
+
+    class Slow(engine.Engine):
+        def __init__(self, *given: Any, **options: Any) -> None:
+            if os.getpid() == parent:
+                begun.set()
+                go_on.wait(120)
+            super().__init__(*given, **options)
+
+    expected = answers(fresh(), pictures).numpy()
+    monkeypatch.setattr(engine, "Engine", Slow)
+    classifier = fresh()
+    thread = threading.Thread(target=answers, args=(classifier, pictures))
+    thread.start()
+    try:
+        assert begun.wait(60)
+        (found,) = in_processes("fork", 1, classifier, pictures)
+        assert np.array_equal(found, expected), found
+    finally:
+        go_on.set()
+        thread.join()
 
 
 def extracted(backbone: models.Backbone, shown: photos.Photos, queue: Any) -> None:
