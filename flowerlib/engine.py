@@ -68,6 +68,7 @@ class Engine:
                 was asked for by name, and is wrong or missing here.
         """
         self.name, self.preprocessing = backbone.name, preprocessing
+        self.num_features = backbone.num_features
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         with one_thread():
@@ -93,6 +94,11 @@ class Engine:
                 f"pixels here ({_in_short(problem)}); try the size that it was "
                 'trained for (effort "standard").'
             ) from problem
+        if exact.shape[1] != self.num_features:
+            raise InputError(
+                f"{self.name} gives {exact.shape[1]} features for a photo, not "
+                f"{self.num_features}; mend its num_features."
+            )
         if self.precision == "bf16":
             found, why = self._try("bf16", plain, pixels, exact)
             if found:

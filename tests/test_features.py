@@ -524,6 +524,13 @@ def test_a_garbled_conversion_is_not_kept(
     assert not list(own_cache.glob("*.onnx"))
 
 
+def test_a_wrong_number_of_features_is_refused(photos: Photos) -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1))
+    network = models.Backbone("own", layers, 8, "none")  # one feature, eight times
+    with pytest.raises(InputError, match="own gives 1 features for a photo, not 8"):
+        extract(network, photos.subset([0]), cache=False)
+
+
 def test_wrong_words_are_refused(photos: Photos, backbone: models.Backbone) -> None:
     with pytest.raises(InputError, match="Device must be auto, cpu, cuda or mps"):
         extract(backbone, photos, device="tpu")
