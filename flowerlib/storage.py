@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import functools
 import os
 import secrets
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,14 +143,6 @@ def empty(rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
             array = torch.from_file(file.name, shared=True, size=size, dtype=dtype)
             return array.view(rows, columns)
     return torch.empty(rows, columns, dtype=dtype)
-
-
-def return_memory() -> None:
-    """Gives memory that was freed back to the system, where the C library keeps it (glibc)."""
-    if sys.platform.startswith("linux"):
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
 
 
 def lock(path: Path) -> filelock.BaseFileLock:
