@@ -20,12 +20,14 @@ from flowerlib.errors import InputError
 from flowerlib.folders import image_folder, labelled_folder, labelled_photos
 from flowerlib.listing import FileCounts
 from flowerlib.named_sets import download, find, home
-from flowerlib.photos import Photos, Splits
+from flowerlib.photos import Photos, RandomViews, Splits, Views, join, loader
 
 __all__ = [
     "FileCounts",
     "Photos",
+    "RandomViews",
     "Splits",
+    "Views",
     "beds_and_sofas",
     "cifar10",
     "dogs_vs_cats",
@@ -37,8 +39,10 @@ __all__ = [
     "garden",
     "home",
     "image_folder",
+    "join",
     "labelled_folder",
     "labelled_photos",
+    "loader",
 ]
 
 

@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from flowerlib import data, features, lesson, metrics, models, photos, plots, train
+from flowerlib import data, features, lesson, metrics, models, plots, train
 from flowerlib.transforms import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 # %% [markdown]
@@ -133,7 +133,7 @@ lesson.claim("nearest" in str(turn).lower(), "RandomRotation copies the nearest 
 # at a batch, with names, before you train:
 
 # %%
-batches = photos.loader(splits.train, crop_train, batch_size=12, shuffle=True, seed=SEED)
+batches = data.loader(splits.train, crop_train, batch_size=12, shuffle=True, seed=SEED)
 images, labels = next(iter(batches))
 print("images", tuple(images.shape), images.dtype, "· labels", tuple(labels.shape), labels.dtype)
 grid = plots.photo_grid(
@@ -236,7 +236,7 @@ lesson.claim(error < 1e-5, "undoing the normalization gives the pixels back")
 # the index of the picture. The project's data set does so, in the last lines:
 
 # %%
-lesson.show_source(photos.Views.__getitem__)
+lesson.show_source(data.Views.__getitem__)
 
 # %%
 few_photos = splits.train.subset(range(8))
@@ -244,7 +244,7 @@ few_photos = splits.train.subset(range(8))
 
 def first_batch(epoch, workers):
     """The batch of eight views that this epoch starts with, in their fixed order."""
-    batches = photos.loader(few_photos, source_train, batch_size=8, seed=SEED, workers=workers)
+    batches = data.loader(few_photos, source_train, batch_size=8, seed=SEED, workers=workers)
     batches.dataset.epoch = epoch
     return next(iter(batches))[0]
 
@@ -313,7 +313,7 @@ truth = torch.from_numpy(splits.valid.labels)
 # %%
 def look(change):
     """Features of the changed validation pictures, and the class that each is given to."""
-    changed = photos.loader(splits.valid, v2.Compose([change, preprocessing]), batch_size=16)
+    changed = data.loader(splits.valid, v2.Compose([change, preprocessing]), batch_size=16)
     with torch.inference_mode():
         values = torch.cat([backbone(images) for images, _ in changed])
     return values, (F.normalize(values, dim=1) @ F.normalize(means, dim=1).T).argmax(1)
@@ -381,11 +381,11 @@ shrink = Preprocessing(resize=SIZE, crop=SIZE)
 def shrunk(part):
     """The same photos in memory, SIZE pixels a side."""
     pictures = [shrink.pixels(part.image(i, shrink_to=SIZE)) for i in range(len(part))]
-    return photos.Photos(np.stack(pictures), part.labels, part.class_names)
+    return data.Photos(np.stack(pictures), part.labels, part.class_names)
 
 
 pools = {seed: shrunk(splits.train.per_class(FEW, seed)) for seed in SEEDS}
-valid = list(photos.loader(shrunk(splits.valid), shrink, batch_size=256))
+valid = list(data.loader(shrunk(splits.valid), shrink, batch_size=256))
 
 # %%
 flips = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
@@ -419,7 +419,7 @@ def trained(recipe, seed):
     """A network that has learned from the training pictures of `seed` by this recipe."""
     model = network(seed).to(memory_format=torch.channels_last)  # a faster layout
     steps = v2.Compose([v2.PILToTensor(), *recipes[recipe]])
-    batches = photos.loader(pools[seed], steps, batch_size=BATCH, shuffle=True, seed=seed)
+    batches = data.loader(pools[seed], steps, batch_size=BATCH, shuffle=True, seed=seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
     total = EPOCHS * len(batches)
     rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, 1.25 * (1 - s / total)))
@@ -448,7 +448,7 @@ measured = {
 
 # %%
 own = [
-    train.measure(model, photos.loader(pools[seed], shrink, batch_size=256), loss)[1]
+    train.measure(model, data.loader(pools[seed], shrink, batch_size=256), loss)[1]
     for seed, model in zip(SEEDS, runs["none"], strict=True)
 ]
 lesson.claim(min(own) > 0.95, "each of them knows over 95 % of its own training pictures")
@@ -508,7 +508,7 @@ lesson.claim(rows[-1]["low"] > 0, "flips and crops together help: their interval
 
 # %%
 chosen = max(rows, key=lambda row: row["low"])["recipe"]
-test = list(photos.loader(shrunk(splits.test), shrink, batch_size=256))
+test = list(data.loader(shrunk(splits.test), shrink, batch_size=256))
 ours, base = (
     torch.tensor([train.measure(model, test, loss)[1] for model in runs[recipe]])
     for recipe in (chosen, "none")

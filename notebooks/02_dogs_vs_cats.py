@@ -29,7 +29,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
-from flowerlib import data, features, lesson, metrics, models, photos, plots, train
+from flowerlib import data, features, lesson, metrics, models, plots, train
 from flowerlib.transforms import Preprocessing
 
 # %% [markdown]
@@ -102,7 +102,7 @@ small = Preprocessing(resize=SIZE, crop=SIZE)
 
 def tensors(part):
     """Images (N, 3, SIZE, SIZE) and labels (N,) of all pictures of a split."""
-    batches = photos.loader(part, small, batch_size=256)
+    batches = data.loader(part, small, batch_size=256)
     return [torch.cat(column) for column in zip(*batches, strict=True)]
 
 
@@ -326,7 +326,7 @@ lesson.claim(
 
 # %%
 naive = models.backbone(BACKBONE, WEIGHTS, seed=SEED).requires_grad_(False).train()
-mixed = photos.loader(splits.train, preprocessing, batch_size=64, shuffle=True, seed=SEED)
+mixed = data.loader(splits.train, preprocessing, batch_size=64, shuffle=True, seed=SEED)
 images, _ = next(iter(mixed))
 companies = [torch.cat([images[:1], others]) for others in (images[1:8], images[8:15])]
 
@@ -444,7 +444,7 @@ def imagenet_logits(part):
         network.load_state_dict(load_file(CONTROL))
     network.eval()
     with torch.inference_mode():
-        batches = photos.loader(part, Preprocessing(resize=256, crop=224), batch_size=25)
+        batches = data.loader(part, Preprocessing(resize=256, crop=224), batch_size=25)
         return torch.cat([network(images) for images, _ in batches])
 
 

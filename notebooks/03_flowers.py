@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from flowerlib import data, features, lesson, metrics, models, photos, plots, solvers, train
+from flowerlib import data, features, lesson, metrics, models, plots, solvers, train
 from flowerlib import transforms
 
 # %% [markdown]
@@ -148,7 +148,7 @@ lesson.claim(equal and str(head) == str(same), "models.hidden_head builds the sa
 # pass and count:
 
 # %%
-images, _ = next(iter(photos.loader(splits.train, preprocessing, batch_size=BATCH)))
+images, _ = next(iter(data.loader(splits.train, preprocessing, batch_size=BATCH)))
 naive = models.backbone(BACKBONE, WEIGHTS, seed=SEED).requires_grad_(False).train()
 before = copy.deepcopy(naive.state_dict())
 naive(images)  # a forward pass only, no gradient, no optimizer
@@ -189,7 +189,7 @@ def one_epoch(model, batches):
 
 # %%
 some = np.random.default_rng(SEED).permutation(len(splits.train))[:SLOW_PHOTOS]
-batches = photos.loader(splits.train.subset(some), preprocessing, batch_size=BATCH)
+batches = data.loader(splits.train.subset(some), preprocessing, batch_size=BATCH)
 start = time.perf_counter()
 slow_losses = one_epoch(models.Network(backbone, head), batches)
 slow_seconds = time.perf_counter() - start
@@ -375,8 +375,8 @@ scratch = models.Network(
     models.backbone(BACKBONE, "none", seed=SEED),
     models.linear_head(backbone.num_features, num_classes),
 ).to(memory_format=torch.channels_last)
-train_loader = photos.loader(splits.train, preprocessing, batch_size=32, shuffle=True, seed=SEED)
-valid_loader = photos.loader(splits.valid, preprocessing, batch_size=64)
+train_loader = data.loader(splits.train, preprocessing, batch_size=32, shuffle=True, seed=SEED)
+valid_loader = data.loader(splits.valid, preprocessing, batch_size=64)
 start = time.perf_counter()
 scratch_history = train.fit(
     scratch, train_loader, valid_loader,
@@ -446,7 +446,7 @@ lesson.claim(low > 0, f"stages add {gain:.3f}, 95 % interval {low:.3f} to {high:
 # A view of a picture is a picture, so the same cache serves for both.
 
 # %%
-views = photos.RandomViews(splits.train, transforms.Augmentation(preprocessing), VIEWS, seed=SEED)
+views = data.RandomViews(splits.train, transforms.Augmentation(preprocessing), VIEWS, seed=SEED)
 shown = [views.image(view * len(splits.train) + 7) for view in range(VIEWS)]
 first = preprocessing.pixels(splits.train.image(7))
 grid = plots.photo_grid([first, *shown], ["the picture"] + [f"view {k + 1}" for k in range(VIEWS)])
@@ -525,7 +525,7 @@ lesson.claim(1 + VIEWS < EPOCHS, told)
 classifier = train.transfer(splits, staged, head="linear", precision="fp32", seed=SEED)
 test = classifier.evaluate(splits.test, precision="fp32")
 low, high = test.interval
-test_loader = photos.loader(splits.test, preprocessing, batch_size=64)
+test_loader = data.loader(splits.test, preprocessing, batch_size=64)
 _, baseline = train.measure(scratch, test_loader, nn.CrossEntropyLoss())
 _, baseline_high = metrics.interval(round(baseline * len(splits.test)), len(splits.test))
 

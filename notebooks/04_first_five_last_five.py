@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from flowerlib import data, lesson, metrics, models, photos, plots, train, transforms
+from flowerlib import data, lesson, metrics, models, plots, train, transforms
 
 # %% [markdown]
 # Lessons 2 and 3 took networks that had been trained elsewhere. Here nothing is borrowed: both
@@ -81,7 +81,7 @@ preprocessing = transforms.Preprocessing(resize=32, crop=32, mean=(0.5,) * 3, st
 
 def tensors(part):
     """All pictures of a set, (N, 3, 32, 32), and their labels, (N,)."""
-    return next(iter(photos.loader(part, preprocessing, batch_size=len(part))))
+    return next(iter(data.loader(part, preprocessing, batch_size=len(part))))
 
 
 # %%

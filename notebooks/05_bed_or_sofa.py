@@ -31,7 +31,7 @@ import torch
 from PIL import Image
 
 from flowerlib import data, explain, features, lesson, metrics
-from flowerlib import models, photos, plots, solvers, train
+from flowerlib import data, models, plots, solvers, train
 
 # %% [markdown]
 # All choices stand in one cell. The penalty of the linear head is fixed in advance, so that it is
@@ -64,7 +64,7 @@ lesson.banner(splits, backbone)
 # test set, which stays closed until the end.
 
 # %%
-learn = photos.join(splits.train, splits.valid)
+learn = data.join(splits.train, splits.valid)
 labels = torch.from_numpy(learn.labels)
 print(f"{len(learn)} photos, {labels.bincount().tolist()} of {', '.join(splits.class_names)}")
 
@@ -374,7 +374,7 @@ lesson.show(axes, alt="Three rows: a query and its five nearest pictures; wrong 
 # %%
 buffer = io.BytesIO()
 learn.image(0).save(buffer, "JPEG", quality=90)
-copied = photos.Photos(np.asarray(Image.open(buffer))[None], learn.labels[:1], learn.class_names)
+copied = data.Photos(np.asarray(Image.open(buffer))[None], learn.labels[:1], learn.class_names)
 copy_row = whole(copied)
 nearest, likeness = explain.nearest(copy_row, values, 2)
 
@@ -483,13 +483,13 @@ lesson.claim(curve[-1]["mean"] > curve[0]["mean"], "a hundred of each class beat
 program = """
 import json, sys, time; clock = [("Python", time.time())]
 import torch
-from flowerlib import data, features, models, photos, solvers
+from flowerlib import data, features, models, solvers
 clock.append(("imports", time.time()))
 per_class, name, weights, penalty = json.loads(sys.argv[1])
 splits = data.beds_and_sofas(per_class=tuple(per_class))
 backbone = models.freeze(models.backbone(name, weights))
 clock.append(("photos listed, backbone", time.time()))
-every = photos.join(splits.train, splits.valid, splits.test)
+every = data.join(splits.train, splits.valid, splits.test)
 network, known = models.default_preprocessing(backbone), len(every) - len(splits.test)
 rows = torch.cat([
     features.extract(backbone, every, way, precision="fp32", cache=False).values

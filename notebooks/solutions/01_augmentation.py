@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 from torch.nn import functional as F
 
-from flowerlib import data, features, lesson, metrics, models, photos, plots, train
+from flowerlib import data, features, lesson, metrics, models, plots, train
 from flowerlib.transforms import Preprocessing
 
 from torchvision.transforms import v2
@@ -132,7 +132,7 @@ lesson.claim(turned[6, 9] > 0.9 and turned[9, 6] > 0.9, "turned by half, 6 and 9
 def mirrored(part):
     """Features of the mirrored pictures, in the order of `part`."""
     steps = v2.Compose([v2.functional.horizontal_flip, preprocessing])
-    batches = photos.loader(part, steps, batch_size=16)
+    batches = data.loader(part, steps, batch_size=16)
     with torch.inference_mode():
         return torch.cat([backbone(images) for images, _ in batches])
 
@@ -177,7 +177,7 @@ augment += [v2.RandomCrop(SIZE, padding=3, padding_mode="reflect")]
 def shrunk(part):
     """The same photos in memory, SIZE pixels a side."""
     pictures = [shrink.pixels(part.image(i, shrink_to=SIZE)) for i in range(len(part))]
-    return photos.Photos(np.stack(pictures), part.labels, part.class_names)
+    return data.Photos(np.stack(pictures), part.labels, part.class_names)
 
 
 def network(seed):
@@ -191,7 +191,7 @@ def network(seed):
 
 
 # %%
-valid = list(photos.loader(shrunk(splits.valid), shrink, batch_size=256))
+valid = list(data.loader(shrunk(splits.valid), shrink, batch_size=256))
 total = EPOCHS * math.ceil(FEW * CLASSES / BATCH)  # steps
 
 
@@ -200,7 +200,7 @@ def accuracy(count, steps, seed):
     model, step = network(seed).to(memory_format=torch.channels_last), 0
     pool = shrunk(splits.train.per_class(count, seed))
     transform = v2.Compose([v2.PILToTensor(), *steps])
-    batches = photos.loader(pool, transform, batch_size=BATCH, shuffle=True, seed=seed)
+    batches = data.loader(pool, transform, batch_size=BATCH, shuffle=True, seed=seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
     rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, 1.25 * (1 - s / total)))
     while step < total:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from flowerlib import data, features, lesson, metrics, models, photos, plots, solvers, train
+from flowerlib import data, features, lesson, metrics, models, plots, solvers, train
 from flowerlib.transforms import Preprocessing
 
 # %% tags=["settings"]
@@ -39,7 +39,7 @@ lesson.banner(splits, backbone)
 # %%
 def tensors(part):
     """Images (N, 3, SIZE, SIZE) and labels (N,) of all pictures of a split."""
-    batches = photos.loader(part, Preprocessing(resize=SIZE, crop=SIZE), batch_size=256)
+    batches = data.loader(part, Preprocessing(resize=SIZE, crop=SIZE), batch_size=256)
     return [torch.cat(column) for column in zip(*batches, strict=True)]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from flowerlib import data, lesson, models, photos, plots, train, transforms
+from flowerlib import data, lesson, models, plots, train, transforms
 
 # %% tags=["settings"]
 FILTERS, HIDDEN, DROPOUT = 64, 128, 0.25
@@ -33,7 +33,7 @@ preprocessing = transforms.Preprocessing(resize=32, crop=32, mean=(0.5,) * 3, st
 
 
 def tensors(part):
-    return next(iter(photos.loader(part, preprocessing, batch_size=len(part))))
+    return next(iter(data.loader(part, preprocessing, batch_size=len(part))))
 
 
 def feature_layers(filters=FILTERS):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from flowerlib import data, explain, features, lesson, metrics
-from flowerlib import models, photos, plots, solvers, train
+from flowerlib import data, models, plots, solvers, train
 
 # %% tags=["settings"]
 BACKBONE = os.environ.get("FLOWERLIB_BACKBONE", "small_resnet")
@@ -30,7 +30,7 @@ num_classes = len(splits.class_names)
 lesson.banner(splits, backbone)
 
 # %%
-learn = photos.join(splits.train, splits.valid)
+learn = data.join(splits.train, splits.valid)
 extracted = features.extract(backbone, learn, preprocessing, precision="fp32")
 values, labels = extracted.values, extracted.labels
 small = values @ torch.linalg.qr(values.T).Q  # the lesson's basis: fewer numbers, same products
