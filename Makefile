@@ -37,7 +37,7 @@ lint: $(READY)  ## ruff (check and format) and mypy
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-render: $(READY)  ## write notebooks/*.ipynb from the .py files; LESSON=03_flowers for one
+render: $(READY)  ## write notebooks/*.ipynb from the .py files; LESSON=04_flowers for one
 	$(BIN)/python tools/notebooks.py render $(LESSON)
 
 check: $(READY)  ## find what is wrong with the stored notebooks, in a second

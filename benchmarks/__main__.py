@@ -68,7 +68,7 @@ def garden_seeds() -> None:
 
 
 def real_lessons() -> None:
-    """Every lesson on real photos; FLOWERLIB_LESSONS="03_flowers" for some of them."""
+    """Every lesson on real photos; FLOWERLIB_LESSONS="04_flowers" for some of them."""
     from benchmarks import lessons
 
     file = RESULTS / "lessons_real.json"

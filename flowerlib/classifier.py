@@ -3,7 +3,7 @@
 `Classifier.load(path).predict("rose.jpg")` needs nothing else, and every entry is checked before
 it is used.
 
-Shown in: notebooks/03_flowers
+Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations

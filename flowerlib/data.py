@@ -3,7 +3,7 @@
 A class is known by its name. An index is only a position in `class_names`, which travels with the
 splits and is saved in the classifier's file.
 
-Shown in: notebooks/03_flowers
+Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 On processors ONNX Runtime computes in fp32 (`runtime`). Everything else is plain torch, which also
 says what is right: before the first photo each fast way is compared with it.
 
-Shown in: notebooks/03_flowers
+Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations

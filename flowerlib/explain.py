@@ -21,7 +21,7 @@ def nearest(queries: Tensor, values: Tensor, count: int = 5) -> tuple[Tensor, Te
         Positions int64 (M, count) in `values`, nearest first, and their cosine similarities
         float32 (M, count) in [-1, 1].
 
-    Shown in: notebooks/05_bed_or_sofa
+    Shown in: notebooks/07_bed_or_sofa
     """
     if not 1 <= count <= len(values):
         raise ValueError(f"count must be between 1 and {len(values)}, got {count}")

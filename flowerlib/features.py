@@ -5,7 +5,7 @@ all of them. Features are stored per photo, under a key made of everything that 
 network's layers and weights, the preprocessing, the precision, and the photo's content. Of a
 network with code of its own nobody can tell what changes them, so nothing is stored.
 
-Shown in: notebooks/03_flowers
+Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def measured(name: str) -> None:
     """Shows what the lesson `name` found in the real world, as recorded in results/.
 
     Args:
-        name: of the lesson, such as "03_flowers".
+        name: of the lesson, such as "04_flowers".
 
     Raises:
         InputError: results/ does not hold it, such as outside the project's folder.
@@ -206,7 +206,7 @@ def live(*, alt: str = "Loss and accuracy after every epoch, training and valida
     In a notebook one display is redrawn in place, at most once a second, and at the end the curves
     and a plain table stay. In a terminal the report does nothing.
 
-    Shown in: notebooks/03_flowers.ipynb
+    Shown in: notebooks/04_flowers.ipynb
     """
     return _Live(alt) if _shell() is not None else lambda history: None
 

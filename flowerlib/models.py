@@ -4,7 +4,7 @@ Any of torchvision's classification networks can be the backbone. Its last layer
 whatever it is called there, so that every backbone answers with features (N, D); the head is always
 a small module of our own. Replacing it is one call: `Network(backbone(name), linear_head(...))`.
 
-Shown in: notebooks/03_flowers
+Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations
@@ -454,7 +454,7 @@ def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:
     Raises:
         InputError: the backbone is of another family.
 
-    Shown in: notebooks/03_flowers
+    Shown in: notebooks/04_flowers
     """
     found = stages.chain(backbone.body)
     if found is None:

@@ -1,6 +1,6 @@
 """Pictures with their labels, and how a network is fed with them.
 
-Shown in: notebooks/03_flowers
+Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations
@@ -341,7 +341,7 @@ class RandomViews(Photos):
         photos: the N photos that the views are of.
         numbers: int64, k * N + i of each picture.
 
-    Shown in: notebooks/03_flowers
+    Shown in: notebooks/04_flowers
     """
 
     def __init__(

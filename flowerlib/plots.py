@@ -5,7 +5,7 @@ A notebook shows the figure where a cell ends in it or in its axes; a script sho
 Titles say what is seen, axes are labelled with units, and the colors can be told apart by
 color-blind readers (Okabe and Ito, "Color universal design", 2008).
 
-Shown in: notebooks/03_flowers
+Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations

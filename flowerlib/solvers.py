@@ -16,7 +16,7 @@ there. Ridge regression even has a formula. The penalty is chosen on the validat
 Memory: one copy of the features, float32 (float64 for few), which lies in a file if it is large
 (see `storage.empty`), and some 30 arrays as large as the head.
 
-Shown in: notebooks/03_flowers
+Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations

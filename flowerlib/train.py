@@ -1,6 +1,6 @@
 """Training: the readable loop, and transfer learning in one call.
 
-Shown in: notebooks/03_flowers
+Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Ledger, Oxford flowers, mobilenet_v2, 256 px, accuracy on valid (818 photos):
     ten epochs at 5e-4                                  0.978
     one block more, with maps and time twice as large   0.980
 
-Shown in: notebooks/03_flowers
+Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations

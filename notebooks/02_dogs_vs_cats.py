@@ -17,7 +17,7 @@
 # - Why a frozen network must stay in `eval()`, and how to unfreeze it with care.
 # - How to compare classifiers by time and accuracy, on the same pictures.
 #
-# Previous: [01_augmentation](01_augmentation.ipynb) · Next: [03_flowers](03_flowers.ipynb)
+# Previous: [03_augmentation](03_augmentation.ipynb) · Next: [04_flowers](04_flowers.ipynb)
 
 # %%
 import copy
@@ -94,7 +94,7 @@ lesson.show_source(models.SmallCNN)
 # %% [markdown]
 # The pictures are small, so all of them fit into memory as one tensor. They are opened once, and
 # not again in every epoch. (This is possible because each picture looks the same in every epoch;
-# [lesson 01](01_augmentation.ipynb) is about the other case.)
+# [lesson 01](03_augmentation.ipynb) is about the other case.)
 
 # %%
 small = Preprocessing(resize=SIZE, crop=SIZE)
@@ -257,7 +257,7 @@ lesson.claim(not any(models.trainable(backbone)), "no weight of the backbone ask
 # %% [markdown]
 # Step 3 could send every batch through the whole network in every epoch. But a frozen network
 # gives the same features for the same picture each time, so `features.extract` computes them once
-# ([lesson 03](03_flowers.ipynb) proves that nothing is lost). We tell it not to use its cache on
+# ([lesson 03](04_flowers.ipynb) proves that nothing is lost). We tell it not to use its cache on
 # disk, because the time shall count.
 
 # %%
@@ -630,7 +630,7 @@ lesson.measured("02_dogs_vs_cats")
 #
 # Solutions: [solutions/02_dogs_vs_cats](solutions/02_dogs_vs_cats.ipynb).
 #
-# Previous: [01_augmentation](01_augmentation.ipynb) · Next: [03_flowers](03_flowers.ipynb)
+# Previous: [03_augmentation](03_augmentation.ipynb) · Next: [04_flowers](04_flowers.ipynb)
 
 # %% [markdown]
 # ## Sources

@@ -278,7 +278,7 @@ def check(sources: list[Path]) -> int:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run, render and check the lessons.")
     parser.add_argument("action", choices=["run", "render", "check"])
-    parser.add_argument("names", nargs="*", help="lessons by name, such as 03_flowers; else all")
+    parser.add_argument("names", nargs="*", help="lessons by name, such as 04_flowers; else all")
     given = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # a Windows console may not know every letter we print
         if hasattr(stream, "reconfigure"):

@@ -119,13 +119,13 @@ lesson.claim(high > -0.02, "no sign that the average is worse by more than 2 poi
 
 # %% [markdown]
 # A network does not know that a mirrored cat is a cat unless somebody tells it: by mirrored
-# training pictures, as in [lesson 01](../01_augmentation.ipynb), or by asking twice. Whether asking
+# training pictures, as in [lesson 01](../03_augmentation.ipynb), or by asking twice. Whether asking
 # twice pays, the interval says.
 
 # %% [markdown]
 # ## Exercise 02.3: how does a network forget?
 #
-# The heads of both tasks are solved on frozen features, as in [lesson 03](../03_flowers.ipynb).
+# The heads of both tasks are solved on frozen features, as in [lesson 03](../04_flowers.ipynb).
 # Then the last stage is trained on dogs and cats at three rates, the same rate for their head. For
 # the other task, too, only the last stage differs, so its pictures pass through the lower part
 # once.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Solutions to lesson 04: first five, last five
 #
-# The same data, network and loop as in the [lesson](../04_first_five_last_five.ipynb).
+# The same data, network and loop as in the [lesson](../06_first_five_last_five.ipynb).
 
 # %%
 import copy
@@ -51,7 +51,7 @@ def classification_layers(num_classes):
 
 
 # %% [markdown]
-# The loop takes the optimizer from outside when it is given one: Exercise 04.4 needs that.
+# The loop takes the optimizer from outside when it is given one: Exercise 06.4 needs that.
 
 
 # %%
@@ -110,7 +110,7 @@ def both(features, part, seed, epochs):
 
 
 # %% [markdown]
-# ## Exercise 04.1: what does a filter cost?
+# ## Exercise 06.1: what does a filter cost?
 #
 # The first convolution has three input channels, whatever the number of filters. The second one has
 # as many inputs as outputs, so it grows with the square, and it is by far the larger one.
@@ -132,7 +132,7 @@ growth = rows[3]["products"] / rows[2]["products"]
 lesson.claim(3.5 < growth < 4, "from 64 to 128 filters, the work grows nearly by four")
 
 # %% [markdown]
-# ## Exercise 04.2: does it work in the other direction?
+# ## Exercise 06.2: does it work in the other direction?
 
 # %%
 features, first_accuracy = pretrained(first)
@@ -151,7 +151,7 @@ lesson.claim(min(gains) > 0, "with both seeds there is a gain, in the mean over 
 # both directions.
 
 # %% [markdown]
-# ## Exercise 04.3: do the curves meet?
+# ## Exercise 06.3: do the curves meet?
 
 # %%
 far = np.array([both(features, last, seed, LONG) for seed in SEEDS])  # (seeds, 2, LONG)
@@ -181,7 +181,7 @@ lesson.claim(late < 0.75 * early, "in the last three, over a quarter of that lea
 # features as general as those that many other pictures taught.
 
 # %% [markdown]
-# ## Exercise 04.4: start from there, but do not stay there
+# ## Exercise 06.4: start from there, but do not stay there
 #
 # Two groups of weights with two learning rates: the copied feature layers move slowly, the new
 # classification layers at the usual pace. Nothing can be kept now, since the features change.

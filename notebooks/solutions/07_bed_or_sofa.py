@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Solutions to lesson 05: bed or sofa
 #
-# The same two hundred photos and backbone as in the [lesson](../05_bed_or_sofa.ipynb). The middle
+# The same two hundred photos and backbone as in the [lesson](../07_bed_or_sofa.ipynb). The middle
 # of each photo is enough here, so the features come from the usual preprocessing. The test set is
 # not opened.
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from flowerlib import data, explain, features, lesson, metrics
-from flowerlib import data, models, plots, solvers, train
+from flowerlib import models, plots, solvers, train
 
 # %% tags=["settings"]
 BACKBONE = os.environ.get("FLOWERLIB_BACKBONE", "small_resnet")
@@ -47,7 +47,7 @@ def draw(seed, judged=50):
 pairs = [draw(seed) for seed in range(DRAWS)]
 
 # %% [markdown]
-# ## Exercise 05.1: how sure is the source's figure?
+# ## Exercise 07.1: how sure is the source's figure?
 #
 # Search for the smallest number of test photos whose interval around 97 of a hundred leaves out 98.
 
@@ -60,7 +60,7 @@ lesson.claim(high - low > 0.04, "200 photos leave an interval of over 4 points")
 lesson.claim(needed == 800, "it takes about 800 photos until 98 of a hundred is outside")
 
 # %% [markdown]
-# ## Exercise 05.2: no training at all
+# ## Exercise 07.2: no training at all
 #
 # The votes of the nearest photos need no loss and no gradient. One neighbor is easily misled; with
 # very many, the vote blurs.
@@ -102,7 +102,7 @@ lesson.claim(rows[0]["mean"] > 0.65, "one neighbor alone is right on over 65 of 
 lesson.claim(rows[-1]["mean"] > rows[0]["mean"], "the linear head is better than one neighbor")
 
 # %% [markdown]
-# ## Exercise 05.3: how sure is a head when it is wrong?
+# ## Exercise 07.3: how sure is a head when it is wrong?
 #
 # Train longer, and the training loss keeps falling long after the answers have stopped to change:
 # the head only grows surer, of its mistakes as well.
@@ -167,7 +167,7 @@ lesson.claim(long[4] > 1.3 * flat[4], "and its loss is over 1.3 times that of th
 # probabilities, look at the loss and at the calibration error.
 
 # %% [markdown]
-# ## Exercise 05.4: a head by hand
+# ## Exercise 07.4: a head by hand
 #
 # With targets −1 and 1, ridge regression has a closed form. With fewer photos than features it is
 # cheapest in terms of the products of all pairs of rows, `N × N` numbers. Adding 1 to each product

@@ -31,7 +31,7 @@ import torch
 from PIL import Image
 
 from flowerlib import data, explain, features, lesson, metrics
-from flowerlib import data, models, plots, solvers, train
+from flowerlib import models, plots, solvers, train
 
 # %% [markdown]
 # All choices stand in one cell. The penalty of the linear head is fixed in advance, so that it is
@@ -535,7 +535,7 @@ lesson.headline(
 )
 
 # %%
-lesson.measured("05_bed_or_sofa")
+lesson.measured("07_bed_or_sofa")
 
 # %% [markdown]
 # The learning itself is not what you wait for. Loading the libraries and the one pass through the
@@ -576,27 +576,27 @@ lesson.measured("05_bed_or_sofa")
 # %% [markdown]
 # ## Exercises
 #
-# ### Exercise 05.1: how sure is the source's figure? (warm-up)
+# ### Exercise 07.1: how sure is the source's figure? (warm-up)
 # The source got 194 of 200 test photos right. Compute the interval. How many test photos would you
 # need until 98 of a hundred is outside the interval of 97 of a hundred?
 #
-# ### Exercise 05.2: no training at all
+# ### Exercise 07.2: no training at all
 # Let the nearest photos vote: a photo gets the class that most of its 1, 3, 5 or 15 nearest photos
 # have. Compare with the linear head, on the same draws.
 #
-# ### Exercise 05.3: how sure is a head when it is wrong?
+# ### Exercise 07.3: how sure is a head when it is wrong?
 # Train the tall head for 5 and for 30 epochs on each draw. Compare how sure it is when it is wrong,
 # and `metrics.calibration_error`, with those of the linear head.
 #
-# ### Exercise 05.4: a head by hand (stretch)
+# ### Exercise 07.4: a head by hand (stretch)
 # Ridge regression fits the numbers −1 and 1 by least squares, with a penalty on the weights. Solve
 # it in three lines of torch. Then find its leave-one-out accuracy *without* solving two hundred
 # times, prove the short cut on some photos, and choose the penalty with it.
 #
-# Solutions: [solutions/05_bed_or_sofa](solutions/05_bed_or_sofa.ipynb).
+# Solutions: [solutions/07_bed_or_sofa](solutions/07_bed_or_sofa.ipynb).
 #
-# Previous: [04_first_five_last_five](04_first_five_last_five.ipynb) ·
-# Next: back to the start, [01_augmentation](01_augmentation.ipynb)
+# Previous: [06_first_five_last_five](06_first_five_last_five.ipynb) ·
+# Next: back to the start, [03_augmentation](03_augmentation.ipynb)
 
 # %% [markdown]
 # ## Sources

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Solutions to lesson 01: augmentation
 #
-# The same species and the same small network as in the [lesson](../01_augmentation.ipynb).
+# The same species and the same small network as in the [lesson](../03_augmentation.ipynb).
 
 # %%
 import math
@@ -38,7 +38,7 @@ preprocessing = models.default_preprocessing(backbone)
 lesson.banner(splits, backbone)
 
 # %% [markdown]
-# ## Exercise 01.1: how large a cut is free of corners?
+# ## Exercise 03.1: how large a cut is free of corners?
 #
 # A square of side 1 that is turned by an angle fits an upright square of side
 # 1 / (cos + sin) around the same center. Everything inside of that is photo.
@@ -64,7 +64,7 @@ needed = 224 * (math.cos(math.radians(10)) + math.sin(math.radians(10)))
 lesson.claim(259 < needed < 260, "224 pixels without corners need a square of just under 260")
 
 # %% [markdown]
-# ## Exercise 01.2: which digits survive a mirror?
+# ## Exercise 03.2: which digits survive a mirror?
 #
 # Each digit is drawn, changed, and compared with all ten. It survives if it correlates with itself
 # by more than 0.9.
@@ -121,7 +121,7 @@ lesson.claim(turned[6, 9] > 0.9 and turned[9, 6] > 0.9, "turned by half, 6 and 9
 # network that reads digits, none of the three changes is safe.
 
 # %% [markdown]
-# ## Exercise 01.3: two views for one answer
+# ## Exercise 03.3: two views for one answer
 #
 # The mean of the features of a picture and of its mirror image is a steadier description of it.
 # The class means are computed from both views too. Both ways answer about the same pictures, so
@@ -163,7 +163,7 @@ lesson.claim(high > 0, "the second view does no harm that the interval could sho
 # augmentation. It is not random: both views are the same each time, so evaluation stands still.
 
 # %% [markdown]
-# ## Exercise 01.4: how many photos is augmentation worth?
+# ## Exercise 03.4: how many photos is augmentation worth?
 #
 # The same network learns from five pictures of a class as they are, from the same five augmented,
 # and from twice as many. All take the same number of steps.

@@ -534,7 +534,7 @@ lesson.claim(low > 0, "on the test set, too, the interval of the gain lies above
 # data: a recipe that helps flowers may harm digits. The same lesson on real photos found this:
 
 # %%
-lesson.measured("01_augmentation")
+lesson.measured("03_augmentation")
 
 # %% [markdown]
 # ## What can go wrong
@@ -570,25 +570,25 @@ lesson.measured("01_augmentation")
 # %% [markdown]
 # ## Exercises
 #
-# ### Exercise 01.1: how large a cut is free of corners? (warm-up)
+# ### Exercise 03.1: how large a cut is free of corners? (warm-up)
 # A square photo is turned by 5, 10, 20 or 45 degrees. What is the largest centered square that
 # shows no black corner? To which size must a photo be resized, so that a cut of 224 pixels is
 # clean after a turn of 10 degrees?
 #
-# ### Exercise 01.2: which digits survive a mirror?
+# ### Exercise 03.2: which digits survive a mirror?
 # Draw all ten digits. Mirror them left to right, flip them top down, and turn them by half a turn.
 # Which stay what they are, and which become another digit?
 #
-# ### Exercise 01.3: two views for one answer
+# ### Exercise 03.3: two views for one answer
 # Augmentation can be used after training as well. Take the mean of a picture's features and of its
 # mirror's, and repeat the comparison with the class means. Is it better? Give an interval of the
 # paired difference.
 #
-# ### Exercise 01.4: how many photos is augmentation worth? (stretch)
+# ### Exercise 03.4: how many photos is augmentation worth? (stretch)
 # Train the small network on five pictures of a class, on the same five augmented, and on ten
 # without augmentation, with the same number of steps. What helps more?
 #
-# Solutions: [solutions/01_augmentation](solutions/01_augmentation.ipynb).
+# Solutions: [solutions/03_augmentation](solutions/03_augmentation.ipynb).
 #
 # Next: [02_dogs_vs_cats](02_dogs_vs_cats.ipynb)
 

@@ -237,7 +237,7 @@ lesson.claim(slow_seconds > 5 * fast_seconds, "an epoch on features is over 5 ti
 
 # %% [markdown]
 # This is no approximation. It is the same computation with the repetition left out. It holds as
-# long as each picture looks the same in every epoch; Exercise 03.4 is about what to do when it
+# long as each picture looks the same in every epoch; Exercise 04.4 is about what to do when it
 # does not.
 #
 # Ten epochs now cost little. `train.fit` is the loop from above with three additions: it measures
@@ -538,7 +538,7 @@ lesson.claim(low > 20 / num_classes, "its interval lies above twenty times pure 
 lesson.claim(low > baseline_high, "its interval lies above the whole interval of the baseline")
 
 # %%
-lesson.measured("03_flowers")
+lesson.measured("04_flowers")
 
 # %% [markdown]
 # The interval says which accuracies are compatible with what we counted. A second classifier
@@ -629,27 +629,27 @@ lesson.claim(difference < 1e-4, "with the same probabilities, to 4 digits")
 # %% [markdown]
 # ## Exercises
 #
-# ### Exercise 03.1: how sure is the source's figure? (warm-up)
+# ### Exercise 04.1: how sure is the source's figure? (warm-up)
 # The source's test set had 819 photos. Compute the interval of its accuracy with
 # `metrics.interval`. How many photos would make it half as wide?
 #
-# ### Exercise 03.2: what does dropout do?
+# ### Exercise 04.2: what does dropout do?
 # Train the source's head with dropout `0`, `0.2` and `0.5`. Compare the training loss measured
 # fairly, the validation loss, and the accuracy. Which gap closes, and does the accuracy care?
 #
-# ### Exercise 03.3: how few pictures are enough?
+# ### Exercise 04.3: how few pictures are enough?
 # Solve the linear head with 1, 2, 5, 10 and all training pictures of each class. Draw accuracy
 # over pictures. You need no new pass through the network. Why?
 #
-# ### Exercise 03.4: noise instead of views (stretch)
+# ### Exercise 04.4: noise instead of views (stretch)
 # Augmentation can also happen among the features. Write batches that multiply every feature by
 # `1 + strength * noise`, with new noise in every epoch, and train the source's head with strengths
 # `0`, `0.1`, `0.3` and `1`. Which validation loss is the lowest? What does it cost?
 #
-# Solutions: [solutions/03_flowers](solutions/03_flowers.ipynb).
+# Solutions: [solutions/04_flowers](solutions/04_flowers.ipynb).
 #
 # Previous: [Dogs and cats](02_dogs_vs_cats.ipynb) ·
-# Next: [First five, last five](04_first_five_last_five.ipynb)
+# Next: [First five, last five](06_first_five_last_five.ipynb)
 
 # %% [markdown]
 # ## Sources

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Solutions to lesson 03: flowers
 #
-# The same data, backbone and head as in the [lesson](../03_flowers.ipynb).
+# The same data, backbone and head as in the [lesson](../04_flowers.ipynb).
 
 # %%
 import os
@@ -31,7 +31,7 @@ train_part = features.extract(backbone, splits.train, preprocessing, precision="
 valid_part = features.extract(backbone, splits.valid, preprocessing, precision="fp32")
 
 # %% [markdown]
-# ## Exercise 03.1: how sure is the source's figure?
+# ## Exercise 04.1: how sure is the source's figure?
 #
 # The width of an interval shrinks with the square root of the number of photos, so half the width
 # needs about four times as many.
@@ -48,7 +48,7 @@ lesson.claim(
 )
 
 # %% [markdown]
-# ## Exercise 03.2: what does dropout do?
+# ## Exercise 04.2: what does dropout do?
 #
 # Dropout makes the reported training loss worse, because the head works with some of its units
 # switched off. Measured fairly, the training loss is below validation loss with or without it.
@@ -83,7 +83,7 @@ spread = max(r["accuracy"] for r in rows) - min(r["accuracy"] for r in rows)
 lesson.claim(spread < 2 * half, "the accuracies differ by less than an interval is wide")
 
 # %% [markdown]
-# ## Exercise 03.3: how few pictures are enough?
+# ## Exercise 04.3: how few pictures are enough?
 #
 # A head on fewer pictures needs only some rows of the kept features: the backbone has nothing to
 # do.
@@ -126,7 +126,7 @@ lesson.claim(values == sorted(values), "more pictures never hurt")
 lesson.claim(values[1] - values[0] > values[-1] - values[-2], "the second one helps the most")
 
 # %% [markdown]
-# ## Exercise 03.4: noise instead of views
+# ## Exercise 04.4: noise instead of views
 #
 # The batches of kept features get new noise each time they are gone through. Multiplying, not
 # adding, leaves a feature that is zero at zero, and makes the noise as large as the feature.

@@ -352,7 +352,7 @@ lesson.claim(means[-1] < means[0], "the lead is smaller after the last epoch tha
 # %% [markdown]
 # The lead is largest at the start. A new network has to find out what an edge is while it learns
 # what to do with edges; the frozen one has that behind it. Then the new network comes closer. In
-# this many epochs the curves do not meet; Exercise 04.3 follows them further.
+# this many epochs the curves do not meet; Exercise 06.3 follows them further.
 
 # %% [markdown]
 # ## What do the frozen layers see?
@@ -535,13 +535,13 @@ lesson.claim(found["gain"][1] > 0, "the interval of the gain lies above zero")
 
 # %% [markdown]
 # These intervals speak of other trainings on other few pictures, judged by the same test set. They
-# do not say how well the *first* training would repeat: there was only one. Exercise 04.2 repeats
+# do not say how well the *first* training would repeat: there was only one. Exercise 06.2 repeats
 # it the other way round.
 #
 # The same lesson, run on the real photos of CIFAR-10:
 
 # %%
-lesson.measured("04_first_five_last_five")
+lesson.measured("06_first_five_last_five")
 
 # %% [markdown]
 # ## What can go wrong
@@ -575,26 +575,26 @@ lesson.measured("04_first_five_last_five")
 # %% [markdown]
 # ## Exercises
 #
-# ### Exercise 04.1: what does a filter cost? (warm-up)
+# ### Exercise 06.1: what does a filter cost? (warm-up)
 # Compute weights and multiplications of the feature layers for 16, 32, 64 and 128 filters. When the
 # number of filters doubles, what grows by two and what by four? Check the weights with torch.
 #
-# ### Exercise 04.2: does it work in the other direction?
+# ### Exercise 06.2: does it work in the other direction?
 # Train on the last five classes first and transfer to the first five. Is there still a gain, in the
 # mean over the epochs?
 #
-# ### Exercise 04.3: do the curves meet?
+# ### Exercise 06.3: do the curves meet?
 # Go on for four times as many epochs, with two seeds. Draw both curves and the gap. What becomes of
 # the lead?
 #
-# ### Exercise 04.4: start from there, but do not stay there (stretch)
+# ### Exercise 06.4: start from there, but do not stay there (stretch)
 # Copy the pretrained feature layers and let them learn too, with a smaller learning rate than the
 # classification layers. Compare with frozen layers and with a new start, in accuracy and in time.
 # When would you pay for it?
 #
-# Solutions: [solutions/04_first_five_last_five](solutions/04_first_five_last_five.ipynb).
+# Solutions: [solutions/06_first_five_last_five](solutions/06_first_five_last_five.ipynb).
 #
-# Previous: [03_flowers](03_flowers.ipynb) · Next: [05_bed_or_sofa](05_bed_or_sofa.ipynb)
+# Previous: [04_flowers](04_flowers.ipynb) · Next: [07_bed_or_sofa](07_bed_or_sofa.ipynb)
 
 # %% [markdown]
 # ## Sources
