@@ -49,6 +49,41 @@ def claim(condition: Any, sentence: str) -> None:
     _print(f"✓ {sentence}")
 
 
+def verdict(
+    difference: float,
+    low: float,
+    high: float,
+    *,
+    better: str,
+    worse: str,
+    unclear: str,
+    margin: float = 0.0,
+) -> None:
+    """Prints the one of three sentences that a difference and its interval support.
+
+    For what may come out differently with other data, another backbone or another seed; what has
+    to hold everywhere is a `claim`. Example: "→ A is ahead. (+0.020, 95 % interval +0.010 to
+    +0.030)".
+
+    Args:
+        difference: first minus second, with the ends of its 95 % interval, such as
+            `metrics.paired_difference` and `metrics.mean_interval` return them.
+        better: said if the interval lies above `margin`.
+        worse: said if it lies below `-margin`.
+        unclear: said otherwise.
+        margin: how large a difference has to be to matter.
+
+    Raises:
+        InputError: the difference is not between the ends of its interval.
+    """
+    if not low <= difference <= high:
+        raise InputError(
+            f"lesson.verdict needs low <= difference <= high, got {low}, {difference}, {high}."
+        )
+    sentence = better if low > margin else worse if high < -margin else unclear
+    _print(f"→ {sentence} ({difference:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})")
+
+
 def banner(splits: Splits, backbone: Backbone | None = None) -> None:
     """Says in which world the lesson runs, on which pictures, with which backbone.
 

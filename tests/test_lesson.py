@@ -41,6 +41,39 @@ def test_a_false_claim_fails_under_optimization_too():
     assert "FalseClaim: This does not hold: snow is black" in result.stderr
 
 
+SENTENCES = {"better": "A is ahead.", "worse": "B is ahead.", "unclear": "Nobody knows."}
+
+
+@pytest.mark.parametrize(
+    ("interval", "sentence"),
+    [
+        ((0.02, 0.01, 0.03), "→ A is ahead. (+0.020, 95 % interval +0.010 to +0.030)"),
+        ((-0.02, -0.03, -0.01), "→ B is ahead. (-0.020, 95 % interval -0.030 to -0.010)"),
+        ((0.02, -0.01, 0.05), "→ Nobody knows. (+0.020, 95 % interval -0.010 to +0.050)"),
+        ((0.02, 0.0, 0.04), "→ Nobody knows. (+0.020, 95 % interval +0.000 to +0.040)"),
+        ((np.float64(0.0), 0.0, 0.0), "→ Nobody knows. (+0.000, 95 % interval +0.000 to +0.000)"),
+    ],
+)
+def test_a_verdict_is_the_sentence_that_the_interval_supports(interval, sentence, capsys):
+    assert lesson.verdict(*interval, **SENTENCES) is None
+    assert capsys.readouterr().out == sentence + "\n"
+
+
+def test_a_verdict_within_a_margin(capsys):
+    """A difference too small to matter is neither better nor worse, however sure."""
+    lesson.verdict(0.02, 0.01, 0.03, **SENTENCES, margin=0.01)
+    lesson.verdict(0.03, 0.02, 0.04, **SENTENCES, margin=0.01)
+    lesson.verdict(-0.03, -0.04, -0.02, **SENTENCES, margin=0.01)
+    told = [line.partition(" (")[0] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["→ Nobody knows.", "→ A is ahead.", "→ B is ahead."]
+
+
+@pytest.mark.parametrize("numbers", [(0.5, 0.6, 0.7), (0.5, 0.6, 0.4), (float("nan"), 0, 1)])
+def test_a_verdict_needs_an_interval_around_its_number(numbers):
+    with pytest.raises(InputError, match="low <= difference <= high"):
+        lesson.verdict(*numbers, **SENTENCES)
+
+
 def test_banner_tells_world_data_and_backbone_but_no_path(capsys):
     backbone = SimpleNamespace(name="densenet121", weights="/data/w/dense.pth", num_features=1024)
     lesson.banner(SPLITS, backbone)
@@ -247,6 +280,17 @@ def test_nbval_compares_all_but_volatile_columns():
     assert compared(cell.format("0.123", 7)) != compared(cell.format("0.123", 8))
     assert compared("took 1.5 s at 203 img/s") == compared("took 12 s at 35.1 img/s")
     assert compared("0.914 of 819") != compared("0.915 of 819")
+
+
+def test_elsewhere_a_verdict_may_be_another():
+    """With the last digits of its numbers, another sentence may be the true one."""
+    import re
+
+    config = (notebooks.REPOSITORY / "tests/nbval_sanitize_elsewhere.cfg").read_text("utf-8")
+    (pattern, replacement), *_ = re.findall(r"^regex: (.*)$\n^replace: (.*)$", config, re.MULTILINE)
+    first, second = (f"x\n→ {told} (+0.1, 95 % interval 0 to 1)\ny" for told in ("A is.", "B is."))
+    assert re.sub(pattern, replacement, first) == re.sub(pattern, replacement, second)
+    assert re.sub(pattern, replacement, "✓ A is.") == "✓ A is."
 
 
 def test_recorded_figures_are_quoted(tmp_path, monkeypatch, capsys):

@@ -366,7 +366,7 @@ def budgets(pair: Pair) -> list[str]:
 def covered_numbers(pair: Pair) -> list[str]:
     """A number in the prose with a decimal point or a percent sign is checked by code.
 
-    It must stand in a claim's sentence, in a code cell (a setting), or in the output of a cell that
+    It must stand in a claim's or verdict's sentence, in a code cell (a setting), or in the output of a cell that
     reads results/….json; or its own cell is tagged `source` and names where it was published.
     """
     evidence: list[float] = []
@@ -376,7 +376,8 @@ def covered_numbers(pair: Pair) -> list[str]:
         for output in cell.outputs:
             shown = output.get("text") or output.get("data", {}).get("text/plain", "")
             if not measured:
-                shown = "\n".join(line for line in shown.splitlines() if line.startswith("✓"))
+                lines = [line for line in shown.splitlines() if line.startswith(("✓", "→"))]
+                shown = "\n".join(lines)
             evidence += [
                 float(n.replace(",", "")) for n in re.findall(r"\d[\d,]*(?:\.\d+)?", shown)
             ]
