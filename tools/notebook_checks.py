@@ -366,8 +366,9 @@ def budgets(pair: Pair) -> list[str]:
 def covered_numbers(pair: Pair) -> list[str]:
     """A number in the prose with a decimal point or a percent sign is checked by code.
 
-    It must stand in a claim's or verdict's sentence, in a code cell (a setting), or in the output of a cell that
-    reads results/….json; or its own cell is tagged `source` and names where it was published.
+    It must stand in the sentence of a claim or a verdict, in a code cell (a setting), or in the
+    output of a cell that reads results/….json; or its own cell is tagged `source` and names where
+    it was published.
     """
     evidence: list[float] = []
     for cell in pair.code():
