@@ -117,7 +117,7 @@ class Classifier:
         self._locks: dict[int, threading.Lock] = {}
         layers = artifact.describe_head(head)  # refuses a head that could not be saved
         try:
-            description.check_class_names(self.class_names)
+            labelling.check_class_names(self.class_names)
         except ValueError as problem:
             raise InputError(f"A classifier needs other class names: {problem}.") from None
         outputs = [layer["outputs"] for layer in layers if layer["layer"] == "linear"]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from flowerlib import heads, tensorfile
+from flowerlib import heads, strict_json, tensorfile
+from flowerlib import labels as labelling
 from flowerlib.errors import InputError
 from flowerlib.heads import check_fields
 from flowerlib.tensorfile import TensorFileError
@@ -31,8 +31,6 @@ FORMAT_VERSION = 3
 _FIRST = {"format", "format_version", "backbone", "head", "class_names", "preprocessing"}
 _FIRST |= {"versions", "results"}
 FIELDS = {1: _FIRST, 2: _FIRST | {"tensors", "digest"}, 3: _FIRST | {"tensors", "digest"}}
-
-MAX_NAME = 1000  # characters of a class name
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Description:
 
     def __post_init__(self) -> None:
         _check_texts("the backbone", self.backbone, self.weights)
-        check_class_names(self.class_names)
+        labelling.check_class_names(self.class_names)
         widths = heads.check(self.head)
         if widths[-1] != len(self.class_names):
             raise ValueError(f"{len(self.class_names)} class names for {widths[-1]} outputs")
@@ -99,7 +97,7 @@ def to_text(description: Description) -> str:
     }
     try:
         # There and back, so that the digest is that of the data as it will be read.
-        fields = tensorfile.strict_json(json.dumps(fields, allow_nan=False))
+        fields = strict_json.strict_json(json.dumps(fields, allow_nan=False))
         return json.dumps({**fields, "digest": _digest(fields)})
     except (TypeError, ValueError, RecursionError) as problem:
         raise ValueError(f"its results cannot be written as JSON: {problem}") from None
@@ -114,7 +112,7 @@ def read(header: tensorfile.Header) -> Description:
     if FORMAT not in header.metadata.get(NAME, ""):
         raise TensorFileError("is a safetensors file, but not a flowerlib classifier")
     try:
-        fields = tensorfile.strict_json(header.metadata[NAME])
+        fields = strict_json.strict_json(header.metadata[NAME])
         version = fields.get("format_version")
         if fields.get("format") != FORMAT or type(version) is not int or version < 1:
             raise ValueError("its format and format_version are garbled")
@@ -156,29 +154,6 @@ def _from_fields(fields: dict[str, Any], header: tensorfile.Header) -> Descripti
     )
 
 
-def check_class_names(names: Sequence[Any]) -> None:
-    """Refuses class names that could not be told apart, shown, or written to a file.
-
-    Raises:
-        ValueError: there is none, one is no text, empty, very long, has control characters (which
-            could steer a terminal) or halves of characters, or two are the same.
-    """
-    if not names:
-        raise ValueError("there are no class names")
-    for name in names:
-        if not isinstance(name, str):
-            raise ValueError("a class name is not a text")
-        if not name.strip():
-            raise ValueError("a class name is empty")
-        if len(name) > MAX_NAME:
-            raise ValueError(f"a class name has {len(name):,} characters (over {MAX_NAME:,})")
-        if not _can_be_shown(name):
-            raise ValueError(f"the class name {name!a:.80} has characters that cannot be shown")
-    if len(set(names)) != len(names):
-        twice = next(name for index, name in enumerate(names) if name in names[:index])
-        raise ValueError(f"two classes have the same name, {twice!a:.80}")
-
-
 def head_arrays(path: Path | str) -> list[tuple[np.ndarray, np.ndarray]]:
     """Reads the linear layers of a classifier's head as numpy arrays, without torch.
 
@@ -215,10 +190,5 @@ def _digest(fields: dict[str, Any]) -> str:
 
 def _check_texts(what: str, *texts: Any) -> None:
     for text in texts:
-        if not isinstance(text, str) or len(text) > MAX_NAME or not _can_be_shown(text):
+        if not isinstance(text, str) or len(text) > labelling.MAX_NAME or not labelling.can_be_shown(text):
             raise ValueError(f"{what} is described by something else than a short text")
-
-
-def _can_be_shown(text: str) -> bool:
-    """Whether a text is free of control characters and of halves of characters (surrogates)."""
-    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)

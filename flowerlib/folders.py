@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from flowerlib import description, division, files, layout, listing, storage
+from flowerlib import labels as labelling
+from flowerlib import division, files, layout, listing, storage
 from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
 from flowerlib.layout import Layout
 from flowerlib.listing import NAMES, FileCounts, Listing
 from flowerlib.photos import Photos, Splits
-from flowerlib.tensorfile import distinct
+from flowerlib.strict_json import distinct
 
 
 def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
@@ -72,7 +73,7 @@ def _splits(
     readable, notes = readable_names(root, names)
     class_names = tuple(readable[name] for name in names)
     try:  # now, not when a trained classifier cannot be saved
-        description.check_class_names(class_names)
+        labelling.check_class_names(class_names)
     except ValueError as problem:
         raise InputError(f"{root}: {problem}; rename the class.") from None
 

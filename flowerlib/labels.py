@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from flowerlib.errors import InputError, listed
+
+MAX_NAME = 1000  # characters of a class name
 
 
 def checked(labels: Any, class_names: Sequence[str]) -> np.ndarray:
@@ -64,3 +67,31 @@ def moved(
             "Photos.of_classes takes the others."
         )
     return found
+
+
+def check_class_names(names: Sequence[Any]) -> None:
+    """Refuses class names that could not be told apart, shown, or written to a file.
+
+    Raises:
+        ValueError: there is none, one is no text, empty, very long, has control characters (which
+            could steer a terminal) or halves of characters, or two are the same.
+    """
+    if not names:
+        raise ValueError("there are no class names")
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError("a class name is not a text")
+        if not name.strip():
+            raise ValueError("a class name is empty")
+        if len(name) > MAX_NAME:
+            raise ValueError(f"a class name has {len(name):,} characters (over {MAX_NAME:,})")
+        if not can_be_shown(name):
+            raise ValueError(f"the class name {name!a:.80} has characters that cannot be shown")
+    if len(set(names)) != len(names):
+        twice = next(name for index, name in enumerate(names) if name in names[:index])
+        raise ValueError(f"two classes have the same name, {twice!a:.80}")
+
+
+def can_be_shown(text: str) -> bool:
+    """Whether a text is free of control characters and of halves of characters (surrogates)."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)

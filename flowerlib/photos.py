@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from flowerlib import description, files, images
+from flowerlib import files, images
 from flowerlib import labels as labelling
 from flowerlib.errors import InputError, listed
 from flowerlib.files import Files
@@ -285,7 +285,7 @@ class Splits:
         names = tuple(self.class_names)
         object.__setattr__(self, "class_names", names)
         try:  # now, not when a trained classifier cannot be saved
-            description.check_class_names(names)
+            labelling.check_class_names(names)
         except ValueError as problem:
             raise InputError(f"Splits need other class names: {problem}.") from None
         for part in ("train", "valid", "test"):

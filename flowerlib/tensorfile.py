@@ -24,7 +24,6 @@ import numpy as np
 # safetensors' name of a type → numpy's; no network of torchvision's holds any other.
 TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
 MAX_HEADER = 4 << 20  # bytes; the longest of torchvision's networks needs a fifth of it
-MAX_ITEMS = 200_000  # brackets and commas in a JSON text; each can cost 300 bytes of memory
 PIECE = 1 << 20  # bytes looked at at a time, so that checks need no memory beside the tensor
 METADATA = "__metadata__"
 Shapes = Mapping[str, tuple[str, tuple[int, ...]]]  # type (as in TYPES) and shape by tensor
@@ -130,7 +129,7 @@ def read_header(file: BinaryIO) -> Header:
     if len(content) < length or content[:1] != b"{":
         raise TensorFileError(f"{DAMAGED} (its header is missing or cut)")
     try:
-        found = strict_json(content.decode())
+        found = strict_json.strict_json(content.decode())
     except ValueError as problem:  # UnicodeDecodeError is one
         raise TensorFileError(f"{DAMAGED} (its header is no strict JSON: {problem})") from None
     metadata = found.pop(METADATA, {})
@@ -193,41 +192,6 @@ def read_into(file: BinaryIO, header: Header, name: str, out: np.ndarray, digest
             raise TensorFileError(f"is damaged: tensor {name!a:.80} holds values not finite")
     if digest and total.hexdigest() != digest:
         raise TensorFileError(f"is damaged: tensor {name!a:.80} does not match its digest")
-
-
-def strict_json(text: str) -> dict[str, Any]:
-    """An object from JSON: no name twice, no NaN or Infinity, not nested absurdly deep, not huge.
-
-    Raises:
-        ValueError: with one line that says why not.
-    """
-    if sum(map(text.count, "[{,")) > MAX_ITEMS:
-        raise ValueError("it has absurdly many entries")
-    try:
-        found = json.loads(text, object_pairs_hook=distinct, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-    if not isinstance(found, dict):
-        raise ValueError("it is no object")
-    return found
-
-
-def distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """A dict of pairs from JSON, for `object_pairs_hook`; Python alone would keep the last of two.
-
-    Raises:
-        ValueError: a name is there twice.
-    """
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"it has {key!a:.80} twice")
-        found[key] = value
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"it has the number {name}")
 
 
 def _entry(name: str, given: Any) -> Entry:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load
 
 from flowerlib import data, description, tensorfile
+from flowerlib import labels as labelling
 from flowerlib.classifier import Classifier
 from flowerlib.description import Description
 from flowerlib.errors import InputError
@@ -107,7 +108,7 @@ def test_class_names_are_usable_or_refused(names: list[Any]) -> None:
     texts = all(isinstance(name, str) and name.strip() for name in names)
     shown = texts and all(unicodedata.category(c)[0] != "C" for name in names for c in name)
     try:
-        description.check_class_names(names)
+        labelling.check_class_names(names)
     except ValueError as problem:
         assert not shown or len(set(names)) < len(names) or not names
         assert str(problem).isprintable()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from flowerlib.errors import InputError
 from flowerlib.legacy.allowed_names import Array
-from flowerlib.tensorfile import distinct
+from flowerlib.strict_json import distinct
 
 # Keys that tell the order of the classes, the most telling first, and keys whose dict only turns
 # folder names into readable ones.
