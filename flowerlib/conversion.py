@@ -1,4 +1,6 @@
-"""Converts a network to ONNX, in a process of its own: `python -m flowerlib.conversion IN OUT`.
+"""Converts a network to ONNX, in a process of its own.
+
+`python -m flowerlib.conversion IN OUT`
 
 torch's exporter traces, warns, and changes settings of its process while it works; alone, it
 disturbs nobody.

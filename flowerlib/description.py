@@ -190,5 +190,6 @@ def _digest(fields: dict[str, Any]) -> str:
 
 def _check_texts(what: str, *texts: Any) -> None:
     for text in texts:
-        if not isinstance(text, str) or len(text) > labelling.MAX_NAME or not labelling.can_be_shown(text):
+        short = isinstance(text, str) and len(text) <= labelling.MAX_NAME
+        if not short or not labelling.can_be_shown(text):
             raise ValueError(f"{what} is described by something else than a short text")

@@ -21,6 +21,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from flowerlib import strict_json
+
 # safetensors' name of a type → numpy's; no network of torchvision's holds any other.
 TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
 MAX_HEADER = 4 << 20  # bytes; the longest of torchvision's networks needs a fifth of it
