@@ -26,11 +26,11 @@ lab: $(READY)  ## open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 test: $(READY)  ## unit tests, notebook checks, and every notebook executed and compared
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --nbval --nbval-sanitize-with flowerlib/nbval_sanitize.cfg tests notebooks
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --nbval --nbval-sanitize-with flowerlib/lesson/nbval_sanitize.cfg tests notebooks
 
 torture: $(READY)  ## attacks on files, caches and runs, in full; ATTACK="kills caches" for some
 	$(BIN)/python -m tests.fuzz $(ATTACK)
-	$(BIN)/python -m tests.test_security
+	$(BIN)/python -m tests.project.test_security
 
 lint: $(READY)  ## ruff (check and format) and mypy
 	$(BIN)/python -m ruff check .

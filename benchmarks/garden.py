@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowerlib import data, metrics, models, photos, train
-from flowerlib.photos import Photos, Splits
+from flowerlib import data, metrics, models, train
+from flowerlib.data import photos
+from flowerlib.data.photos import Photos, Splits
 
 SEEDS = range(5)
 FLOWERS = (16, 4, 4)  # 20 to learn from: the head is solved again with train and valid together

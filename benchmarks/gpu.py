@@ -28,8 +28,9 @@ def measure(shared: Path, weights: Path, device: str = "cuda") -> dict:
     """
     import torch
 
-    from flowerlib import data, features, models, photos, train
-    from flowerlib.engine import choose_device
+    from flowerlib import data, features, models, train
+    from flowerlib.data import photos
+    from flowerlib.features.engine import choose_device
 
     device = choose_device(device)  # refuses one that is not there
     splits = data.image_folder(shared / "flowers")

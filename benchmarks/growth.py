@@ -71,9 +71,10 @@ def measure(shared: Path, weights: Path) -> dict:
 def figure(rows: list[dict]) -> np.ndarray:
     """Two axes: seconds and memory held against photos; hollow marks are simulated."""
     from flowerlib import plots
+    from flowerlib.plots import figures
 
     axes = plots.figure(9.5, 3.9).subplots(1, 2)
-    colors = (plots.BLUE, plots.GREEN, plots.ORANGE)
+    colors = (figures.BLUE, figures.GREEN, figures.ORANGE)
     for stage, color in zip(stages(rows), colors, strict=True):
         known = sorted(
             (row for row in rows if row["stage"] == stage), key=lambda row: row["photos"]
@@ -136,7 +137,7 @@ def repeat_files(folder: Path, out: Path, count: int) -> None:
 
     Behind the end of each JPEG, where decoders stop to read, stands the number of the copy.
     """
-    from flowerlib import listing
+    from flowerlib.data.folders import listing
 
     originals = [Path(file).read_bytes() for file in listing.read(folder).folder.below()]
     for number in range(count):
@@ -147,9 +148,10 @@ def repeat_files(folder: Path, out: Path, count: int) -> None:
 
 def extract(folder: str, weights: str, count: int) -> dict:
     """Features of `count` of the photos in a folder, through the cache of the environment."""
-    from flowerlib import features, listing, models
-    from flowerlib.files import Files
-    from flowerlib.photos import Photos
+    from flowerlib import features, models
+    from flowerlib.data.files import Files
+    from flowerlib.data.folders import listing
+    from flowerlib.data.photos import Photos
 
     files = Files(listing.read(folder).folder.below())
     picked = files.take(np.linspace(0, len(files) - 1, count).astype(int))
@@ -168,7 +170,9 @@ def solve(file: str, count: int) -> dict:
     """
     import torch
 
-    from flowerlib import engine, solvers, storage
+    from flowerlib import solvers
+    from flowerlib.features import engine
+    from flowerlib.support import storage
 
     given = {name: torch.from_numpy(values) for name, values in np.load(file).items()}
     generator = torch.Generator().manual_seed(0)

@@ -127,7 +127,9 @@ def machine() -> dict:
     """Processor, threads, and versions of what decides a speed."""
     import torch
 
-    from flowerlib import engine, lesson, runs
+    from flowerlib import lesson
+    from flowerlib.cli import runs
+    from flowerlib.features import engine
 
     return {
         "processor": f"{lesson.machine()}, {os.cpu_count()} cores",

@@ -62,7 +62,8 @@ def measure(shared: Path, weights: Path) -> dict:
 
 def extract(folder: str, weights: str, size: int, count: int, out: str, step: str) -> dict:
     """Features of `count` photos, all if 0, with a step undone; to the file `out`, if named."""
-    from flowerlib import data, features, models, photos
+    from flowerlib import data, features, models
+    from flowerlib.data import photos
 
     splits = data.image_folder(folder)
     assert splits.test is not None
@@ -83,7 +84,7 @@ def extract(folder: str, weights: str, size: int, count: int, out: str, step: st
 
 def _undo(step: str) -> dict:
     """Takes a step out of this process's flowerlib; returns options for `features.extract`."""
-    from flowerlib import engine, runtime
+    from flowerlib.features import engine, runtime
 
     if step == "16 bits instead of 32":
         return {"precision": "fp32"}

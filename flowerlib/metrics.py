@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowerlib.errors import InputError
+from flowerlib.support.errors import InputError
 
 Z = 1.959964  # of a normal distribution, 95 % lie between -Z and Z
 

@@ -29,8 +29,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowerlib import metrics, modes, storage, threads
-from flowerlib.errors import InputError
+from flowerlib import metrics
+from flowerlib.support import modes, storage, threads
+from flowerlib.support.errors import InputError
 
 # From strong to weak: each solution is the starting point of the next.
 PENALTIES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)

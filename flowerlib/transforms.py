@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from flowerlib.errors import InputError
-from flowerlib.options import FITS
+from flowerlib.support.errors import InputError
+from flowerlib.support.options import FITS
 
 if TYPE_CHECKING:
     import torch

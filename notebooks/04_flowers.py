@@ -428,7 +428,7 @@ lesson.claim(low > 0, f"stages add {gain:.3f}, 95 % interval {low:.3f} to {high:
 # more than the last one alone, for hardly any time: every pass computes their maps anyway. That is
 # worth most where the new classes differ in what the old question did not ask for. Cats and dogs
 # are among ImageNet's own classes, and there real networks gain little
-# ([stages.py](../flowerlib/stages.py) holds the figures).
+# ([stages.py](../flowerlib/models/levels.py) holds the figures).
 
 # %% [markdown]
 # ## Can a cache hold augmentation?

@@ -113,7 +113,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder for one test."""
     folder = tmp_path / "cache"
     # But for converted networks, which take seconds to make and are the same in all tests.
-    if runtime := sys.modules.get("flowerlib.runtime"):
+    if runtime := sys.modules.get("flowerlib.features.runtime"):
         converted = REPOSITORY / "build" / "cache" / "networks"
         converted.mkdir(parents=True, exist_ok=True)
         monkeypatch.setattr(runtime, "kept_in", lambda: converted)

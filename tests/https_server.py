@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from flowerlib import downloads
+from flowerlib.data.sources import downloads
 
 ANONYMOUS = "AECDH-AES256-SHA:@SECLEVEL=0"
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowerlib import metrics
-from flowerlib.errors import InputError
+from flowerlib.support.errors import InputError
 
 LOGITS = torch.tensor([[3.0, 1, 0], [0, 2, 1], [0, 1, 2], [5, 4, 0]])
 LABELS = torch.tensor([0, 1, 1, 1])

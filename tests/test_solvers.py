@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowerlib import metrics, solvers, storage
-from flowerlib.errors import InputError
+from flowerlib import metrics, solvers
+from flowerlib.support import storage
+from flowerlib.support.errors import InputError
 
 CLASSES, WIDTH = 5, 20
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
-from flowerlib.errors import InputError
+from flowerlib.support.errors import InputError
 from flowerlib.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
 
 

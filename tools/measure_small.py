@@ -29,7 +29,7 @@ from torch import nn
 sys.path.insert(0, str(ROOT))
 
 from flowerlib import garden, metrics  # noqa: E402
-from flowerlib.storage import atomic_path  # noqa: E402
+from flowerlib.support.storage import atomic_path  # noqa: E402
 
 # name: training folder, test folder, photos a class to learn from, at most so many a class to test
 PHOTOS = {

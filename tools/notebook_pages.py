@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowerlib import tables
+from flowerlib.support import tables
 
 STYLE = """
 :root { --ink: #24292f; --soft: #57606a; --line: #d8dee4; --paper: #ffffff; --shade: #f6f8fa;

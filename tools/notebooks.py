@@ -27,9 +27,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 if str(REPOSITORY) not in sys.path:  # so that it runs as a script as well as with -m
     sys.path.insert(0, str(REPOSITORY))
 
-from flowerlib import lesson, storage  # noqa: E402
+from flowerlib import lesson  # noqa: E402
 from flowerlib.cli import WAITING  # noqa: E402
-from flowerlib.nbval import PATTERNS  # noqa: E402
+from flowerlib.lesson.nbval import PATTERNS  # noqa: E402
+from flowerlib.support import storage  # noqa: E402
 
 NOTEBOOKS = REPOSITORY / "notebooks"
 BUILD = REPOSITORY / "build"

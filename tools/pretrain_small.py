@@ -1,4 +1,4 @@
-"""Pretrains a small backbone on the garden's patterns; writes flowerlib/weights/NAME.safetensors.
+"""Pretrains a small backbone on the garden's patterns; writes the weights' file.
 
     python tools/pretrain_small.py --backbone small_densenet --minutes 30 --seed 0 --teacher FILE
 
@@ -63,7 +63,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from flowerlib import garden  # noqa: E402
-from flowerlib.storage import atomic_path  # noqa: E402
+from flowerlib.support.storage import atomic_path  # noqa: E402
 
 ARCHITECTURES = {
     "small_densenet": {

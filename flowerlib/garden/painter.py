@@ -18,8 +18,8 @@ from types import ModuleType
 import numpy as np
 import PIL
 
-from flowerlib import storage
-from flowerlib.errors import InputError
+from flowerlib.support import storage
+from flowerlib.support.errors import InputError
 
 KINDS = ("flowers", "pets", "furniture", "things", "patterns")
 SMALLEST, LARGEST = 32, 256  # pixels

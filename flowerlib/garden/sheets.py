@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from flowerlib.errors import InputError
 from flowerlib.garden.painter import class_names, pictures
+from flowerlib.support.errors import InputError
 
 PAPER, INK = (250, 246, 238), (92, 84, 74)
 FEW = 48  # a sheet of fewer classes shows some classes more than once

@@ -7,7 +7,7 @@
 `photos`, `artifacts` and `checkpoints` hold the corpus: what makes odd, damaged and hostile files,
 and what must come of each. Unit tests and attacks draw from it. An attack is a module of `attacks`
 with `FULL`, the number of a full run, and `attack(count, seed, folder) -> Outcome`; `make test`
-makes a sample of each (tests/test_fuzz.py).
+makes a sample of each (tests/fuzz/test_fuzz.py).
 """
 
 from __future__ import annotations

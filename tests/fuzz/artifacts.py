@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from flowerlib import models
-from flowerlib.artifact import describe_head
 from flowerlib.classifier import Classifier
-from flowerlib.provenance import Provenance
+from flowerlib.classifier.artifact import describe_head
+from flowerlib.classifier.provenance import Provenance
 from flowerlib.transforms import Preprocessing
 from tests.fuzz.pickles import Call, write_pickle
 

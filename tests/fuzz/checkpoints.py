@@ -24,7 +24,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from flowerlib.legacy import Imported
+from flowerlib.classifier.legacy import Imported
 
 CLASSIFIER = {"alexnet": "classifier", "vgg11": "classifier", "densenet121": "classifier"}
 WIDTH = {"alexnet": 9216, "vgg11": 25088, "densenet121": 1024, "resnet18": 512}

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from flowerlib import garden
-from flowerlib.errors import InputError
 from flowerlib.garden import painter, sheets
 from flowerlib.garden.drawing import canvas
 from flowerlib.garden.flowers import species
+from flowerlib.support.errors import InputError
 
 FOLDER = Path(garden.__file__).parent
 

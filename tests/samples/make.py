@@ -20,9 +20,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from flowerlib import description, models
-from flowerlib.classifier import Classifier
-from flowerlib.provenance import Provenance
+from flowerlib import models
+from flowerlib.classifier import Classifier, description
+from flowerlib.classifier.provenance import Provenance
 from flowerlib.transforms import Preprocessing
 
 FOLDER = Path(__file__).parent

@@ -1,7 +1,7 @@
 """The pretext task: 256 classes of patterns, solids, growths and heaps that no lesson uses.
 
-The small backbones in `flowerlib/weights` learned on these pictures alone. A class is a family (a
-way to draw) and a variant (a fixed draw of that family's parameters); color, pose, light, blur,
+The small backbones that come with the project learned on these pictures alone. A class is a family
+(a way to draw) and a variant (a fixed draw of that family's parameters); color, pose, light, blur,
 occlusion and noise change from picture to picture. Heaps of occluding, textured, shaded shapes
 ("dead leaves") share the statistics of natural images: Lee, Mumford & Huang, "Occlusion models for
 natural images", IJCV 41, 2001; Baradad et al., "Learning to see by looking at noise", 2021.

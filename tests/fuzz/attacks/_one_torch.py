@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from flowerlib import cli, data, models, runs, train
+from flowerlib import cli, data, models, train
 from flowerlib.classifier import Classifier
+from flowerlib.cli import runs
 from flowerlib.transforms import Preprocessing
 from tests.fuzz.attacks.torch_versions import TOLERANCE, last_line
 

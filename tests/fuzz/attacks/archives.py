@@ -25,8 +25,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flowerlib import archives, downloads
-from flowerlib.errors import InputError
+from flowerlib.data.sources import archives, downloads
+from flowerlib.support.errors import InputError
 from tests import https_server
 from tests.fuzz import Outcome
 

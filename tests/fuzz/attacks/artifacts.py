@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from flowerlib.classifier import Classifier
-from flowerlib.description import head_arrays
-from flowerlib.errors import InputError
+from flowerlib.classifier.description import head_arrays
+from flowerlib.support.errors import InputError
 from tests.fuzz import Outcome, is_sentence
 from tests.fuzz.artifacts import CANARY, KINDS, first_format, honest, state, take_apart
 from tests.fuzz.memory import growth

@@ -26,9 +26,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from flowerlib import features, garden, models, photos, plots, runs, train  # noqa: F401
-from flowerlib.errors import InputError
-from flowerlib.resume import Checkpoint
+from flowerlib import features, garden, models, train
+from flowerlib.cli import runs  # noqa: F401
+from flowerlib.data import photos
+from flowerlib.support.errors import InputError
+from flowerlib.train.checkpoints import Checkpoint
 from flowerlib.transforms import Preprocessing
 from tests.fuzz import Outcome, is_sentence
 from tests.fuzz.attacks.kills import SMALL, pictures, unfinished, unreadable

@@ -12,8 +12,8 @@ import random
 import re
 from pathlib import Path
 
-from flowerlib import legacy
-from flowerlib.errors import InputError
+from flowerlib.classifier import legacy
+from flowerlib.support.errors import InputError
 from tests.fuzz import Outcome, checkpoints, is_sentence, pickles
 from tests.fuzz.memory import growth
 

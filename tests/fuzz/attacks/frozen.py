@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flowerlib import models
 from tests.fuzz import Outcome
-from tests.test_models import ONE_PER_FAMILY, OTHERS, changes_when_trained, parameters_of
+from tests.models.test_models import ONE_PER_FAMILY, OTHERS, changes_when_trained, parameters_of
 
 NETWORKS = sorted([*ONE_PER_FAMILY, *OTHERS], key=parameters_of)
 FULL = len(NETWORKS)

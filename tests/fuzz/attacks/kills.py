@@ -30,9 +30,11 @@ from PIL import Image
 from torch import nn
 
 # What the children need is imported here, once, before they are forked.
-from flowerlib import data, features, garden, models, photos, plots, runs, train  # noqa: F401
+from flowerlib import data, features, garden, models, train
 from flowerlib.classifier import Classifier
-from flowerlib.resume import Checkpoint
+from flowerlib.cli import runs  # noqa: F401
+from flowerlib.data import photos
+from flowerlib.train.checkpoints import Checkpoint
 from flowerlib.transforms import Augmentation, Preprocessing
 from tests.fuzz import Outcome
 from tests.fuzz.children import Child, done, in_a_new_process, wait_until

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flowerlib import data, images, train
-from flowerlib.errors import InputError
+from flowerlib import data, train
+from flowerlib.data.decoding import images
+from flowerlib.support.errors import InputError
 from tests.fuzz import Outcome, is_sentence
 from tests.fuzz.photos import judge, odd_photos
 

@@ -1,0 +1,165 @@
+"""Look over a folder of photos before training: broken and odd files, copies, uneven classes.
+
+Every file is decoded whole, since nothing less notices a truncated one, and looked at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Container, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowerlib.audit import manifest, survey
+from flowerlib.audit.report import Copies, Report
+from flowerlib.audit.survey import File
+from flowerlib.data.decoding import images
+from flowerlib.data.files import Files
+from flowerlib.data.folders import listing, reading
+from flowerlib.data.photos import Photos
+from flowerlib.data.splitting import copies, division, thumbnails
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from flowerlib.data import Splits
+
+
+def folder(
+    path: Path | str,
+    *,
+    against: Path | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Reads and decodes every photo below a folder and reports what is wrong with them.
+
+    Args:
+        path: a folder as `data.image_folder` takes it.
+        against: a manifest of an earlier day; what has changed since is reported.
+        progress: called with (photos done, photos in all).
+
+    Raises:
+        InputError: there is no such folder, it holds no photo, or the manifest cannot be read.
+    """
+    root = Path(path)
+    before = manifest.load(against) if against is not None else None
+    found = reading.survey(listing.read(root))
+    photos = [
+        (split, name, Path(file))
+        for split, classes in found.splits.items()
+        for name, inside in classes.items()
+        for file in inside.below()
+    ]
+    if not photos:
+        found.refuse()
+    counts = {
+        split: {name: inside.count() for name, inside in classes.items()}
+        for split, classes in found.splits.items()
+    }
+    files: list[File] = []
+    with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
+        for file in pool.map(lambda job: survey.examine(root, *job), photos):
+            files.append(file)
+            if progress:
+                progress(len(files), len(photos))
+    exact, near, undivided = _copies(root, files, counts)
+    problems, left_out = found.problems + undivided, found.listing.left_out
+    report = Report(root, files, exact, near, counts, problems, left_out, found.notes)
+    if before is not None:
+        report.changes = manifest.compare(before, report.entries())
+    return report
+
+
+def _copies(
+    root: Path, files: Sequence[File], given: Container[str]
+) -> tuple[list[Copies], list[Copies], list[str]]:
+    """Exact copies, near copies, and sentences about classes that training could not divide.
+
+    The digests and near copies are those that training finds, not others by other thumbnails.
+
+    Args:
+        root: the folder.
+        files: all photos; those that cannot be read are left aside.
+        given: the splits that are there.
+    """
+    sound = [file for file in files if file.problem is None]
+    paths = [root / file.path for file in sound]
+    digests = np.array([images.digest(path) for path in paths], "S16")
+    contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
+    order = np.argsort(content, kind="stable")
+    same = np.split(order, np.flatnonzero(np.diff(content[order])) + 1) if sound else []
+    same = sorted((group for group in same if len(group) > 1), key=min)
+    exact = [Copies(tuple(sound[at] for at in group)) for group in same]
+    pairs = thumbnails.near_copies(
+        contents, lambda at: images.sketch(paths[first[at]], copies.SIDE)
+    )
+    near = []
+    for pair in pairs:
+        both = sorted((first[pair.first], first[pair.second]))
+        two = tuple(sound[at] for at in both)
+        near.append(Copies(two, round(pair.similarity, 4), pair.mirrored))
+    if "valid" in given:
+        return exact, near, []
+    split, parts = ("train", 2) if "train" in given else ("", 3)
+    inside: dict[str, list[int]] = {}
+    for file, at in zip(sound, content.tolist(), strict=True):
+        if file.split == split:
+            inside.setdefault(file.class_name, []).append(at)
+    by_class = [np.unique(some) for some in inside.values()]
+    problems = division.problems([*inside], by_class, len(contents), pairs, parts)
+    return exact, near, problems
+
+
+def leaks(splits: Splits) -> list[str]:
+    """Sentences about photos in two splits, or in two classes, with the same content or nearly so.
+
+    Near copies are looked for in real photos, not in drawn ones. Quick where the features are
+    computed anyway: the digests are needed for them, too, and near copies are remembered.
+
+    Raises:
+        InputError: files cannot be read.
+    """
+    parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
+    starts = np.cumsum([0, *map(len, parts)])
+    place = np.repeat(np.arange(len(parts)), np.diff(starts))
+    labels = np.concatenate([part.labels for part in parts])
+    digests = np.concatenate([part.digests() for part in parts])
+    contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
+
+    def name(at: int) -> str:
+        return parts[place[at]].name(at - starts[place[at]])
+
+    def shrunk(position: int) -> Image.Image:
+        at = first[position]
+        part, at = parts[place[at]], at - starts[place[at]]
+        if type(part) is Photos and isinstance(part.source, Files):
+            return images.sketch(part.source.text(at), copies.SIDE)
+        return part.image(at)
+
+    same = np.stack([first[content], np.arange(len(content))], 1)
+    pairs = thumbnails.near_copies(contents, shrunk) if splits.world == "real" else []
+    alike = [sorted((first[pair.first], first[pair.second])) for pair in pairs]
+    sentences = []
+    for where, what, harm in (
+        (place, "splits", "accuracies will flatter"),
+        (labels, "classes", "their labels conflict"),
+    ):
+        for both, one, many in (
+            (same, "1 photo lies", "photos lie"),
+            (
+                np.array(alike, int).reshape(-1, 2),
+                "1 pair of near copies lies",
+                "pairs of near copies lie",
+            ),
+        ):
+            apart = both[where[both[:, 0]] != where[both[:, 1]]]
+            if count := len(np.unique(content[apart], axis=0)):
+                said = one if count == 1 else f"{count:,} {many}"
+                sentences.append(
+                    f"{said} in two {what}, such as {name(apart[0, 0])} and {name(apart[0, 1])}: "
+                    f"{harm}; `flowerlib check` lists them all, keep each in one place."
+                )
+    return sentences

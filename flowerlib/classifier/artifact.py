@@ -1,0 +1,223 @@
+"""The classifier's file: backbone, head, class names, preprocessing; written whole or not at all.
+
+Nothing in the file is run as code. The description (`description`) and the shape of every tensor
+(`tensorfile`) are checked before a number is read, and every number's digest before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import flowerlib
+from flowerlib import models
+from flowerlib.classifier import description, tensorfile
+from flowerlib.classifier.description import Description
+from flowerlib.classifier.provenance import Provenance
+from flowerlib.classifier.tensorfile import TensorFileError
+from flowerlib.models import Backbone, fingerprint, head_layers, state_dicts
+from flowerlib.support import modes, storage
+from flowerlib.support.errors import InputError
+from flowerlib.transforms import Preprocessing
+
+OLD_CHECKPOINTS = (b"PK\x03\x04", b"\x80\x02")  # a zip archive or a pickle: a file of torch.save
+TYPES = {torch.float32: "F32", torch.int64: "I64"}
+
+ROLES = ("trained_on", "chosen_with")  # of photos, in the file as tensors "photos.ROLE"
+
+# backbone, head, class names, preprocessing, results, provenance
+Parts = tuple[
+    Backbone, nn.Sequential, tuple[str, ...], Preprocessing, dict[str, Any], Provenance | None
+]
+
+
+def write(
+    path: Path | str,
+    backbone: Backbone,
+    head: nn.Sequential,
+    class_names: Sequence[str],
+    preprocessing: Preprocessing,
+    results: dict[str, Any],
+    provenance: Provenance | None = None,
+) -> None:
+    """Writes a classifier to one `.safetensors` file, whole or not at all.
+
+    Equal classifiers give equal bytes. Beside the classifier itself this needs memory for one copy
+    of it if it is on a GPU, for none on the CPU.
+
+    Raises:
+        InputError: the folder is missing or not writable, or the classifier cannot be described.
+    """
+    layers = describe_head(head)
+    tensors = {
+        f"{part}.{key}": value
+        for part, module in (("backbone", backbone.body), ("head", head))
+        for key, value in module.state_dict().items()
+    }
+    try:
+        if backbone.name not in models.names():
+            raise ValueError(f"its backbone is {backbone.name}, which is not in models.names()")
+        plain = models.architecture(backbone.name)
+        wanted = _shapes(plain, layers)
+        if {key: _shape_of(value) for key, value in tensors.items()} != wanted:
+            raise ValueError(f"its tensors are not those of {backbone.name} and its head")
+        if changed := fingerprint.difference(backbone.body, plain.body):
+            raise ValueError(
+                f"the file names its backbone, and a {backbone.name} would be without what was "
+                f"changed in this one ({changed:.200})"
+            )
+        arrays = {key: value.detach().cpu().contiguous().numpy() for key, value in tensors.items()}
+        if provenance is not None:
+            arrays |= {f"photos.{role}": getattr(provenance, role) for role in ROLES}
+        for key, array in arrays.items():
+            if not tensorfile.is_finite(array):
+                raise ValueError(f"its tensor {key} holds values not finite")
+        text = description.to_text(
+            Description(
+                backbone=backbone.name,
+                weights=backbone.weights,
+                head=layers,
+                class_names=tuple(class_names),
+                preprocessing=preprocessing,
+                results=results,
+                versions={"flowerlib": flowerlib.__version__, "torch": str(torch.__version__)},
+                digests={key: tensorfile.sha256(array) for key, array in arrays.items()},
+            )
+        )
+        with storage.atomic_path(path) as temporary:
+            tensorfile.write(temporary, arrays, {description.NAME: text})
+    except (ValueError, TensorFileError) as problem:
+        raise InputError(f"The classifier cannot be saved to {path}: {problem}.") from None
+
+
+@modes.usual()
+def read(path: Path) -> Parts:
+    """Reads the parts of a classifier.
+
+    The file's size in memory is all that this needs, beside a few megabytes.
+
+    Raises:
+        InputError: the file is missing, damaged, of a newer format, or no classifier.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the file in it, classifier.safetensors.")
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such classifier file.")
+    try:
+        with open(path, "rb") as file:
+            if file.read(4).startswith(OLD_CHECKPOINTS):
+                raise TensorFileError(
+                    "is a checkpoint of torch.save; turn it into a classifier with "
+                    f"flowerlib import-old {path} --out NEW.safetensors"
+                )
+            file.seek(0)
+            header = tensorfile.read_header(file)
+            found = description.read(header)
+            if found.backbone not in models.names():
+                raise TensorFileError(
+                    f"needs the backbone {found.backbone!a:.80}, which is unknown here; "
+                    "update flowerlib and torchvision"
+                )
+            # Built without memory, then given the file's tensors: nothing is initialized in vain.
+            backbone = models.architecture(found.backbone)
+            if found.head_inputs != backbone.num_features:
+                raise TensorFileError("is damaged: its head does not fit its backbone")
+            wanted = _shapes(backbone, found.head) | _photos(header)
+            tensorfile.check_shapes(header.entries, wanted)
+            dtypes = {name: dtype for dtype, name in TYPES.items()}
+            tensors = {}
+            for key, (kind, shape) in wanted.items():
+                tensors[key] = torch.empty(shape, dtype=dtypes[kind])
+                digest = found.digests.get(key, "")
+                tensorfile.read_into(file, header, key, tensors[key].numpy(), digest)
+            provenance = None
+            if lists := [tensors[key].numpy() for key in _photos(header)]:
+                try:
+                    provenance = Provenance(*lists)
+                except ValueError as problem:
+                    raise TensorFileError(f"is damaged: {problem}") from None
+    except TensorFileError as problem:
+        broken = str(problem).startswith(("is damaged", tensorfile.DAMAGED))
+        raise InputError(f"{path} {problem}{'; copy or train it again' * broken}.") from None
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read ({problem.strerror}).") from None
+    backbone.weights = found.weights
+    head = build_head(found.head)
+    for part, module in (("backbone", backbone.body), ("head", head)):
+        given = {
+            key.removeprefix(f"{part}."): value
+            for key, value in tensors.items()
+            if key.startswith(f"{part}.")
+        }
+        state_dicts.load(module, given)
+        stray = [key for key, value in module.named_buffers() if value.is_meta]
+        if stray:  # a buffer that torchvision computes and does not save
+            raise InputError(f"{path}: {part} cannot be restored, it lacks the buffer {stray[0]}.")
+    return backbone, head, found.class_names, found.preprocessing, found.results, provenance
+
+
+def describe_head(head: nn.Sequential) -> list[dict[str, Any]]:
+    """The layers of a head as plain data; `build_head` turns it back.
+
+    Raises:
+        InputError: a layer is not one of Linear (with bias), ReLU, Dropout, LogSoftmax (over the
+            classes).
+    """
+    layers: list[dict[str, Any]] = []
+    for layer in head:
+        if isinstance(layer, nn.Linear) and layer.bias is not None:
+            layers.append(
+                {"layer": "linear", "inputs": layer.in_features, "outputs": layer.out_features}
+            )
+        elif isinstance(layer, nn.Dropout):
+            layers.append({"layer": "dropout", "p": layer.p})
+        elif isinstance(layer, nn.ReLU):
+            layers.append({"layer": "relu"})
+        elif isinstance(layer, nn.LogSoftmax) and layer.dim in (1, -1):
+            layers.append({"layer": "log_softmax"})
+        else:
+            raise InputError(
+                f"A head may hold Linear, ReLU, Dropout and LogSoftmax, not {layer!r:.80}."
+            )
+    return layers
+
+
+def build_head(layers: list[dict[str, Any]]) -> nn.Sequential:
+    """A head from its description, on the meta device: shapes without values.
+
+    Raises:
+        ValueError: the description is not one of a head; see `heads.check`.
+    """
+    head_layers.check(layers)
+    build = {
+        "linear": lambda of: nn.Linear(
+            of["inputs"], of["outputs"], device="meta", dtype=torch.float32
+        ),
+        "dropout": lambda of: nn.Dropout(of["p"]),
+        "relu": lambda of: nn.ReLU(),
+        "log_softmax": lambda of: nn.LogSoftmax(dim=1),
+    }
+    return nn.Sequential(*(build[of["layer"]](of) for of in layers))
+
+
+def _shapes(backbone: Backbone, layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Type and shape of every tensor of a classifier, by name in the file."""
+    shapes = {f"backbone.{k}": _shape_of(v) for k, v in backbone.body.state_dict().items()}
+    return shapes | head_layers.shapes(layers)
+
+
+def _photos(header: tensorfile.Header) -> dict[str, Any]:
+    """Type and shape of the lists of photos: both of any length, or none, as in older files."""
+    keys = [f"photos.{role}" for role in ROLES]
+    if not any(key in header.entries for key in keys):
+        return {}
+    sizes = [header.entries[key].shape[:1] if key in header.entries else (0,) for key in keys]
+    return {key: ("I64", size or (0,)) for key, size in zip(keys, sizes, strict=True)}
+
+
+def _shape_of(value: Tensor) -> tuple[str, tuple[int, ...]]:
+    return TYPES.get(value.dtype, str(value.dtype)), tuple(value.shape)

@@ -1,0 +1,179 @@
+"""One training run from data to a folder of results: what `flowerlib train` does."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowerlib.cli.run_folder import RESULTS, reserved
+from flowerlib.support import storage
+from flowerlib.support.console import one_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowerlib.data.photos import Splits
+
+STATE = "training.pt"  # of an unfinished training; removed when it is finished
+
+
+def train(
+    splits: Splits | Callable[[], Splits],
+    out: Path,
+    *,
+    photos: Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    say: Callable[[str], Any] = print,
+    **options: Any,
+) -> dict[str, Any]:
+    """Trains on the splits, measures the test set once, and writes everything into a folder.
+
+    Writes classifier.safetensors, history.csv, curves.png, confusion.png, sanity.png and, last,
+    results.json.
+
+    Args:
+        splits: the photos, or a function that reads them; it is called when `out` is known to be
+            of use.
+        out: the folder; one run at a time writes into it.
+        photos: the folder that photos are read from, in which `out` may not lie.
+        force: overwrite a finished run.
+        resume: go on where a run into this folder was stopped; it ends with the same weights as
+            if it had not been. Without it, what was left is removed.
+        say: called with each line for the user.
+        options: for `train.transfer`.
+
+    Returns:
+        What results.json holds. Accuracies are fractions in [0, 1], seconds are wall time.
+
+    Raises:
+        InputError: something given cannot be used, or another run is writing into the folder.
+    """
+    with reserved(out, force=force, photos=photos):
+        given = splits() if callable(splits) else splits
+        return _train(given, out, resume=resume, say=say, **options)
+
+
+def _train(
+    splits: Splits, out: Path, *, resume: bool, say: Callable[[str], Any], **options: Any
+) -> dict[str, Any]:
+    import torch
+
+    from flowerlib import metrics
+    from flowerlib import train as training
+    from flowerlib.audit import check
+    from flowerlib.data import depth
+
+    start = time.perf_counter()
+    say(splits.describe())
+    if splits.files is not None and (line := splits.files.sentence()):
+        say(line)
+    for note in splits.notes:
+        say(one_line(f"note: {note}"))
+    state = out / STATE
+    if not resume:
+        state.unlink(missing_ok=True)
+    elif not state.exists():
+        say(f"nothing to resume in {out}: trained from the start, with the features that are kept")
+    classifier = training.transfer(splits, checkpoint=state, **options)
+    parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
+    for sentence in check.leaks(splits) + depth.dark(parts):
+        say(one_line(f"note: {sentence}"))
+    results = classifier.results
+    seconds: dict[str, float] = dict(results["seconds"])
+    say(
+        f"backbone {classifier.backbone.name} · {classifier.backbone.weights} weights · "
+        f"{results['device']}, {results['precision']}"
+    )
+    later = results["valid"]["trained_on_it_afterwards"]
+    say(f"{classifier.history}" + ", before the head learned from them, too" * later)
+    if splits.test is not None:
+        judged, name = splits.test, "test"
+        given = {key: options[key] for key in ("device", "precision", "cache") if key in options}
+        evaluation = classifier.evaluate(judged, name=name, **given)
+        logits, labels, seconds["test"] = evaluation.logits, evaluation.labels, evaluation.seconds
+        test = {**evaluation.to_dict(), **_top5(logits, labels)}
+        say(str(evaluation))
+    else:
+        judged, name = splits.valid, f"valid, on which the {classifier.history.what} was chosen"
+        assert classifier.valid_logits is not None  # trained in this process
+        logits, labels = classifier.valid_logits, torch.from_numpy(judged.labels)
+        seconds["test"] = 0.0
+        test = {"set": "test", "num_images": 0, "accuracy": None, "interval": None}
+        say("no test set: only valid accuracy is known, and the figures are of valid")
+    from flowerlib import plots  # matplotlib: not beside the batches of photos
+
+    drawing = time.perf_counter()
+    classifier.results = {**results, "test": test}
+    (out / RESULTS).unlink(missing_ok=True)  # from here on, not the old run any more
+    classifier.save(out / "classifier.safetensors")
+    classifier.history.save(out / "history.csv")
+    plots.save(plots.curves(classifier.history), out / "curves.png")
+    matrix = metrics.confusion(logits, labels)
+    plots.save(plots.confusion(matrix, splits.class_names, name), out / "confusion.png")
+    shown, few = len(judged) // 2, min(5, len(splits.class_names))
+    answer = classifier.answer(judged.name(shown), logits[shown], few)
+    picture = plots.photo_and_bars(judged.image(shown), answer, judged.class_name(shown))
+    plots.save(picture, out / "sanity.png")
+    seconds["files"] = time.perf_counter() - drawing
+    seconds["total"] = time.perf_counter() - start
+    computed = results["features_computed"]
+    found = {
+        "data": splits.name,
+        "world": splits.world,
+        "origin": splits.origin,
+        "backbone": classifier.backbone.name,
+        "weights": classifier.backbone.weights,
+        "preprocessing": classifier.preprocessing.to_dict(),
+        "head": results["head"],
+        "num_classes": len(splits.class_names),
+        "num_images": splits.sizes(),
+        "files": splits.files.to_dict() if splits.files is not None else None,
+        "valid": results["valid"],
+        "test": test,
+        "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
+        "images_per_second": round(computed / seconds["features"], 1) if computed else None,
+        "device": results["device"],
+        "precision": results["precision"],
+        "versions": versions(),
+        "seed": results["seed"],
+        "threads": torch.get_num_threads(),
+    }
+    with storage.atomic_path(out / RESULTS) as temporary:
+        temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    state.unlink(missing_ok=True)
+    return found
+
+
+def _top5(logits: Tensor, labels: Tensor) -> dict[str, Any]:
+    """How often the label is among the five best, with its interval."""
+    from flowerlib import metrics
+
+    share = metrics.top_k_accuracy(logits, labels)
+    right = round(share * len(labels))
+    return {"top5": share, "top5_interval": list(metrics.interval(right, len(labels)))}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
+    import importlib.metadata
+    import platform
+
+    found = {"python": platform.python_version()}
+    for name in (
+        "flowerlib",
+        "torch",
+        "torchvision",
+        "numpy",
+        "onnxruntime",
+        "pillow",
+        "safetensors",
+    ):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

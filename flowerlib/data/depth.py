@@ -1,0 +1,60 @@
+"""Notice pictures that hold fewer bits than their files have room for: they are read almost black.
+
+Microscopes, X-ray and industrial cameras write 10 to 14 bits into files of 16, most of which do not
+say so. A dark picture looks the same to a program, so nothing is guessed: it is reported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from flowerlib.data.decoding import images
+from flowerlib.data.files import Files
+from flowerlib.data.photos import Photos
+
+LOOKED_AT = 64  # photos: those of one data set come from one camera
+DEEP = (
+    ".png",
+    ".apng",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".pnm",
+    ".pfm",
+)  # endings of files that can have 16 bits
+KIND = "uses at most a quarter of its range of values, read almost black"
+
+
+def dark(parts: Sequence[Photos]) -> list[str]:
+    """A sentence, if some of the photos use a small part of their range, or none.
+
+    At most `LOOKED_AT` of them are decoded; unreadable ones are reported elsewhere.
+    """
+    paths = [
+        (part.source.path(at), part.name(at))
+        for part in parts
+        if isinstance(part.source, Files)
+        for at in range(len(part))
+        if part.name(at).lower().endswith(DEEP)
+    ]
+    count = min(LOOKED_AT, len(paths))
+    chosen = np.linspace(0, len(paths) - 1, count).astype(int)
+    found = []
+    for path, name in (paths[at] for at in chosen):
+        with contextlib.suppress(images.PhotoError):
+            _, facts = images.open_with_facts(path)
+            if facts.dim:
+                found.append((name, facts.used))
+    if not found:
+        return []
+    name, used = found[0]
+    return [
+        f"{len(found)} of {len(chosen)} photos looked at are read almost black, such as {name}: "
+        f"its largest value is {used:.1%} of what its format has room for. If fewer bits were "
+        "written, such as 12 into a file of 16, save the photos with their values scaled to the "
+        "full range, or state 4095 as a TIFF's MaxSampleValue; then train again."
+    ]

@@ -1,0 +1,1 @@
+"""Folders of photos: which files are there, which split and class each belongs to."""

@@ -1,0 +1,208 @@
+"""Pictures with labels, split into train, valid and test: from a folder, a named set, the garden.
+
+A class is known by its name. An index is only a position in `class_names`, which travels with the
+splits and is saved in the classifier's file.
+
+Shown in: notebooks/04_flowers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from flowerlib import garden as _garden
+from flowerlib.data.folders import reading
+from flowerlib.data.folders.listing import FileCounts
+from flowerlib.data.folders.reading import image_folder, labelled_folder, labelled_photos
+from flowerlib.data.photos import Photos, RandomViews, Splits, Views, join, loader
+from flowerlib.data.sources import named_sets, oxford
+from flowerlib.data.sources.named_sets import download, find, home
+from flowerlib.support import storage
+from flowerlib.support.errors import InputError
+
+__all__ = [
+    "FileCounts",
+    "Photos",
+    "RandomViews",
+    "Splits",
+    "Views",
+    "beds_and_sofas",
+    "cifar10",
+    "dogs_vs_cats",
+    "download",
+    "find",
+    "flowers",
+    "folder_of",
+    "from_name",
+    "garden",
+    "home",
+    "image_folder",
+    "join",
+    "labelled_folder",
+    "labelled_photos",
+    "loader",
+]
+
+
+def garden(
+    kind: str = "flowers",
+    *,
+    per_class: tuple[int, int, int] = (20, 5, 5),
+    size: int = 96,
+    seed: int = 0,
+    num_classes: int | None = None,
+) -> Splits:
+    """Draws a data set of the offline world; cached on disk after the first time.
+
+    Args:
+        kind: one of `garden.KINDS`.
+        per_class: pictures of each class in train, valid and test.
+        size: side of the square pictures, in pixels.
+        seed: other seeds give other pictures of the same classes.
+        num_classes: only the first so many classes; all if None.
+    """
+    class_names = _garden.class_names(kind)[:num_classes]
+    total = sum(per_class)
+    labels = np.repeat(np.arange(len(class_names)), total)
+    indices = np.tile(np.arange(total), len(class_names))
+    drawn = Photos(
+        _garden.pictures(kind, labels, indices, seed=seed, size=size), labels, class_names
+    )
+    edges = np.cumsum(per_class)
+    part = np.searchsorted(edges, indices, side="right")
+    train, valid, test = (drawn.subset(np.flatnonzero(part == number)) for number in range(3))
+    return Splits(
+        train, valid, test, class_names, kind, "garden", f"drawn at {size} px, seed {seed}"
+    )
+
+
+def flowers(
+    *,
+    world: str = "auto",
+    split: str = "udacity",
+    per_class: tuple[int, int, int] = (20, 5, 5),
+    size: int = 96,
+) -> Splits:
+    """The 102 flower classes: Oxford's photos where they are in place, else the garden's species.
+
+    Args:
+        world: "real" (refuse if the photos are missing), "garden", or "auto": real if
+            `home()` holds them, else garden. `Splits.world` says which it was.
+        split: of the real photos, "udacity" (6552 / 818 / 819) or "official" (1020 / 1020 / 6149).
+        per_class, size: of the garden's pictures.
+
+    Raises:
+        InputError: the photos are asked for and not there, or the set is incomplete.
+
+    Source: Nilsback and Zisserman, "Automated flower classification over a large number of
+    classes" (2008).
+    """
+    if split not in ("udacity", "official"):
+        raise InputError(f'split must be "udacity" or "official", not "{split}".')
+    return _named("flowers", world, per_class, size, partial(oxford.flowers, split=split))
+
+
+def dogs_vs_cats(
+    *, world: str = "auto", per_class: tuple[int, int, int] = (500, 100, 200), size: int = 96
+) -> Splits:
+    """Cats and dogs: photos where they are in place, else the garden's pets.
+
+    Args:
+        world: as for `flowers`. The photos are expected in `dogs_vs_cats/` or `dogscats/`, with
+            train/, valid/ and test/ inside and one folder a class in each.
+        per_class, size: of the garden's pictures.
+
+    Raises:
+        InputError: the photos are asked for and not there, or their folders do not fit together.
+
+    Source: Elson et al., "Asirra: a CAPTCHA that exploits interest-aligned manual image
+    categorization" (2007).
+    """
+    return _named("dogs_vs_cats", world, per_class, size, image_folder)
+
+
+def cifar10(
+    *, world: str = "auto", per_class: tuple[int, int, int] = (250, 50, 100), size: int = 32
+) -> Splits:
+    """Ten classes of small pictures: photos of CIFAR-10 where they are in place, else drawn things.
+
+    Args:
+        world: as for `flowers`. The photos are expected in `cifar10/`, with train/ and test/ inside
+            and one folder a class in each.
+        per_class, size: of the garden's pictures.
+
+    Raises:
+        InputError: the photos are asked for and not there, or their folders do not fit together.
+
+    Source: Krizhevsky, "Learning multiple layers of features from tiny images" (2009).
+    """
+    return _named("cifar10", world, per_class, size, image_folder)
+
+
+def beds_and_sofas(
+    *, world: str = "auto", per_class: tuple[int, int, int] = (80, 20, 100), size: int = 96
+) -> Splits:
+    """Beds and sofas: photos where they are in place, else the garden's furniture.
+
+    Args:
+        world: as for `flowers`. The photos are expected in `beds_and_sofas/` or `bed_sofa/`, with
+            learn/ (or train/) and test/ inside and one folder a class in each; a fifth of the first
+            becomes valid.
+        per_class, size: of the garden's pictures.
+
+    Raises:
+        InputError: the photos are asked for and not there, or their folders do not fit together.
+    """
+    return _named("beds_and_sofas", world, per_class, size, partial(image_folder, valid=0.2))
+
+
+def _named(
+    name: str,
+    world: str,
+    per_class: tuple[int, int, int],
+    size: int,
+    read: Callable[[Path], Splits],
+) -> Splits:
+    """The photos of a named set, read by `read`, or what the garden draws in their place."""
+    folder = named_sets.folder_for(name, world)
+    if folder is None:
+        return garden(named_sets.SETS[name].drawn, per_class=per_class, size=size)
+    return read(folder)
+
+
+def from_name(name: str, *, split: str | None = None) -> Splits:
+    """Splits by one word, as on the command line: "garden", "flowers", or a folder.
+
+    What is left out of a folder is in `Splits.files`; there is no warning.
+
+    Raises:
+        InputError: the word is the name of a data set and of a folder here; `split` is given for
+            something else than flowers, which alone has several; or as `image_folder`.
+    """
+    if name in ("garden", "flowers") and Path(name).is_dir():
+        raise InputError(
+            f"{name} is a data set, and a folder here: write ./{name} for "
+            "the folder, or run this elsewhere for the data set."
+        )
+    if name == "flowers":
+        return flowers(world="real", split=split or "udacity")
+    if split is not None:
+        raise InputError(
+            f"split {split} has no effect on {name}: only the published flowers have several; "
+            "leave it out."
+        )
+    return garden("flowers") if name == "garden" else reading.read_folder(name)
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder that `from_name` reads photos from, whether it is there or not.
+
+    None for the garden's, which are drawn.
+    """
+    if name == "garden":
+        return None
+    return (find("flowers") if name == "flowers" else None) or storage.expand(name)

@@ -1,0 +1,216 @@
+"""One pass of photos through a frozen backbone, remembered on disk.
+
+A frozen network gives the same features for the same photo in every epoch, so one pass replaces
+all of them. Features are stored per photo, under a key made of everything that changes them: the
+network's layers and weights, the preprocessing, the precision, and the photo's content. Of a
+network with code of its own nobody can tell what changes them, so nothing is stored.
+
+Shown in: notebooks/04_flowers
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from flowerlib.data.decoding import images
+from flowerlib.data.decoding.images import PhotoError
+from flowerlib.data.photos import Photos
+from flowerlib.features.cache import FeatureCache
+from flowerlib.features.engine import KINDS, Engine, choose_device, choose_precision
+from flowerlib.models import Backbone
+from flowerlib.support import modes, storage
+from flowerlib.support.errors import InputError
+from flowerlib.support.threads import one_thread
+from flowerlib.transforms import Preprocessing
+
+SHARD = 1024  # photos in a file of the cache
+
+
+@dataclass(repr=False)
+class Features:
+    """Features of a set of photos, with how they came about.
+
+    Attributes:
+        values: float32 (N, D); bfloat16 where `extract` was asked to keep them `compact`.
+        labels: int64 (N,).
+        precision: "fp32" or "bf16", in which the backbone computed.
+        device: "cpu", "cuda" or "mps".
+        computed: how many were computed now; the others came from the cache.
+        seconds: wall time of the whole call.
+    """
+
+    values: Tensor
+    labels: Tensor
+    precision: str
+    device: str
+    computed: int
+    seconds: float
+
+    @property
+    def images_per_second(self) -> float:
+        """Of the whole call: opening, computing, storing."""
+        return len(self.values) / max(self.seconds, 1e-9)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        kind = str(self.values.dtype).removeprefix("torch.")
+        return f"<Features: {len(self):,} photos, {self.values.shape[1]:,} {kind} numbers each>"
+
+
+@modes.usual()
+def extract(
+    backbone: Backbone,
+    photos: Photos,
+    preprocessing: Preprocessing,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    cache: bool = True,
+    compact: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Features:
+    """Passes every photo through the frozen backbone, or takes its features from the cache.
+
+    The backbone itself is not changed: a copy of it computes; see `engine.Engine`.
+
+    Args:
+        backbone: from `models.backbone`.
+        photos: N photos.
+        preprocessing: what each photo goes through.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "mps".
+        precision: "fp32", "bf16", or "auto": bf16 where the processor computes in it and a check
+            against fp32 holds; `Features.precision` says which it was.
+        cache: look in the cache, and store what was computed. Networks with code of their own are
+            left out; see `fingerprint.structure`.
+        compact: leave what was computed in bf16 as it is: the same numbers in half the memory, in
+            a type that NumPy does not know.
+        progress: called with (photos done, photos in all).
+
+    Returns:
+        Features in the order of the photos.
+
+    Raises:
+        InputError: photos that cannot be read (all of them are named; what could be computed is
+            kept in the cache), or a device that is not there.
+    """
+    start = time.perf_counter()
+    device = choose_device(device)
+    asked, precision = precision, choose_precision(precision, device)
+    digests = photos.digests()
+    store = FeatureCache.of(backbone, preprocessing, precision) if cache else None
+    kind = KINDS[precision] if compact else torch.float32
+    values = storage.empty(len(photos), backbone.num_features, kind)
+    with one_thread():
+        origin, todo = _look_up(store, digests, values)
+    if len(todo):
+        engine = Engine(backbone, preprocessing, device=device, precision=asked)
+        if engine.precision != precision:  # bf16 is wrong here: another key in the cache
+            return extract(
+                backbone,
+                photos,
+                preprocessing,
+                device=device,
+                precision=engine.precision,
+                cache=cache,
+                compact=compact,
+                progress=progress,
+            )
+        _compute(engine, photos.subset(todo), todo, digests, values, store, progress)
+    copies = np.flatnonzero(origin != np.arange(len(photos)))
+    with one_thread():
+        values[copies] = values[origin[copies]]
+    labels = torch.tensor(photos.labels)
+    seconds = time.perf_counter() - start
+    return Features(values, labels, precision, device, len(todo), seconds)
+
+
+def _look_up(
+    store: FeatureCache | None, digests: np.ndarray, values: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Puts what the cache knows into `values`, once for each content.
+
+    Returns:
+        For each photo, the first one with the same content, int64 (N,); and those of these first
+        ones that the cache does not know, in their order.
+    """
+    contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
+    missing = np.full(len(contents), True)
+    for kept, found in store.read() if store and len(digests) else ():
+        at = np.searchsorted(contents, kept).clip(max=len(contents) - 1)
+        here = missing[at] & (contents[at] == kept)
+        values[first[at[here]]] = found[torch.from_numpy(here)].to(values.dtype)
+        missing[at[here]] = False
+        if not missing.any():
+            break
+    return first[content], np.sort(first[missing])
+
+
+def _compute(
+    engine: Engine,
+    photos: Photos,
+    rows: np.ndarray,
+    digests: np.ndarray,
+    values: Tensor,
+    store: FeatureCache | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Puts each photo's features into its row of `values`, and piece by piece into the cache.
+
+    What was computed is kept after Ctrl-C, too. (Collected as many small results between large
+    arrays, it would keep the heap from being used again, and memory would grow with every batch.)
+    """
+    done, reader, asked = 0, _Reader(photos), digests[rows]
+    new: list[int] = []  # rows that are not stored yet
+    problems: list[PhotoError] = []
+
+    def keep() -> None:
+        nonlocal new
+        some, new = new, []
+        if store and some:
+            with one_thread():
+                store.write(reader.decoded[np.searchsorted(rows, some)], values[some])
+
+    try:
+        for numbers, found in engine.stream(reader, problems):
+            here = rows[numbers]
+            with one_thread():
+                values[here] = found.to(values.dtype)
+            new += here.tolist()
+            done += len(numbers)
+            if len(new) >= SHARD:  # a killed run loses only the rest
+                keep()
+            if progress:
+                progress(done, len(photos))
+    finally:
+        keep()
+    images.refuse(problems)
+    if len(changed := np.flatnonzero(reader.decoded != asked)):
+        raise InputError(
+            f"{photos.name(int(changed[0]))} changed while it was read; start again "
+            "when nothing writes to the photos any more."
+        )
+
+
+class _Reader(Photos):
+    """Photos whose digests are those of the contents that were decoded, once they were.
+
+    Looked up before, a digest could belong to an earlier content of the file, and the cache would
+    answer that content with other features.
+    """
+
+    def __init__(self, photos: Photos) -> None:
+        super().__init__(photos.source, photos.labels, photos.class_names)
+        self.photos, self.decoded = photos, np.zeros(len(photos), "S16")
+
+    def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
+        picture, self.decoded[index] = self.photos.opened(index, shrink_to)
+        return picture

@@ -1,0 +1,124 @@
+"""What a network computes, as text: its layers, their settings and their order.
+
+Weights alone do not tell: average and maximum pooling have none, and a convolution's stride is not
+among them.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flowerlib.models.backbones import Frozen
+
+# Packages whose layers compute what their class and settings say.
+KNOWN = ("torch", "torchvision", "flowerlib")
+# Of each layer: told apart from its settings, or without effect on what it computes in `eval()`.
+ASIDE = {"training", "frozen", "name", "weights"}
+HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+# Settings that play no role in prediction.
+TRAINING_ONLY = {"training", "inplace", "p", "momentum", "memory_efficient", "drop_rate"}
+
+
+class _Unknown(Exception):
+    """Something whose effect on the computation cannot be told."""
+
+
+def structure(network: nn.Module) -> str | None:
+    """SHA-256 over the layers' names, classes and settings; None where they do not tell all.
+
+    Two networks with the same structure and the same `state_dict` compute the same. That cannot be
+    known of classes from elsewhere, whose code may do anything, nor of layers with hooks, with
+    methods that were replaced, or compiled by TorchScript, which keeps its code out of sight.
+    """
+    total = hashlib.sha256()
+    try:
+        for line in _lines(network):
+            total.update(line.encode() + b"\n")
+    except _Unknown:
+        return None
+    return total.hexdigest()
+
+
+def difference(network: nn.Module, plain: nn.Module) -> str:
+    """The first layer or setting that a network has and a plain one has not; "" if there is none.
+
+    Where it is not known what a layer computes, that layer; see `structure`. Settings that play no
+    role in prediction may differ.
+    """
+    try:
+        for line, other in zip_longest(_lines(network), _lines(plain), fillvalue="fewer layers"):
+            setting = line.partition(" = ")[0].rpartition(".")[2]
+            if line != other and setting not in TRAINING_ONLY:
+                return line
+    except _Unknown as problem:
+        return str(problem)
+    return ""
+
+
+def current(network: nn.Module) -> tuple[str | None, int]:
+    """Changes with the network's structure and with every change of its weights.
+
+    CRC-32 instead of a digest: it is there to notice, within 10 ms, not to name.
+    """
+    checksum = 0
+    for value in network.state_dict().values():
+        content = value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        checksum = zlib.crc32(content.data, checksum)
+    return structure(network), checksum
+
+
+def _lines(network: nn.Module) -> Iterator[str]:
+    stored = network.state_dict(keep_vars=True)
+    for name, layer in network.named_modules(remove_duplicate=False):
+        if any(getattr(layer, hooks, None) for hooks in HOOKS):
+            raise _Unknown(f"a hook at {name or 'the top'}")
+        if isinstance(layer, torch.jit.ScriptModule):
+            raise _Unknown(f"compiled code at {name or 'the top'}")
+        _of_class(type(layer).forward)  # somebody may have replaced it for the whole class
+        yield f"{name}: {_of_class(type(layer))}"
+        for key, value in sorted(vars(layer).items()):
+            if not key.startswith("_") and key not in ASIDE and not isinstance(value, Frozen):
+                yield f"{name}.{key} = {_of(value)}"
+    for name, value in network.named_buffers():
+        if name not in stored:  # not among the weights, and yet a number to compute with
+            yield f"{name} = {_of(value)}"
+
+
+def _of(value: Any) -> str:
+    """A setting as text, the same in every process."""
+    if value is None or isinstance(value, (bool, int, float, str, torch.dtype, torch.Size)):
+        return f"{type(value).__name__} {value!r}"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}({', '.join(map(_of, value))})"
+    if isinstance(value, (dict, OrderedDict)):
+        return "{" + ", ".join(f"{_of(key)}: {_of(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, Tensor) and value.device.type != "meta":
+        content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(content.data).hexdigest()}"
+    if isinstance(value, functools.partial):
+        return f"partial({_of(value.func)}, {_of(value.args)}, {_of(value.keywords)})"
+    if isinstance(value, type):
+        return _of_class(value)
+    if callable(value) and hasattr(value, "__qualname__") and not hasattr(value, "__self__"):
+        return _of_class(value)
+    if isinstance(getattr(value, "__dict__", None), Mapping) and not callable(value):
+        return f"{_of_class(type(value))} {_of(vars(value))}"
+    raise _Unknown(f"a {type(value).__name__} as a setting")
+
+
+def _of_class(kind: Any) -> str:
+    """The full name of a class or function of a known package."""
+    if kind.__module__.split(".")[0] not in (*KNOWN, "builtins", "collections", "_operator"):
+        raise _Unknown(f"{kind.__qualname__} of {kind.__module__}")
+    if "<locals>" in kind.__qualname__ or "<lambda>" in kind.__qualname__:
+        raise _Unknown(kind.__qualname__)
+    return f"{kind.__module__}.{kind.__qualname__}"

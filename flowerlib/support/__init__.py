@@ -1,0 +1,1 @@
+"""What all other packages rest on: errors, files, terminals, options."""

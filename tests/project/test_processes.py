@@ -1,0 +1,256 @@
+"""Classifiers, backbones and photos in other processes, pickled and copied: the same answers."""
+
+from __future__ import annotations
+
+import copy
+import io
+import multiprocessing
+import os
+import pickle
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from flowerlib import data, features, models, transforms
+from flowerlib.classifier import Classifier
+from flowerlib.data import photos
+from flowerlib.features import engine
+from tests.project.test_threads import SMALL, fresh
+
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (12, 48, 48, 3), dtype=np.uint8)
+
+
+def answers(classifier: Classifier, pictures: np.ndarray) -> torch.Tensor:
+    return torch.stack([answer.logits for answer in classifier.predict(pictures)])
+
+
+def saved(value: Any) -> Any:
+    file = io.BytesIO()
+    torch.save(value, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+COPIES: dict[str, Callable[[Any], Any]] = {
+    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+    "torch.save": saved,
+}
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_classifier_survives_fresh_and_after_use(way: str, pictures: np.ndarray) -> None:
+    classifier = fresh()
+    expected = answers(fresh(), pictures)
+    digest = classifier.backbone.digest()
+    for _ in range(2):
+        again = COPIES[way](classifier)
+        assert torch.equal(answers(again, pictures), expected)
+        again.backbone.train()  # still frozen
+        assert not any(module.training for module in again.backbone.modules())
+        again.backbone(torch.rand(2, 3, 48, 48))
+        assert again.backbone.digest() == digest == classifier.backbone.digest()
+        assert torch.equal(answers(classifier, pictures), expected)
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_frozen_modules_of_any_kind_survive(way: str) -> None:
+    frozen = models.freeze(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
+    again = COPIES[way](nn.Sequential(frozen, nn.Flatten()))
+    again.train()
+    assert again.training and not any(module.training for module in again[0].modules())
+    state = {name: value.clone() for name, value in again.state_dict().items()}
+    again(torch.rand(2, 3, 8, 8))
+    assert all(torch.equal(value, state[name]) for name, value in again.state_dict().items())
+    thawed = models.unfreeze(again[0]).train()
+    assert all(module.training for module in thawed.modules())
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_photos_and_backbones_survive(way: str, flower_folder: Path) -> None:
+    shown = data.image_folder(flower_folder).valid
+    backbone = models.freeze(models.backbone("small_densenet", "small"))
+    expected = features.extract(backbone, shown, SMALL, precision="fp32", cache=False)
+    found = features.extract(
+        COPIES[way](backbone), COPIES[way](shown), SMALL, precision="fp32", cache=False
+    )
+    assert torch.equal(found.values, expected.values)
+    assert torch.equal(found.labels, expected.labels)
+
+
+def predicted(
+    classifier: Classifier, given: np.ndarray, queue: Any, numbers: tuple[int, ...] = ()
+) -> None:
+    """What a process of `in_processes` does."""
+    try:
+        shown = given[list(numbers)] if numbers else given
+        queue.put((os.getpid(), answers(classifier, shown).numpy()))
+    except BaseException as problem:
+        queue.put((os.getpid(), repr(problem)))
+
+
+def in_processes(
+    method: str, count: int, classifier: Classifier, pictures: np.ndarray
+) -> list[np.ndarray]:
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    workers = [
+        context.Process(target=predicted, args=(classifier, pictures, queue), daemon=True)
+        for _ in range(count)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        return [queue.get(timeout=120)[1] for _ in workers]
+    finally:
+        for worker in workers:
+            worker.join(20)
+            worker.kill()
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
+def test_forked_workers_answer_alike(used: bool, pictures: np.ndarray) -> None:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(3)  # torch's own pool exists in the parent, and not in the children
+    try:
+        torch.rand(400, 400) @ torch.rand(400, 400)
+        classifier = fresh()
+        expected = answers(fresh(), pictures).numpy()
+        if used:
+            answers(classifier, pictures)
+        for found in in_processes("fork", 4, classifier, pictures):
+            assert np.array_equal(found, expected), found
+    finally:
+        torch.set_num_threads(usual)
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_process_forked_while_a_thread_prepares_to_predict_answers(
+    pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, begun, go_on = os.getpid(), threading.Event(), threading.Event()
+
+    class Slow(engine.Engine):
+        def __init__(self, *given: Any, **options: Any) -> None:
+            if os.getpid() == parent:
+                begun.set()
+                go_on.wait(120)
+            super().__init__(*given, **options)
+
+    expected = answers(fresh(), pictures).numpy()
+    monkeypatch.setattr(engine, "Engine", Slow)
+    classifier = fresh()
+    thread = threading.Thread(target=answers, args=(classifier, pictures))
+    thread.start()
+    try:
+        assert begun.wait(60)
+        (found,) = in_processes("fork", 1, classifier, pictures)
+        assert np.array_equal(found, expected), found
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def extracted(backbone: models.Backbone, shown: photos.Photos, queue: Any) -> None:
+    found = features.extract(backbone, shown, SMALL, precision="fp32", cache=False)
+    queue.put(found.values.numpy())
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_worker_extracts_many_features(pictures: np.ndarray) -> None:
+    many = np.tile(pictures, (10, 1, 1, 1))
+    shown = photos.Photos(many, np.zeros(len(many), np.int64), ("a",))
+    backbone = models.backbone("small_densenet", "small")
+    usual = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        torch.rand(400, 400) @ torch.rand(400, 400)
+        expected = features.extract(backbone, shown, SMALL, precision="fp32", cache=False)
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        worker = context.Process(target=extracted, args=(backbone, shown, queue), daemon=True)
+        worker.start()
+        try:
+            assert np.array_equal(queue.get(timeout=60), expected.values.numpy())
+        finally:
+            worker.join(20)
+            worker.kill()
+    finally:
+        torch.set_num_threads(usual)
+
+
+def test_a_spawned_worker_answers_alike(pictures: np.ndarray) -> None:
+    classifier = fresh()
+    expected = answers(classifier, pictures).numpy()
+    (found,) = in_processes("spawn", 1, classifier, pictures)
+    assert np.array_equal(found, expected), found
+
+
+class Predicted(torch.utils.data.Dataset):
+    """A data set whose items are a classifier's answers."""
+
+    def __init__(self, classifier: Classifier, pictures: np.ndarray) -> None:
+        self.classifier, self.pictures = classifier, pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.classifier.predict(self.pictures[index]).logits
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_loaders_workers_answer_alike(method: str, pictures: np.ndarray) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    classifier = fresh()
+    expected = torch.stack([classifier.predict(picture).logits for picture in pictures])
+    loader = torch.utils.data.DataLoader(
+        Predicted(classifier, pictures), 4, num_workers=1, multiprocessing_context=method
+    )
+    assert torch.equal(torch.cat(list(loader)), expected)
+
+
+def test_a_loader_of_photos_with_spawned_workers_gives_the_same_batches(
+    flower_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = data.image_folder(flower_folder).train
+    method = multiprocessing.get_start_method(allow_none=True)
+    augmented = transforms.Augmentation(SMALL)
+    expected = list(photos.loader(shown, augmented, batch_size=8, shuffle=True, workers=0))
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        found = list(photos.loader(shown, augmented, batch_size=8, shuffle=True, workers=1))
+    finally:
+        multiprocessing.set_start_method(method, force=True)
+    for (images, labels), (others, other_labels) in zip(found, expected, strict=True):
+        assert torch.equal(images, others) and torch.equal(labels, other_labels)
+
+
+@pytest.mark.slow
+@FORKS
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_thousand_answers_of_four_processes(method: str, pictures: np.ndarray) -> None:
+    classifier = fresh()
+    many = np.tile(pictures, (21, 1, 1, 1))[:250]
+    expected = answers(classifier, many).numpy()
+    for found in in_processes(method, 4, classifier, many):
+        assert np.array_equal(found, expected), found
