@@ -32,10 +32,11 @@ torture: $(READY)  ## attacks on files, caches and runs, in full; ATTACK="kills 
 	$(BIN)/python -m tests.fuzz $(ATTACK)
 	$(BIN)/python -m tests.project.test_security
 
-lint: $(READY)  ## ruff (check and format) and mypy
+lint: $(READY)  ## ruff (check and format), mypy, and the contracts of imports
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
 
 render: $(READY)  ## write notebooks/*.ipynb from the .py files; LESSON=04_flowers for one
 	$(BIN)/python tools/notebooks.py render $(LESSON)

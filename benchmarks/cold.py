@@ -44,7 +44,7 @@ rows = [
     for label, name in enumerate(splits.class_names)
 ]
 print(tables.table(rows).text())
-accuracy, interval = right / len(labels), metrics.interval(right, len(labels))
+accuracy, interval = right / len(labels), metrics.wilson_interval(right, len(labels))
 print(json.dumps({"test_accuracy": accuracy, "test_interval": interval}))
 """
 

@@ -112,7 +112,7 @@ def scratch_densenet(splits: Splits, seconds: float, seed: int) -> float:
             if time.perf_counter() > end:
                 break
     test = photos.loader(splits.test, preprocessing, batch_size=64)
-    return train.measure(model, test, nn.CrossEntropyLoss())[1]
+    return train.evaluate(model, test, nn.CrossEntropyLoss())[1]
 
 
 def scratch_cnn(splits: Splits, seed: int, size: int = 64) -> tuple[float, float]:
@@ -133,7 +133,7 @@ def scratch_cnn(splits: Splits, seed: int, size: int = 64) -> tuple[float, float
     start = time.perf_counter()
     train.fit(model, *batches[:2], epochs=10, lr=0.001, loss=nn.CrossEntropyLoss())
     seconds = time.perf_counter() - start
-    return train.measure(model, batches[2], nn.CrossEntropyLoss())[1], seconds
+    return train.evaluate(model, batches[2], nn.CrossEntropyLoss())[1], seconds
 
 
 def things(seed: int) -> dict[str, float]:
@@ -174,7 +174,7 @@ def things(seed: int) -> dict[str, float]:
     found = {}
     for name, model in (("frozen", frozen_model), ("scratch", scratch)):
         found[f"{name}_seconds"] = teach(model, few, last, 5)
-        found[name] = train.measure(model, test, nn.CrossEntropyLoss())[1]
+        found[name] = train.evaluate(model, test, nn.CrossEntropyLoss())[1]
     return found
 
 

@@ -38,7 +38,7 @@ def accuracy(logits: Values, labels: Values) -> float:
     return float((logits.argmax(1) == labels).double().mean())
 
 
-def interval(correct: int, total: int, z: float = Z) -> tuple[float, float]:
+def wilson_interval(correct: int, total: int, z: float = Z) -> tuple[float, float]:
     """Wilson's interval for an accuracy; 95 % with the default `z`.
 
     Unlike the textbook's p ± 1.96 sqrt(p(1-p)/n) it stays inside [0, 1] and is right near 1.
@@ -65,7 +65,7 @@ def interval(correct: int, total: int, z: float = Z) -> tuple[float, float]:
 
 def told(correct: int, total: int, name: str = "") -> str:
     """An accuracy in words, with its 95 % interval and the set that it was measured on."""
-    low, high = interval(correct, total)
+    low, high = wilson_interval(correct, total)
     return (
         f"accuracy {correct / total:.3f} (95 % interval {low:.3f} to {high:.3f}) on {total:,} "
         f"photo{'s' * (total != 1)}{f' of {name}' * bool(name)}"
@@ -122,7 +122,7 @@ def paired_difference(first_right: Values, second_right: Values) -> tuple[float,
     return (wins - losses) / total, max(-1.0, middle - half), min(1.0, middle + half)
 
 
-def paired_p_value(first_right: Tensor, second_right: Tensor) -> float:
+def mcnemar_test(first_right: Tensor, second_right: Tensor) -> float:
     """Exact McNemar test: could two classifiers be equally good, given the same test photos?
 
     Only photos on which exactly one of the two is right say anything; under equality each side
@@ -161,7 +161,7 @@ def confusion(logits: Values, labels: Values) -> Tensor:
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
 
 
-def calibration_error(probabilities: Values, labels: Values, bins: int = 15) -> float:
+def expected_calibration_error(probabilities: Values, labels: Values, bins: int = 15) -> float:
     """Expected calibration error: how far "90 % sure" is from being right 90 % of the time.
 
     Args:
@@ -175,11 +175,11 @@ def calibration_error(probabilities: Values, labels: Values, bins: int = 15) -> 
     sums = probabilities.double().sum(1)
     if bool((probabilities < 0).any()) or not torch.allclose(sums, sums.new_ones(()), atol=1e-2):
         raise InputError(
-            "calibration_error needs probabilities, whose rows sum to 1; "
+            "expected_calibration_error needs probabilities, whose rows sum to 1; "
             "take logits.softmax(1), or exp() of log-probabilities."
         )
     if bins < 1:
-        raise InputError(f"calibration_error needs bins >= 1, got {bins}.")
+        raise InputError(f"expected_calibration_error needs bins >= 1, got {bins}.")
     sure, predicted = probabilities.max(1)
     right = (predicted == labels).double()
     bin_of = (sure * bins).long().clamp(max=bins - 1)

@@ -138,7 +138,7 @@ print(f"{sum(weight.numel() for weight in cnn.parameters()):,} weights to learn"
 
 # %% [markdown]
 # Around the loop goes a second one, over the epochs. It switches the network to `train()` before
-# each pass and measures on the validation set after it; `train.measure` switches to `eval()`. The
+# each pass and measures on the validation set after it; `train.evaluate` switches to `eval()`. The
 # weights of the best epoch are kept.
 
 # %%
@@ -147,7 +147,9 @@ best, best_state = 0.0, None
 for epoch in range(1, EPOCHS + 1):
     cnn.train()
     train_loss = one_epoch(cnn, batches, optimizer)
-    valid_loss, accuracy = train.measure(cnn, [(valid_images, valid_labels)], nn.CrossEntropyLoss())
+    valid_loss, accuracy = train.evaluate(
+        cnn, [(valid_images, valid_labels)], nn.CrossEntropyLoss()
+    )
     history.rows.append({"epoch": epoch, "train_loss": train_loss, "valid_loss": valid_loss,
                          "valid_accuracy": accuracy})  # fmt: skip
     if accuracy > best:
@@ -168,7 +170,7 @@ gaps = [row["valid_loss"] - row["train_loss"] for row in history.rows]
 fall = history.rows[0]["train_loss"] - history.rows[-1]["train_loss"]
 lesson.claim(fall > 0.2, "training loss has fallen")
 lesson.claim(gaps[-1] > gaps[0], "at the end validation loss stands higher above it than at first")
-guessing = metrics.interval(len(valid_labels) // 2, len(valid_labels))
+guessing = metrics.wilson_interval(len(valid_labels) // 2, len(valid_labels))
 lesson.claim(best > guessing[1] + 0.05, "validation accuracy is far above guessing")
 
 # %% [markdown]
@@ -252,7 +254,9 @@ lesson.claim(right.min() < best - 0.02, "and an unlucky pass costs over 2 points
 
 # %%
 print(list(backbone.body.children())[-1])
-lesson.claim(not any(models.trainable(backbone)), "no weight of the backbone asks for a gradient")
+lesson.claim(
+    not any(models.trainable_parameters(backbone)), "no weight of the backbone asks for a gradient"
+)
 
 # %% [markdown]
 # Step 3 could send every batch through the whole network in every epoch. But a frozen network
@@ -505,7 +509,7 @@ seconds |= {"fine-tuned": frozen_seconds + tune_seconds, "no training": 0.0}
 correct = {way: logits.argmax(1) == test_labels for way, logits in outputs.items()}
 scores, rows = {}, []
 for way, right in correct.items():
-    low, high = metrics.interval(int(right.sum()), len(right))
+    low, high = metrics.wilson_interval(int(right.sum()), len(right))
     scores[way] = (float(right.double().mean()), low, high)
     rows.append({"way": way, "accuracy": scores[way][0], "low": low, "high": high,
                  "seconds": seconds[way]})  # fmt: skip
@@ -543,7 +547,7 @@ for first, second in pairs:
     gain, low, high = gains[first, second] = metrics.paired_difference(
         correct[first], correct[second]
     )
-    p_value = f"{metrics.paired_p_value(correct[first], correct[second]):.1g}"
+    p_value = f"{metrics.mcnemar_test(correct[first], correct[second]):.1g}"
     rows.append({"first": first, "second": second, "first minus second": gain,
                  "low": low, "high": high, "p-value": p_value})  # fmt: skip
 lesson.table(rows)

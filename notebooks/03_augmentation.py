@@ -439,7 +439,7 @@ torch.set_num_threads(1)  # two threads of so small a network only wait for each
 runs = {recipe: [trained(recipe, seed) for seed in SEEDS] for recipe in recipes}
 loss = nn.CrossEntropyLoss()
 measured = {
-    recipe: torch.tensor([train.measure(model, valid, loss) for model in trained_])
+    recipe: torch.tensor([train.evaluate(model, valid, loss) for model in trained_])
     for recipe, trained_ in runs.items()
 }
 
@@ -448,7 +448,7 @@ measured = {
 
 # %%
 own = [
-    train.measure(model, data.loader(pools[seed], shrink, batch_size=256), loss)[1]
+    train.evaluate(model, data.loader(pools[seed], shrink, batch_size=256), loss)[1]
     for seed, model in zip(SEEDS, runs["none"], strict=True)
 ]
 lesson.claim(min(own) > 0.95, "each of them knows over 95 % of its own training pictures")
@@ -510,7 +510,7 @@ lesson.claim(rows[-1]["low"] > 0, "flips and crops together help: their interval
 chosen = max(rows, key=lambda row: row["low"])["recipe"]
 test = list(data.loader(shrunk(splits.test), shrink, batch_size=256))
 ours, base = (
-    torch.tensor([train.measure(model, test, loss)[1] for model in runs[recipe]])
+    torch.tensor([train.evaluate(model, test, loss)[1] for model in runs[recipe]])
     for recipe in (chosen, "none")
 )
 accuracy, least, highest = metrics.mean_interval(ours.tolist())

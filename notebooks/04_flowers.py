@@ -175,7 +175,7 @@ lesson.claim(backbone.digest() == digest, "after models.freeze not one bit of it
 def one_epoch(model, batches):
     """Trains in place with Adam; returns the loss of every batch."""
     torch.manual_seed(SEED)  # so that dropout makes the same choices each time
-    optimizer = torch.optim.Adam(models.trainable(model), lr=LR)
+    optimizer = torch.optim.Adam(models.trainable_parameters(model), lr=LR)
     losses = []
     model.train()
     for inputs, labels in batches:
@@ -284,7 +284,7 @@ whole = [(train_features.values, train_features.labels)]
 fair = []
 again = train.fit(
     head, *loaders(), epochs=EPOCHS, lr=LR,
-    report=lambda history: fair.append(train.measure(head, whole, nn.NLLLoss())[0]),
+    report=lambda history: fair.append(train.evaluate(head, whole, nn.NLLLoss())[0]),
 )  # fmt: skip
 
 # %%
@@ -307,7 +307,7 @@ lesson.show(axes, alt="Three curves of loss over epochs; the fair training loss 
 head.train()  # dropout on, for the same weights and the same pictures
 with torch.no_grad():
     noisy = float(nn.functional.nll_loss(head(whole[0][0]), whole[0][1]))
-plain, _ = train.measure(head, whole, nn.NLLLoss())  # dropout off
+plain, _ = train.evaluate(head, whole, nn.NLLLoss())  # dropout off
 
 # %%
 lesson.claim(reported[0] > valid[0], "after epoch 1, training loss as reported is the higher one")
@@ -399,7 +399,7 @@ ways = [
 # %%
 total = len(splits.valid)
 names, values, seconds = zip(*ways, strict=True)
-intervals = [metrics.interval(round(value * total), total) for value in values]
+intervals = [metrics.wilson_interval(round(value * total), total) for value in values]
 rows = [
     {"way": name, "accuracy": value, "low": low, "high": high, "seconds": spent}
     for name, value, (low, high), spent in zip(names, values, intervals, seconds, strict=True)
@@ -526,8 +526,8 @@ classifier = train.transfer(splits, staged, head="linear", precision="fp32", see
 test = classifier.evaluate(splits.test, precision="fp32")
 low, high = test.interval
 test_loader = data.loader(splits.test, preprocessing, batch_size=64)
-_, baseline = train.measure(scratch, test_loader, nn.CrossEntropyLoss())
-_, baseline_high = metrics.interval(round(baseline * len(splits.test)), len(splits.test))
+_, baseline = train.evaluate(scratch, test_loader, nn.CrossEntropyLoss())
+_, baseline_high = metrics.wilson_interval(round(baseline * len(splits.test)), len(splits.test))
 
 # %%
 lesson.headline(
@@ -631,7 +631,7 @@ lesson.claim(difference < 1e-4, "with the same probabilities, to 4 digits")
 #
 # ### Exercise 04.1: how sure is the source's figure? (warm-up)
 # The source's test set had 819 photos. Compute the interval of its accuracy with
-# `metrics.interval`. How many photos would make it half as wide?
+# `metrics.wilson_interval`. How many photos would make it half as wide?
 #
 # ### Exercise 04.2: what does dropout do?
 # Train the source's head with dropout `0`, `0.2` and `0.5`. Compare the training loss measured

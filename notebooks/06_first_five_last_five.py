@@ -176,7 +176,7 @@ def learn(network, pictures, valid, epochs, seed):
     """Trains in place with Adam; returns a row with accuracy and seconds for every epoch."""
     torch.manual_seed(seed)  # of dropout; the batches have their own
     batches = train.FeatureBatches(*pictures, BATCH, shuffle=True, seed=seed)
-    optimizer = torch.optim.Adam(models.trainable(network), lr=LR, fused=True)
+    optimizer = torch.optim.Adam(models.trainable_parameters(network), lr=LR, fused=True)
     rows = []
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
@@ -222,7 +222,7 @@ lesson.claim(first_rows[-1]["accuracy"] > 0.4, "over twice as many right as by g
 # %%
 models.freeze(features)
 network = nn.Sequential(features, classification_layers(5)).train()
-trained = sum(p.numel() for p in models.trainable(network))
+trained = sum(p.numel() for p in models.trainable_parameters(network))
 print(f"{trained:,} of {sum(p.numel() for p in network.parameters()):,} weights are still trained")
 once, twice = features(last_valid[0][:8]), features(last_valid[0][:8])
 lesson.claim(torch.equal(once, twice), "frozen layers give the same features every time")

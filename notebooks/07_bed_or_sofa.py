@@ -435,7 +435,7 @@ with torch.no_grad():
 right = {name: answers.argmax(1) == truth for name, answers in logits.items()}
 rows = []
 for name, hits in right.items():
-    low, high = metrics.interval(int(hits.sum()), len(hits))
+    low, high = metrics.wilson_interval(int(hits.sum()), len(hits))
     rows.append({"way": name, "accuracy": float(hits.double().mean()), "low": low, "high": high})
 lesson.table(rows, digits=3, caption=f"{len(truth)} photos that no head has seen")
 pixel, tall_row, linear = rows
@@ -586,7 +586,7 @@ lesson.measured("07_bed_or_sofa")
 #
 # ### Exercise 07.3: how sure is a head when it is wrong?
 # Train the tall head for 5 and for 30 epochs on each draw. Compare how sure it is when it is wrong,
-# and `metrics.calibration_error`, with those of the linear head.
+# and `metrics.expected_calibration_error`, with those of the linear head.
 #
 # ### Exercise 07.4: a head by hand (stretch)
 # Ridge regression fits the numbers −1 and 1 by least squares, with a penalty on the weights. Solve

@@ -33,43 +33,45 @@ def test_confusion_agrees_with_scikit_learn() -> None:
 
 
 def test_wilson_interval_of_the_source() -> None:
-    low, high = metrics.interval(749, 819)  # 91.4 %
+    low, high = metrics.wilson_interval(749, 819)  # 91.4 %
     assert (round(low, 3), round(high, 3)) == (0.893, 0.932)
-    assert metrics.interval(10, 10)[1] == pytest.approx(1)
-    assert metrics.interval(10, 10)[0] == pytest.approx(0.7225, abs=1e-4)
+    assert metrics.wilson_interval(10, 10)[1] == pytest.approx(1)
+    assert metrics.wilson_interval(10, 10)[0] == pytest.approx(0.7225, abs=1e-4)
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_intervals_hold_the_share(counts: tuple[int, int]) -> None:
     correct, total = counts
-    low, high = metrics.interval(correct, total)
+    low, high = metrics.wilson_interval(correct, total)
     assert 0 <= low <= correct / total + 1e-12 and correct / total - 1e-12 <= high <= 1
-    mirrored = metrics.interval(total - correct, total)
+    mirrored = metrics.wilson_interval(total - correct, total)
     assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-9)
 
 
 @pytest.mark.parametrize("counts", [(0, 0), (5, 4), (-1, 4)])
 def test_impossible_counts_are_refused(counts: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="correct"):
-        metrics.interval(*counts)
+        metrics.wilson_interval(*counts)
 
 
 def test_mcnemar_by_hand() -> None:
     first = torch.tensor([True] * 8 + [False] * 2 + [True] * 50)
     second = torch.tensor([False] * 8 + [True] * 2 + [True] * 50)
     # Of ten photos that tell them apart, 2 or fewer or 8 or more: 2 * (1 + 10 + 45) / 1024.
-    assert metrics.paired_p_value(first, second) == pytest.approx(112 / 1024)
-    assert metrics.paired_p_value(first, first) == 1.0
+    assert metrics.mcnemar_test(first, second) == pytest.approx(112 / 1024)
+    assert metrics.mcnemar_test(first, first) == 1.0
 
 
 def test_calibration_error_by_hand() -> None:
     sure = torch.tensor([[0.9, 0.1]] * 10)
-    assert metrics.calibration_error(sure, torch.tensor([0] * 9 + [1])) == pytest.approx(
+    assert metrics.expected_calibration_error(sure, torch.tensor([0] * 9 + [1])) == pytest.approx(
         0, abs=1e-6
     )
-    assert metrics.calibration_error(sure, torch.tensor([0] * 5 + [1] * 5)) == pytest.approx(0.4)
+    assert metrics.expected_calibration_error(
+        sure, torch.tensor([0] * 5 + [1] * 5)
+    ) == pytest.approx(0.4)
     certain = torch.eye(2)[torch.tensor([0, 1, 0])]
-    assert metrics.calibration_error(certain, torch.tensor([0, 1, 0])) == 0
+    assert metrics.expected_calibration_error(certain, torch.tensor([0, 1, 0])) == 0
 
 
 @pytest.mark.parametrize("labels", [torch.zeros(3, dtype=torch.long), torch.zeros(0).long()])
@@ -141,7 +143,7 @@ def test_paired_intervals_on_a_large_grid(total: int) -> None:
 
 @pytest.mark.parametrize("total", [20, 100, 800])
 def test_single_intervals_hold_the_truth_as_often_as_they_say(total: int) -> None:
-    held = [metrics.interval(correct, total) for correct in range(total + 1)]
+    held = [metrics.wilson_interval(correct, total) for correct in range(total + 1)]
     coverages = []
     for accuracy in np.linspace(0.5, 0.99, 50):
         inside = [low <= accuracy <= high for low, high in held]
@@ -170,7 +172,7 @@ def test_the_paired_interval_leaves_out_0_where_the_test_says_so() -> None:
         second = torch.tensor([False] * wins + [True] * losses + [True] * 20)
         difference, low, high = metrics.paired_difference(first, second)
         assert -1 <= low <= difference <= high <= 1
-        if metrics.paired_p_value(first, second) < 0.05:
+        if metrics.mcnemar_test(first, second) < 0.05:
             assert low > 0 or high < 0
 
 
@@ -184,7 +186,7 @@ def test_the_paired_interval_leaves_out_0_where_the_test_says_so() -> None:
         (np.array([0.5, 1.0]), np.array([True, True]), "booleans"),
     ],
 )
-@pytest.mark.parametrize("compare", [metrics.paired_difference, metrics.paired_p_value])
+@pytest.mark.parametrize("compare", [metrics.paired_difference, metrics.mcnemar_test])
 def test_what_cannot_be_compared_in_pairs_is_refused(compare, first, second, message) -> None:
     with pytest.raises(InputError, match=message):
         compare(first, second)
@@ -194,7 +196,9 @@ MEASURES = [
     metrics.accuracy,
     metrics.confusion,
     metrics.top_k_accuracy,
-    lambda logits, labels: metrics.calibration_error(torch.as_tensor(logits).softmax(1), labels),
+    lambda logits, labels: metrics.expected_calibration_error(
+        torch.as_tensor(logits).softmax(1), labels
+    ),
 ]
 
 
@@ -244,10 +248,10 @@ def test_of_equal_logits_the_first_counts_as_the_largest() -> None:
 def test_logits_are_no_probabilities() -> None:
     for scores in (LOGITS, LOGITS.log_softmax(1)):
         with pytest.raises(InputError, match="rows sum to 1"):
-            metrics.calibration_error(scores, LABELS)
+            metrics.expected_calibration_error(scores, LABELS)
 
 
 @pytest.mark.parametrize("counts", [(0.9, 100), (90, 100.0), (torch.tensor(0.9), 100)])
 def test_a_share_is_no_count(counts) -> None:
     with pytest.raises(InputError, match="counts"):
-        metrics.interval(*counts)
+        metrics.wilson_interval(*counts)

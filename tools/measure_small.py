@@ -101,7 +101,7 @@ def measure(body: Callable, task: Task) -> dict:
     mean, std = known.mean(0), known.std(0) + 1e-6
     head = RidgeClassifierCV(alphas=np.logspace(1, 5, 9)).fit((known - mean) / std, learn_labels)
     correct = int((head.predict((new - mean) / std) == test_labels).sum())
-    low, high = metrics.interval(correct, len(test))
+    low, high = metrics.wilson_interval(correct, len(test))
     return {
         "accuracy": round(correct / len(test), 4),
         "interval": [round(low, 4), round(high, 4)],

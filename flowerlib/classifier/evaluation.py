@@ -49,7 +49,7 @@ class Evaluation:
 
     @property
     def interval(self) -> tuple[float, float]:
-        return metrics.interval(int(self.right.sum()), len(self.right))
+        return metrics.wilson_interval(int(self.right.sum()), len(self.right))
 
     @property
     def unseen(self) -> Tensor | None:
@@ -66,7 +66,7 @@ class Evaluation:
     @property
     def unseen_interval(self) -> tuple[float, float] | None:
         rest = self._rest()
-        return metrics.interval(int(rest.sum()), len(rest)) if len(rest) else None
+        return metrics.wilson_interval(int(rest.sum()), len(rest)) if len(rest) else None
 
     def _rest(self) -> Tensor:
         """Whether it is right, for the photos that it did not learn from."""

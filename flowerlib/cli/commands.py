@@ -442,7 +442,9 @@ def _evaluate(options: argparse.Namespace) -> int:
             "data": options.data,
             **found.to_dict(),
             "files": counts.to_dict(),
-            "calibration_error": metrics.calibration_error(found.logits.softmax(1), found.labels),
+            "calibration_error": metrics.expected_calibration_error(
+                found.logits.softmax(1), found.labels
+            ),
             "seconds": round(found.seconds, 3),
         }
         if options.table:

@@ -154,7 +154,7 @@ def _top5(logits: Tensor, labels: Tensor) -> dict[str, Any]:
 
     share = metrics.top_k_accuracy(logits, labels)
     right = round(share * len(labels))
-    return {"top5": share, "top5_interval": list(metrics.interval(right, len(labels)))}
+    return {"top5": share, "top5_interval": list(metrics.wilson_interval(right, len(labels)))}
 
 
 def versions() -> dict[str, str]:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from flowerlib.transforms import Augmentation, Preprocessing
 
 
-ERRAND = 32  # photos that a thread looks at without coming back: 0.3 instead of 0.8 s for 7,370
-ERRANDS = 500  # at most, since each that waits takes memory
+CHUNK_SIZE = 32  # photos that a thread looks at in one go: 0.3 instead of 0.8 s for 7,370
+MOST_CHUNKS = 500  # at most, since each that waits takes memory
 QUICK = 1e-4  # seconds for a photo, below which threads only wait for each other
 
 
@@ -116,11 +116,11 @@ class Photos:
             InputError: files that cannot be read; all of them are told.
         """
         found, count = np.empty(len(self), "S16"), len(self)
-        errand = max(ERRAND, count // ERRANDS)
+        chunk = max(CHUNK_SIZE, count // MOST_CHUNKS)
 
         def ask(begin: int) -> list[images.PhotoError]:
             problems = []
-            for index in range(begin, min(begin + errand, count)):
+            for index in range(begin, min(begin + chunk, count)):
                 try:
                     found[index] = self.digest(index)
                 except images.PhotoError as problem:
@@ -130,8 +130,8 @@ class Photos:
         with self._recalling():
             start = time.perf_counter()
             problems = ask(0)
-            quick = time.perf_counter() - start < QUICK * errand
-            rest = range(errand, count, errand)
+            quick = time.perf_counter() - start < QUICK * chunk
+            rest = range(chunk, count, chunk)
             with ThreadPoolExecutor() as pool:
                 problems += chain.from_iterable(map(ask, rest) if quick else pool.map(ask, rest))
         images.refuse(problems)

@@ -35,7 +35,7 @@ from flowerlib.transforms import Preprocessing
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 BATCH_SIZE = {"cpu": 32, "cuda": 256, "mps": 64}
 # On a processor, of all images of a batch: each thread has its own maps, and those of 8 images of
-# 224 px take 70 MB. Smaller images come in larger batches. `train.measure` divides its batches by
+# 224 px take 70 MB. Smaller images come in larger batches. `train.evaluate` divides its batches by
 # this, too.
 BATCH_PIXELS = 8 * 160**2
 # Relative difference from plain torch in fp32 up to which a way to compute is right. bf16 keeps 8

@@ -537,6 +537,6 @@ def unfreeze(module: M) -> M:
     return module.train()
 
 
-def trainable(module: nn.Module) -> Iterator[nn.Parameter]:
+def trainable_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
     """The parameters that an optimizer should be given."""
     return (parameter for parameter in module.parameters() if parameter.requires_grad)

@@ -191,7 +191,7 @@ def confusion(matrix: Any, class_names: Sequence[str], name: str = "", most: int
             f"not counts {counts.shape}."
         )
     right, total = int(np.trace(counts)), int(counts.sum())
-    low, high = metrics.interval(right, total)
+    low, high = metrics.wilson_interval(right, total)
     told = f"{name}: " * bool(name) + f"{right:,} of {total:,} right, {right / total:.1%} "
     told += f"(95 % interval {low:.1%} to {high:.1%})"
     if len(class_names) > 20:

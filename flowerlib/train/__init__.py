@@ -1,12 +1,12 @@
 """Training: the loop, transfer, fine-tuning, checkpoints."""
 
-from flowerlib.train.recipe import Bar, FeatureBatches, History, fit, measure, transfer
+from flowerlib.train.recipe import Bar, FeatureBatches, History, evaluate, fit, transfer
 
 __all__ = [
     "Bar",
     "FeatureBatches",
     "History",
     "fit",
-    "measure",
+    "evaluate",
     "transfer",
 ]

@@ -64,7 +64,9 @@ class History:
         """The 95 % interval of a row's accuracy; None where the number of photos is not known."""
         if not self.num_valid:
             return None
-        return metrics.interval(round(row["valid_accuracy"] * self.num_valid), self.num_valid)
+        return metrics.wilson_interval(
+            round(row["valid_accuracy"] * self.num_valid), self.num_valid
+        )
 
     def __str__(self) -> str:
         if self.best is None:
@@ -135,7 +137,7 @@ def fit(
     if optimizer is None:
         # One kernel for the whole update instead of a dozen; the same arithmetic.
         fused = device.type in ("cpu", "cuda")
-        optimizer = torch.optim.Adam(models.trainable(model), lr=lr, fused=fused)
+        optimizer = torch.optim.Adam(models.trainable_parameters(model), lr=lr, fused=fused)
     history = History(epochs)
     best_loss, best_state = float("inf"), copy.deepcopy(model.state_dict())
     if checkpoint and (kept := checkpoint.load()):
@@ -218,7 +220,7 @@ def _go_on(
 
 
 @torch.no_grad()
-def measure(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float, float]:
+def evaluate(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float, float]:
     """Loss and accuracy over all samples of the batches, with the model in `eval()`.
 
     Samples whose label the loss ignores do not count.
@@ -523,7 +525,7 @@ def transfer(
             "set": "valid",
             "num_images": len(splits.valid),
             "accuracy": right / len(splits.valid),
-            "interval": list(metrics.interval(right, len(splits.valid))),
+            "interval": list(metrics.wilson_interval(right, len(splits.valid))),
             "chosen_on_it": history.what,
             "trained_on_it_afterwards": refitted,
         },

@@ -212,7 +212,7 @@ def accuracy(count, steps, seed):
             rate.step()
             step += 1
         batches.dataset.epoch += 1
-    return train.measure(model, valid, nn.CrossEntropyLoss())[1]
+    return train.evaluate(model, valid, nn.CrossEntropyLoss())[1]
 
 
 # %%

@@ -39,7 +39,7 @@ valid_part = features.extract(backbone, splits.valid, preprocessing, precision="
 # %%
 rows = []
 for total in (819, 4 * 819):
-    low, high = metrics.interval(round(0.914 * total), total)
+    low, high = metrics.wilson_interval(round(0.914 * total), total)
     rows.append({"photos": total, "low": low, "high": high, "width": high - low})
 lesson.table(rows)
 lesson.claim(rows[0]["width"] > 0.03, "819 photos leave an interval of over 3 points")
@@ -62,7 +62,7 @@ def trained(dropout):
     batches = train.FeatureBatches(train_part.values, train_part.labels, shuffle=True, seed=SEED)
     valid = [(valid_part.values, valid_part.labels)]
     history = train.fit(head, batches, valid, epochs=10, lr=0.003)
-    fair, _ = train.measure(head, [(train_part.values, train_part.labels)], nn.NLLLoss())
+    fair, _ = train.evaluate(head, [(train_part.values, train_part.labels)], nn.NLLLoss())
     best = history.rows[history.best_epoch - 1]
     return {"dropout": dropout, "reported": best["train_loss"], "fair": fair,
             "valid": best["valid_loss"], "accuracy": best["valid_accuracy"]}  # fmt: skip
@@ -76,7 +76,8 @@ lesson.claim(all(row["fair"] < row["valid"] for row in rows), "measured alike, t
 half = max(
     (high - low) / 2
     for low, high in [
-        metrics.interval(round(r["accuracy"] * len(splits.valid)), len(splits.valid)) for r in rows
+        metrics.wilson_interval(round(r["accuracy"] * len(splits.valid)), len(splits.valid))
+        for r in rows
     ]
 )
 spread = max(r["accuracy"] for r in rows) - min(r["accuracy"] for r in rows)

@@ -66,7 +66,9 @@ def accuracy(network, pictures):
 def learn(network, pictures, valid, epochs, seed, optimizer=None):
     torch.manual_seed(seed)  # of dropout; the batches have their own
     batches = train.FeatureBatches(*pictures, BATCH, shuffle=True, seed=seed)
-    optimizer = optimizer or torch.optim.Adam(models.trainable(network), lr=LR, fused=True)
+    optimizer = optimizer or torch.optim.Adam(
+        models.trainable_parameters(network), lr=LR, fused=True
+    )
     rows = []
     for _ in range(epochs):
         start = time.perf_counter()

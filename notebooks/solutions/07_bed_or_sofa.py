@@ -52,10 +52,10 @@ pairs = [draw(seed) for seed in range(DRAWS)]
 # Search for the smallest number of test photos whose interval around 97 of a hundred leaves out 98.
 
 # %%
-low, high = metrics.interval(194, 200)
+low, high = metrics.wilson_interval(194, 200)
 print(f"194 of 200: {low:.3f} to {high:.3f}")
 totals = range(100, 10_000, 100)
-needed = next(n for n in totals if metrics.interval(97 * n // 100, n)[1] < 0.98)
+needed = next(n for n in totals if metrics.wilson_interval(97 * n // 100, n)[1] < 0.98)
 lesson.claim(high - low > 0.04, "200 photos leave an interval of over 4 points")
 lesson.claim(needed == 800, "it takes about 800 photos until 98 of a hundred is outside")
 
@@ -118,7 +118,7 @@ def judged(logits, truth):
     return (
         float((~wrong).double().mean()),
         float(sure[wrong].mean()) if wrong.any() else float("nan"),
-        metrics.calibration_error(chances, truth),
+        metrics.expected_calibration_error(chances, truth),
         float(torch.nn.functional.cross_entropy(logits, truth)),
     )
 

@@ -118,7 +118,7 @@ def test_what_was_frozen_stays_frozen() -> None:
     staged = models.with_stages(models.freeze(plain))
     staged.train()
     assert not any(module.training for module in staged.modules())
-    assert not any(True for _ in models.trainable(staged))
+    assert not any(True for _ in models.trainable_parameters(staged))
 
 
 def test_without_stages_it_is_the_network_again() -> None:

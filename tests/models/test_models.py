@@ -110,7 +110,7 @@ def last_layer(name: str, state: dict[str, Tensor], kept: set[str]) -> tuple[str
 def changes_when_trained(network: nn.Module, name: str) -> set[str]:
     """Names of the state entries of `network.backbone` that a step of training changes."""
     before = {key: value.clone() for key, value in network.backbone.state_dict().items()}
-    optimizer = torch.optim.SGD(models.trainable(network), lr=0.1)
+    optimizer = torch.optim.SGD(models.trainable_parameters(network), lr=0.1)
     labels = torch.tensor([0, 1])
     head = {key: value.clone() for key, value in network.head.state_dict().items()}
     network.train()

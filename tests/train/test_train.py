@@ -55,7 +55,7 @@ def test_the_best_epoch_is_kept() -> None:
     history = train.fit(model, batches(size=4), batches(1), epochs=12, lr=0.1)  # overshoots
     losses = [row["valid_loss"] for row in history.rows]
     assert history.best_epoch == losses.index(min(losses)) + 1 < 12
-    loss, accuracy = train.measure(model, batches(1, shuffle=False), nn.NLLLoss())
+    loss, accuracy = train.evaluate(model, batches(1, shuffle=False), nn.NLLLoss())
     assert loss == pytest.approx(min(losses), abs=1e-6)
     assert accuracy == history.rows[history.best_epoch - 1]["valid_accuracy"]
 
@@ -68,7 +68,7 @@ def test_patience_stops() -> None:
 def test_figures_are_over_samples_not_means_of_batches() -> None:
     model = head(dropout=0)
     values, labels = points()
-    loss, accuracy = train.measure(model, batches(size=60, shuffle=False), nn.NLLLoss())
+    loss, accuracy = train.evaluate(model, batches(size=60, shuffle=False), nn.NLLLoss())
     with torch.no_grad():
         outputs = model(values)
     assert loss == pytest.approx(float(nn.functional.nll_loss(outputs, labels)), abs=1e-6)
@@ -98,7 +98,7 @@ def test_train_and_valid_loss_are_the_same_mean(loss: nn.Module) -> None:
         outputs = model(values)
     expected = float(loss(outputs, labels))
     counted = labels != loss.ignore_index
-    value, accuracy = train.measure(model, feed, loss)
+    value, accuracy = train.evaluate(model, feed, loss)
     assert value == pytest.approx(expected, rel=1e-5)
     assert accuracy == metrics.accuracy(outputs[counted], labels[counted])
     history = train.fit(model, feed, feed, epochs=1, lr=1e-9, loss=loss)
@@ -115,7 +115,7 @@ def test_mixed_labels_train_and_are_measured_by_class_numbers_only() -> None:
     history = train.fit(model, feed, batches(1), epochs=1, lr=1e-9, loss=loss)
     assert history.rows[0]["train_loss"] == pytest.approx(expected, rel=1e-4)
     with pytest.raises(InputError, match="labels"):
-        train.measure(model, feed, loss)
+        train.evaluate(model, feed, loss)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "none"])
@@ -127,7 +127,7 @@ def test_a_loss_that_is_no_mean_is_refused(reduction: str) -> None:
         train.fit(model, batches(), batches(1), loss=loss)
     assert all(map(torch.equal, before, model.parameters()))
     with pytest.raises(InputError, match="mean loss"):
-        train.measure(model, batches(), loss)
+        train.evaluate(model, batches(), loss)
 
 
 def test_no_training_batches_are_refused() -> None:
@@ -143,7 +143,7 @@ def test_images_are_measured_in_parts_that_fit_the_cache_and_features_at_once() 
     for side, parts in ((160, [8, 8, 4]), (32, [20]), (1000, [1] * 20)):
         sizes.clear()
         images = torch.rand(20, 3, side, side, generator=torch.Generator().manual_seed(0))
-        loss, accuracy = train.measure(model, [(images, labels)], nn.CrossEntropyLoss())
+        loss, accuracy = train.evaluate(model, [(images, labels)], nn.CrossEntropyLoss())
         assert sizes == parts
         with torch.no_grad():
             outputs = model(images)
@@ -154,7 +154,7 @@ def test_images_are_measured_in_parts_that_fit_the_cache_and_features_at_once() 
     head.register_forward_hook(lambda _, inputs, output: sizes.append(len(inputs[0])))
     sizes.clear()
     rows = torch.rand(100_000, 3)
-    train.measure(head, [(rows, torch.arange(len(rows)) % 2)], nn.CrossEntropyLoss())
+    train.evaluate(head, [(rows, torch.arange(len(rows)) % 2)], nn.CrossEntropyLoss())
     assert sizes == [len(rows)]
 
 

@@ -27,7 +27,7 @@ THUMBNAIL = np.dtype([("content", "S16"), ("gray", np.uint8, (SIDE, SIDE))])
 PAIR = np.dtype(
     [("first", np.int64), ("second", np.int64), ("similarity", np.float64), ("mirrored", np.bool_)]
 )
-ERRAND = 32  # photos that a thread opens without coming back
+CHUNK_SIZE = 32  # photos that a thread opens in one go
 
 
 def near_copies(contents: np.ndarray, look: Callable[[int], Image.Image]) -> list[Pair]:
@@ -74,14 +74,14 @@ def _thumbnails(
 
     def take(begin: int) -> list[int]:
         opened = []
-        for at in missing[begin : begin + ERRAND].tolist():
+        for at in missing[begin : begin + CHUNK_SIZE].tolist():
             with contextlib.suppress(images.PhotoError):
                 found[at] = contents[at], copies.thumbnail(look(at))
                 opened.append(at)
         return opened
 
     with ThreadPoolExecutor() as pool:
-        new = list(chain.from_iterable(pool.map(take, range(0, len(missing), ERRAND))))
+        new = list(chain.from_iterable(pool.map(take, range(0, len(missing), CHUNK_SIZE))))
     if new:
         _write(folder, found[new])
     return found["gray"], len(new) == len(missing)
