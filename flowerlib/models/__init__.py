@@ -1,6 +1,7 @@
 """Networks: backbones and their weights, heads, freezing, small networks."""
 
 from flowerlib.models.backbones import (
+    BEFORE_CLASSIFIER,
     INPUT_SIZES,
     SMALL,
     SMALL_WEIGHTS,
@@ -28,6 +29,7 @@ from flowerlib.models.backbones import (
 )
 
 __all__ = [
+    "BEFORE_CLASSIFIER",
     "INPUT_SIZES",
     "SMALL",
     "SMALL_WEIGHTS",
