@@ -107,6 +107,44 @@ def test_two_heads_that_never_disagree_may_still_differ(total: int) -> None:
     assert difference == 0 and -1 <= low == -high < -1.8 / (total + 2)
 
 
+def crossed_coverage(seed_sd: float, photo_sd: float, noise_sd: float, draws: int) -> float:
+    """Share of experiments, 5 runs on the same 150 photos, whose interval holds the true mean."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(draws):
+        runs = rng.normal(0, seed_sd, (5, 1)) + rng.normal(0, photo_sd, (1, 150))
+        _, low, high = metrics.crossed_interval(0.1 + runs + rng.normal(0, noise_sd, (5, 150)))
+        held += low <= 0.1 <= high
+    return held / draws
+
+
+@pytest.mark.parametrize("sds", [(0.03, 0.4, 0.3), (0.05, 0.1, 0.4), (0.0, 0.5, 0.1)])
+def test_crossed_interval_covers_runs_and_photos(sds: tuple[float, float, float]) -> None:
+    assert 0.92 < crossed_coverage(*sds, draws=400) < 0.99
+
+
+def test_an_interval_over_runs_alone_is_too_narrow_for_other_photos() -> None:
+    """What the crossed interval is for."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 0.4, (1, 100)) + rng.normal(0, 0.02, (5, 1))
+    mean, low, high = metrics.crossed_interval(values)
+    same, least, most = metrics.mean_interval(values.mean(1).tolist())
+    assert mean == pytest.approx(same)
+    assert high - low > 2 * (most - least)
+
+
+def test_crossed_interval_of_runs_that_agree_has_no_width() -> None:
+    assert metrics.crossed_interval(np.ones((2, 3))) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "values", [np.ones(5), np.ones((1, 5)), np.ones((5, 1)), np.full((2, 2), np.nan)]
+)
+def test_crossed_interval_needs_runs_and_photos(values: np.ndarray) -> None:
+    with pytest.raises(InputError, match="two or more runs on two or more photos"):
+        metrics.crossed_interval(values)
+
+
 def paired_coverage(
     total: int, accuracy: float, gain: float, correlation: float, draws: int, seed: int = 0
 ) -> float:
