@@ -4,7 +4,7 @@
 
 VENV ?= .venv
 JOBS ?= 2
-EXTRAS = notebooks,test,lint
+EXTRAS = notebooks,test,lint,docs
 
 # The first Python that is new enough.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -14,16 +14,25 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN = $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY = $(VENV)/.installed
 
-.PHONY: help run lab test torture lint render check bench clean
+.PHONY: help run lab site serve pages test torture lint render check bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -e 's/:.*## /|/' | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
-run: $(READY)  ## execute every lesson, write build/index.html, print the results
+run: $(READY)  ## execute every lesson, print the results, show them as pages in build/site
 	$(BIN)/python tools/notebooks.py run
 
 lab: $(READY)  ## open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+site: $(READY)  ## build the course's site in build/site from the stored notebooks
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/site
+
+serve: site  ## build the site and serve it to this computer only; PORT=8000
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site $(or $(PORT),8000)
+
+pages: $(READY)  ## test the site: links, names, and in a browser where there is one
+	$(BIN)/python -m pytest -m "docs or browser" tests/docs
 
 test: $(READY)  ## unit tests, notebook checks, and every notebook executed and compared
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --nbval --nbval-sanitize-with flowerlib/lesson/nbval_sanitize.cfg tests notebooks

@@ -350,7 +350,7 @@ def garden_table() -> str:
 # File → the tables between its marks, in their order.
 TABLES = {
     "README.md": [table],
-    "notebooks/how_fast.md": [frontier_table, steps_table, speed_table, recipes_table],
+    "docs/how_fast.md": [frontier_table, steps_table, speed_table, recipes_table],
     "data/README.md": [garden_table],
 }
 

@@ -21,7 +21,7 @@ def measure(shared: Path, names: list[str]) -> Iterator[tuple[str, dict]]:
         names: of the lessons; all of them if empty.
     """
     from flowerlib.cli import WAITING
-    from tools import notebook_pages, notebooks
+    from tools import notebooks, summary
 
     weights = shared / "weights"
     os.environ |= WAITING | {
@@ -40,7 +40,7 @@ def measure(shared: Path, names: list[str]) -> Iterator[tuple[str, dict]]:
                 seconds = notebooks.execute(notebook, source.parent)
             except notebooks.LessonFailed as failure:
                 sys.exit(f"{source.stem} failed on real photos in {failure}")
-        row = notebook_pages.Row(source.stem, notebook, seconds)
+        row = summary.Row(source.stem, notebook, seconds)
         told = [text for cell in notebook.cells for text in _printed(cell)]
         found = {
             "headline": row.headline(),

@@ -1,6 +1,6 @@
 """Run, render and check the lessons.
 
-    python tools/notebooks.py run           execute every lesson, write pages to build/
+    python tools/notebooks.py run           execute every lesson, show the results as pages
     python tools/notebooks.py render [NAME] write notebooks/*.ipynb from the .py, with outputs
     python tools/notebooks.py check         find what is wrong with the stored notebooks
 
@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 from importlib.metadata import version
@@ -239,12 +241,18 @@ def with_times(index: str) -> str:
 
 
 def run(sources: list[Path]) -> int:
-    """Executes lessons, writes them as pages with an index, prints a table; returns the exit code.
+    """Executes lessons, prints a table of results, builds the site with them; gives the exit code.
 
-    The committed notebooks are not touched. The world is the environment's: `FLOWERLIB_DATA`.
+    The committed notebooks are not touched: executed ones are in build/lessons/, also those that
+    failed. The data are the environment's: `FLOWERLIB_DATA`.
     """
-    from tools import notebook_pages as pages
+    import nbformat
 
+    from tools import summary
+
+    executed = BUILD / "lessons"
+    shutil.rmtree(executed, ignore_errors=True)
+    executed.mkdir(parents=True)
     rows = []
     for source in sources:
         print(f"{source.stem} …", end=" ", flush=True)
@@ -255,14 +263,27 @@ def run(sources: list[Path]) -> int:
             execute(notebook, source.parent)
         except LessonFailed as problem:
             failure = str(problem)
-        row = pages.Row(source.stem, notebook, time.perf_counter() - start, failed=bool(failure))
+        row = summary.Row(source.stem, notebook, time.perf_counter() - start, failed=bool(failure))
         rows.append(row)
-        pages.write_page(row, BUILD)
+        nbformat.write(notebook, executed / f"{source.stem}.ipynb")
         print(f"failed in {failure}" if failure else f"{row.seconds:.1f} s", flush=True)
-    index = pages.write_index(rows, BUILD)
-    print("\n" + pages.text_table(rows))
-    print(f"\nOpen {os.path.relpath(index)} in a browser to read them.")
+    print("\n" + summary.text_table(rows) + "\n", flush=True)
+    print(build_site(executed))
     return 1 if any(row.failed for row in rows) else 0
+
+
+def build_site(executed: Path) -> str:
+    """Builds the course's site with executed lessons in it; gives a sentence that says where."""
+    if importlib.util.find_spec("myst_nb") is None:
+        return (
+            f"Executed notebooks are in {os.path.relpath(executed)}. "
+            "To read them as pages, install the extra docs: pip install -e '.[docs]'"
+        )
+    site = BUILD / "site"
+    options = ["-q", "-c", "docs", "-d", str(BUILD / "doctrees"), "-D", f"executed_lessons={executed}"]
+    command = [sys.executable, "-m", "sphinx", *options, ".", str(site)]
+    subprocess.run(command, cwd=REPOSITORY, check=True)
+    return f"Open {os.path.relpath(site / 'index.html')} in a browser to read them."
 
 
 def check(sources: list[Path]) -> int:

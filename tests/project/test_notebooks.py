@@ -16,8 +16,7 @@ import pytest
 from PIL import Image
 
 from tools import notebook_checks as checks
-from tools import notebook_pages as pages
-from tools import notebooks
+from tools import notebooks, summary
 
 STORED = notebooks.lessons() + notebooks.solutions()
 
@@ -447,6 +446,8 @@ def test_render_and_run(tmp_path, monkeypatch, capsys):
     broken = tmp_path / "02_broken.py"
     broken.write_text("# %% [markdown]\n# # Why?\n\n# %%\nx = 0\n1 / x\n", encoding="utf-8")
     capsys.readouterr()
+    shown = []
+    monkeypatch.setattr(notebooks, "build_site", lambda folder: shown.append(folder) or "see there")
     monkeypatch.setenv("FLOWERLIB_DATA", "photos")  # a relative folder is relative to the caller
     assert notebooks.main(["run"]) == 1
     told = capsys.readouterr().out
@@ -456,15 +457,11 @@ def test_render_and_run(tmp_path, monkeypatch, capsys):
     table = told.split("\n\nlesson")[1].splitlines()
     assert table[2].split()[:4] == ["01_tiny", "1", "<", "2"]
     assert table[3].split()[:2] == ["02_broken", "failed"]
-    index = (tmp_path / "build" / "index.html").read_text(encoding="utf-8")
-    assert "Is it tiny?" in index
-    assert "1 &lt; 2" in index
-    page = (tmp_path / "build" / "01_tiny.html").read_text(encoding="utf-8")
-    assert "<pre>True photos" in page
+    executed = {path.stem: path.read_text(encoding="utf-8") for path in shown[0].glob("*.ipynb")}
+    assert set(executed) == {"01_tiny", "02_broken"}
+    assert "True photos" in executed["01_tiny"]
+    assert "ZeroDivisionError" in executed["02_broken"]
     assert "True no_photos" in source.with_suffix(".ipynb").read_text(encoding="utf-8")
-    for text in (index, page):
-        assert "<script" not in text
-        assert "http" not in text
 
     # A lesson that fails is not stored.
     assert notebooks.main(["render", "02_broken"]) == 1
@@ -472,16 +469,19 @@ def test_render_and_run(tmp_path, monkeypatch, capsys):
     assert notebooks.main(["run", "03_unknown"]) == 2
 
 
-def test_page_has_pictures_with_alt_text(lesson, tmp_path):
+def test_a_row_says_what_a_lesson_found(lesson):
     notebook = nbformat.read(lesson.with_suffix(".ipynb"), as_version=4)
-    row = pages.Row("07_small", notebook, 1.25)
-    page = pages.write_page(row, tmp_path).read_text(encoding="utf-8")
-    assert 'alt="A line that rises."' in page
-    assert row.title() == "Does a small lesson pass?"
-    assert row.promise() == "You will see that it does."
+    row = summary.Row("07_small", notebook, 1.25)
     assert row.headline() == "91.4 % are right"
     assert row.banner() == "garden world · nothing"
-    assert pages.text_table([row]).splitlines()[-1] == "07_small  91.4 % are right      1.2"
+    assert summary.text_table([row]).splitlines()[-1] == "07_small  91.4 % are right      1.2"
+
+
+def test_without_sphinx_a_run_says_where_its_notebooks_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks.importlib.util, "find_spec", lambda name: None)
+    assert "lessons. To read them as pages, install the extra docs" in notebooks.build_site(
+        tmp_path / "lessons"
+    )
 
 
 def test_a_run_saved_in_jupyter_keeps_the_pair(lesson):

@@ -1,0 +1,58 @@
+"""The site, built once for all tests that look at it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NEEDED = ("sphinx", "myst_nb", "pydata_sphinx_theme", "sphinx_copybutton", "sphinx_design")
+
+
+@dataclass
+class Site:
+    """A built site: its folder, what the build said, and the seconds that it took."""
+
+    folder: Path
+    said: str
+    seconds: float
+
+    def pages(self) -> list[Path]:
+        """All pages but those of source code and of indices, in the order of their names."""
+        own = [path for part in ("docs", "notebooks", "data") for path in part_of(self.folder, part)]
+        return sorted([*own, *self.folder.glob("[A-Z]*.html")])
+
+
+def part_of(folder: Path, name: str) -> list[Path]:
+    return list((folder / name).rglob("*.html"))
+
+
+def build(folder: Path, repository_url: str = "") -> Site:
+    """Builds the site with warnings as errors; nothing is read from an earlier build."""
+    options = ["-W", "--keep-going", "-q", "-E", "-c", "docs", "-d", str(folder / "doctrees")]
+    command = [sys.executable, "-m", "sphinx", *options, ".", str(folder / "site")]
+    environment = {**os.environ, "FLOWERLIB_REPOSITORY": repository_url}
+    start = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600
+    )
+    said = done.stdout + done.stderr + ("" if done.returncode == 0 else f"exit {done.returncode}")
+    return Site(folder / "site", said, time.perf_counter() - start)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The site of this checkout, built from the stored notebooks."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"no {missing[0]} here: pip install -e '.[docs]'")
+    if ready := os.environ.get("FLOWERLIB_SITE"):  # while working on the site
+        return Site(Path(ready), "", 0.0)
+    return build(tmp_path_factory.mktemp("site"))

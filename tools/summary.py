@@ -1,0 +1,43 @@
+"""What one executed lesson found, and a table of all of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from flowerlib import tables
+
+
+@dataclass
+class Row:
+    """One executed lesson: its name, its notebook with outputs, the seconds that it took."""
+
+    name: str
+    notebook: Any
+    seconds: float
+    failed: bool = False
+
+    def headline(self) -> str:
+        """What `lesson.headline` said, or that the lesson failed."""
+        if self.failed:
+            return "failed"
+        for cell in self.notebook.cells:
+            for output in cell.get("outputs", []):
+                if text := output.get("metadata", {}).get("flowerlib", {}).get("headline"):
+                    return text
+        return ""
+
+    def banner(self) -> str:
+        """The line of `lesson.banner` that names the data."""
+        for cell in self.notebook.cells:
+            for output in cell.get("outputs", []):
+                if re.match(r"(garden|real) world\b", output.get("text", "")):
+                    return output.text.splitlines()[0]
+        return ""
+
+
+def text_table(rows: list[Row]) -> str:
+    """Lesson, headline result, seconds, as aligned text."""
+    lines = [(row.name, row.headline(), row.seconds) for row in rows]
+    return tables.table(lines, ["lesson", "headline result", "seconds"], digits=1).text()
