@@ -14,8 +14,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
-import flowerlib  # noqa: E402
 from site_settings import repository_of  # noqa: E402
+
+import flowerlib  # noqa: E402
 
 project = "flowerlib"
 author = "flowerlib contributors"

@@ -12,6 +12,18 @@ from torch import Tensor
 
 from flowerlib.support.errors import InputError
 
+__all__ = [
+    "accuracy",
+    "confusion",
+    "expected_calibration_error",
+    "mcnemar_test",
+    "mean_interval",
+    "paired_difference",
+    "told",
+    "top_k_accuracy",
+    "wilson_interval",
+]
+
 Z = 1.959964  # of a normal distribution, 95 % lie between -Z and Z
 
 

@@ -34,6 +34,13 @@ from flowerlib.support import modes, storage, threads
 from flowerlib.support.errors import InputError
 
 # From strong to weak: each solution is the starting point of the next.
+__all__ = [
+    "PENALTIES",
+    "LinearSolution",
+    "logistic",
+    "ridge",
+]
+
 PENALTIES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 RIDGE_PENALTIES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 TEMPERATURES = tuple(2 ** (-power / 4) for power in range(40))  # 1 to 1 / 861

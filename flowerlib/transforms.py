@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # Mean and standard deviation of ImageNet's training photos, per channel, for values in [0, 1].
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Augmentation",
+    "Preprocessing",
+]
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 

@@ -211,9 +211,9 @@ lesson.claim(error < 0.001, "kept features differ from fresh ones by less than 0
 
 # %% [markdown]
 # The rest is rounding: `extract` merges BatchNorm into the convolutions, which adds the same
-# numbers in another order. [This page](how_fast.md) tells what else makes it fast. Now the same
-# loop, on the same pictures in the same order, from the same start, but with the features as
-# input:
+# numbers in another order. [This page](../docs/how_fast.md) tells what else makes it fast. Now
+# the same loop, on the same pictures in the same order, from the same start, but with the features
+# as input:
 
 # %%
 batches = train.FeatureBatches(
@@ -510,9 +510,9 @@ lesson.claim(1 + VIEWS < EPOCHS, told)
 # The gain is measured on the same validation pictures, one by one, so its interval is narrow. Where
 # that interval holds zero, the gain may be luck, and the price was certain. With few pictures a
 # class, trained features can forget as much as they learn. With thousands of photos the last stage
-# is worth training: `train.transfer(..., effort="best")` does it, and [how_fast](how_fast.md) says
-# what it brings to the real flowers. Ask the validation set. We go on with one view of each, and
-# with what the stages know.
+# is worth training: `train.transfer(..., effort="best")` does it, and
+# [how fast](../docs/how_fast.md) says what it brings to the real flowers. Ask the validation set.
+# We go on with one view of each, and with what the stages know.
 
 # %% [markdown]
 # ## Does it hold?

@@ -216,11 +216,20 @@ def render(sources: list[Path]) -> int:
         with storage.atomic_path(source.with_suffix(".ipynb")) as path:
             path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
         print(f"{seconds:.1f} s", flush=True)
-    index = NOTEBOOKS / "README.md"
-    if index.is_file():
+    _write_indexes()
+    return 1 if failures else 0
+
+
+def _write_indexes() -> None:
+    """The lists of lessons in the two READMEs, with today's titles and times."""
+    from tools import summary
+
+    index, readme = NOTEBOOKS / "README.md", NOTEBOOKS.parent / "README.md"
+    if index.is_file() and readme.is_file():
         text = with_times(index.read_text(encoding="utf-8"))
         index.write_text(text, encoding="utf-8", newline="\n")
-    return 1 if failures else 0
+        text = summary.with_lessons(readme.read_text(encoding="utf-8"), lessons())
+        readme.write_text(text, encoding="utf-8", newline="\n")
 
 
 def with_times(index: str) -> str:
@@ -280,7 +289,15 @@ def build_site(executed: Path) -> str:
             "To read them as pages, install the extra docs: pip install -e '.[docs]'"
         )
     site = BUILD / "site"
-    options = ["-q", "-c", "docs", "-d", str(BUILD / "doctrees"), "-D", f"executed_lessons={executed}"]
+    options = [
+        "-q",
+        "-c",
+        "docs",
+        "-d",
+        str(BUILD / "doctrees"),
+        "-D",
+        f"executed_lessons={executed}",
+    ]
     command = [sys.executable, "-m", "sphinx", *options, ".", str(site)]
     subprocess.run(command, cwd=REPOSITORY, check=True)
     return f"Open {os.path.relpath(site / 'index.html')} in a browser to read them."

@@ -51,7 +51,9 @@ def change_source(app: Sphinx, docname: str, source: list[str]) -> None:
     if is_lesson(docname):
         source[0] = notebook_of(app, docname).read_text(encoding="utf-8")
     elif docname.startswith("docs/") and app.config.repository_url:
-        source[0] = source[0].replace("https://github.com/OWNER/flowerlib", app.config.repository_url)
+        source[0] = source[0].replace(
+            "https://github.com/OWNER/flowerlib", app.config.repository_url
+        )
 
 
 def always_again(app: Sphinx, env: Any, added: set, changed: set, removed: set) -> set[str]:

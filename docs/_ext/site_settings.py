@@ -19,7 +19,9 @@ def repository_of(folder: Path) -> str:
 
 def github_page(origin: str) -> str:
     """https://github.com/NAME/REPOSITORY for any way of writing it, or ""."""
-    pattern = r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?"
+    pattern = (
+        r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?"
+    )
     found = re.fullmatch(pattern, origin)
     return f"https://github.com/{found[1]}" if found else ""
 

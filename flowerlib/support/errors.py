@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "InputError",
+]
+
 
 class InputError(ValueError):
     """Something that was given cannot be used; the message says what, where and how to mend it.

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from tools import notebook_checks, notebooks
+from tools import notebook_checks, notebooks, summary
 
 
 @pytest.mark.parametrize("name", benchmarks.TABLES)
@@ -53,12 +53,19 @@ def test_the_times_of_the_lessons_are_those_of_the_records(repository):
     assert notebooks.with_times(text.replace(" s, ", "1 s, ")) == text
 
 
+def test_it_lists_every_lesson_with_its_question(repository):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    assert summary.with_lessons(text, notebooks.lessons()) == text
+    assert len(re.findall(r"^\| \[\d\w+\]\(notebooks/", text, re.MULTILINE)) >= 5
+
+
 UNIT = r"%|s\b|ms\b|seconds?\b|minutes?\b|min\b|hours?\b|[KMG]B\b|points?\b|times\b"
 FIGURE = re.compile(rf"(?<![\w.])\d[\d,]*(?:\.\d+(?:\s?(?:{UNIT}))?|\s?(?:{UNIT}))")
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "data/README.md", "notebooks/README.md", "docs/how_fast.md"]
+    "name",
+    ["README.md", "data/README.md", "notebooks/README.md", "docs/how_fast.md", "docs/results.md"],
 )
 def test_figures_in_the_prose_are_those_of_the_records(repository, name):
     """What a paragraph says was measured is in the records that a comment at its end names."""
