@@ -21,6 +21,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 DOWNLOADS = "_downloads/lessons"
+UNKNOWN = "https://github.com/OWNER/flowerlib"  # what pages say as long as nobody knows
 PICTURES = ("image/png", "image/jpeg")
 
 
