@@ -86,6 +86,7 @@ def flowers(
     split: str = "udacity",
     per_class: tuple[int, int, int] = (20, 5, 5),
     size: int = 96,
+    num_classes: int = 102,
 ) -> Splits:
     """The 102 flower classes: Oxford's photos where they are in place, else the garden's species.
 
@@ -94,6 +95,7 @@ def flowers(
             `home()` holds them, else garden. `Splits.world` says which it was.
         split: of the real photos, "udacity" (6552 / 818 / 819) or "official" (1020 / 1020 / 6149).
         per_class, size: of the garden's pictures.
+        num_classes: fewer than all 102 classes: those with the most training photos.
 
     Raises:
         InputError: the photos are asked for and not there, or the set is incomplete.
@@ -103,7 +105,15 @@ def flowers(
     """
     if split not in ("udacity", "official"):
         raise InputError(f'split must be "udacity" or "official", not "{split}".')
-    return _named("flowers", world, per_class, size, partial(oxford.flowers, split=split))
+    if not 1 <= num_classes <= 102:
+        raise InputError(f"num_classes must be 1 to 102, not {num_classes}.")
+    folder = named_sets.folder_for("flowers", world)
+    if folder is None:
+        return garden("flowers", per_class=per_class, size=size, num_classes=num_classes)
+    splits = oxford.flowers(folder, split=split)
+    order = np.argsort(-splits.train.counts(), kind="stable")[:num_classes]
+    some = num_classes < len(splits.class_names)
+    return splits.of_classes([splits.class_names[i] for i in order]) if some else splits
 
 
 def dogs_vs_cats(

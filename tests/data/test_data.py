@@ -291,6 +291,21 @@ def test_the_flowers_in_the_udacity_split(
     assert data.flowers(world="garden", per_class=(1, 1, 1), size=32).world == "garden"
 
 
+def test_some_of_the_flowers(downloaded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The classes with the most training photos first; drawn ones all have as many."""
+    monkeypatch.setenv("FLOWERLIB_DATA", str(downloaded))
+    every, some = data.flowers(), data.flowers(num_classes=3)
+    counts = dict(zip(every.class_names, every.train.counts().tolist(), strict=True))
+    found = [counts[name] for name in some.class_names]
+    assert found == sorted(counts.values(), reverse=True)[:3]
+    assert some.train.counts().tolist() == found
+    drawn = data.flowers(world="garden", per_class=(1, 1, 1), size=32, num_classes=3)
+    assert drawn.sizes() == {"train": 3, "valid": 3, "test": 3}
+    for wrong in (0, 103):
+        with pytest.raises(InputError, match="num_classes must be 1 to 102"):
+            data.flowers(num_classes=wrong)
+
+
 def test_the_flowers_in_the_official_split(
     downloaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
