@@ -42,7 +42,7 @@ def run(cache: Path, name: str, *arguments: str) -> dict:
 
 
 def flowers() -> None:
-    """All 8,189 real flower photos: cold cache, warm cache, the source's head, effort best."""
+    """All 8,189 real flower photos: cold cache, warm cache, the source's head, preset best."""
     _need_photos()
     with tempfile.TemporaryDirectory() as folder:
         data, cache = str(SHARED / "flowers"), Path(folder)
@@ -50,7 +50,7 @@ def flowers() -> None:
         run(cache, "flowers_linear_warm", data, *MOBILENET, "--seed", "1")
         for _ in range(2):  # it sees other features, which the first run computes
             run(cache, "flowers_hidden_warm", data, *MOBILENET, "--head", "hidden")
-        run(cache / "other", "flowers_best_cold", data, *MOBILENET, "--effort", "best")
+        run(cache / "other", "flowers_best_cold", data, *MOBILENET, "--preset", "best")
 
 
 def garden() -> None:
@@ -218,7 +218,7 @@ def table() -> str:
         "flowers_linear_cold": "Oxford flowers, frozen mobilenet_v2, linear head, nothing cached",
         "flowers_linear_warm": "the same again, features cached",
         "flowers_hidden_warm": "the flower article's head and settings, last layer only, cached",
-        "flowers_best_cold": "mobilenet_v2, last stage tuned (`--effort best`), nothing cached",
+        "flowers_best_cold": "mobilenet_v2, last stage tuned (`--preset best`), nothing cached",
     }
     drawn = {
         "garden_linear_cold": "drawn flowers, frozen small DenseNet (20 + 5 pictures per class)",
@@ -323,7 +323,7 @@ def steps_table() -> str:
 
 
 def recipes_table() -> str:
-    """Whole recipes beside `flowerlib train --effort quick`, as Markdown."""
+    """Whole recipes beside `flowerlib train --preset quick`, as Markdown."""
     lines = [
         "| | its best validation accuracy | its seconds | flowerlib's seconds | speedup |",
         "|---|---|---|---|---|",

@@ -16,10 +16,10 @@ from statistics import median
 
 from benchmarks import paired, processes, rivals
 
-DRAWS = 10  # of the quick effort: its accuracy is told as a mean
+DRAWS = 10  # of the quick preset: its accuracy is told as a mean
 
 # Learn from 200 photos, judge the 200 others, print a table: one cold process. As in lesson 5,
-# whole photos are squeezed and padded, and the penalty is fixed in advance.
+# whole photos are squashed and padded, and the penalty is fixed in advance.
 BEDS = """
 import json, sys
 import torch
@@ -28,7 +28,7 @@ splits = data.image_folder(sys.argv[1], valid=0.2)
 backbone = models.backbone("mobilenet_v2", sys.argv[2])
 usual = models.default_preprocessing(backbone)
 every = photos.join(splits.train, splits.valid, splits.test)
-ways = usual.squeezed(), usual.padded()
+ways = usual.squashed(), usual.padded()
 values = torch.cat([features.extract(backbone, every, way).values for way in ways], 1)
 labels, known = torch.from_numpy(every.labels), len(every) - len(splits.test)
 mine = values[:known], labels[:known]
@@ -79,13 +79,13 @@ def _rows(shared: Path, flowers: Path, weights: Path, scratch: Path) -> dict:
     row("flowerlib --help", partial(_command, [*cli, "--help"]), 9)
     row("import torch", partial(_command, [*python, "-c", "import torch"]), 5)
     row("flowers, all photos", partial(processes.train_cold, str(flowers), *network), 3)
-    if rivals.has_effort():
-        for effort, times in (("quick", DRAWS), ("standard", 3), ("best", 1)):
+    if rivals.has_preset():
+        for preset, times in (("quick", DRAWS), ("standard", 3), ("best", 1)):
             seeds = iter(range(times))
             row(
-                f"flowers, --effort {effort}",
-                lambda effort=effort, seeds=seeds: processes.train_cold(
-                    str(flowers), *network, "--effort", effort, "--seed", str(next(seeds))
+                f"flowers, --preset {preset}",
+                lambda preset=preset, seeds=seeds: processes.train_cold(
+                    str(flowers), *network, "--preset", preset, "--seed", str(next(seeds))
                 ),
                 times,
             )

@@ -1,7 +1,7 @@
 """Test accuracy against wall time on the real flowers: how large should the photos be?
 
 Each point is a fresh process with an empty cache, from its start to the test accuracy. The
-settings on the frontier are what `--effort` offers; valid alone decides.
+settings on the frontier are what `--preset` offers; valid alone decides.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def point(folder: str, weights: str, side: int, layers: str, tuned: bool, few: i
         splits,
         backbone,
         layers=layers,
-        effort="best" if tuned else "standard",
+        preset="best" if tuned else "standard",
         preprocessing=models.default_preprocessing(backbone).scaled(side / USUAL),
     )
     assert splits.test is not None

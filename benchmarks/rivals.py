@@ -20,7 +20,7 @@ from benchmarks import fastai_recipe, paired, processes, source_recipe
 
 GOAL = 0.914  # the source's own accuracy
 BUILD = processes.ROOT / "build" / "benchmarks"
-EFFORT = ("--effort", "quick")
+PRESET = ("--preset", "quick")
 
 
 def source(shared: Path, weights: Path) -> dict:
@@ -92,7 +92,7 @@ def _measure(shared: Path, weights: Path, theirs, name: str, epochs: int) -> dic
     """Ours twice, theirs once, ours twice; and what to think of the ratio."""
     with photos(shared) as folder:
         network = ("--backbone", "mobilenet_v2", "--weights", str(weights))
-        arguments = [str(folder), *network, *(EFFORT if has_effort() else ())]
+        arguments = [str(folder), *network, *(PRESET if has_preset() else ())]
 
         def block() -> dict:
             return paired.compare(
@@ -114,15 +114,15 @@ def _measure(shared: Path, weights: Path, theirs, name: str, epochs: int) -> dic
         "goal": GOAL,
         "verdict": verdict,
         "ours_reached": ours >= GOAL,
-        "ours_options": list(EFFORT) if has_effort() else [],
+        "ours_options": list(PRESET) if has_preset() else [],
         **found,
     }
 
 
-def has_effort() -> bool:
+def has_preset() -> bool:
     """Whether `flowerlib train` can be told to be quick."""
     command = [sys.executable, "-m", "flowerlib.cli", "train", "--help"]
-    return "--effort" in processes.run(command).output
+    return "--preset" in processes.run(command).output
 
 
 @contextmanager

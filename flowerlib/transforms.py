@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from flowerlib.support.errors import InputError
-from flowerlib.support.options import FITS
+from flowerlib.support.options import RESIZE_MODES
 
 if TYPE_CHECKING:
     import torch
@@ -48,8 +48,8 @@ class Preprocessing:
         crop: side of the centered square that is cut out, in pixels; at most `resize`.
         mean, std: per channel, for values in [0, 1].
         filter: "bilinear" or "bicubic"; both with antialiasing, as Pillow does it.
-        fit: "crop", or for photos that should be seen whole "squeeze" or "pad"; see `squeezed` and
-            `padded`.
+        resize_mode: "crop", or for photos that should be seen whole "squash" or "pad"; see
+            `squashed` and `padded`.
     """
 
     resize: int = 256
@@ -57,7 +57,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     filter: str = "bilinear"
-    fit: str = "crop"
+    resize_mode: str = "crop"
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -79,16 +79,19 @@ class Preprocessing:
             raise InputError("Preprocessing: mean and std need three numbers, std at least 1e-6.")
         if not isinstance(self.filter, str) or self.filter not in FILTERS:
             raise InputError(f"Preprocessing: filter must be one of {', '.join(FILTERS)}.")
-        if not isinstance(self.fit, str) or self.fit not in FITS:
-            raise InputError(f"Preprocessing: fit must be one of {', '.join(FITS)}.")
-        if self.fit != "crop" and self.resize != self.crop:
-            raise InputError(f'Preprocessing: with fit "{self.fit}", resize must equal crop.')
+        mode = self.resize_mode
+        if not isinstance(mode, str) or mode not in RESIZE_MODES:
+            raise InputError(
+                f"Preprocessing: resize_mode must be one of {', '.join(RESIZE_MODES)}."
+            )
+        if mode != "crop" and self.resize != self.crop:
+            raise InputError(f'Preprocessing: with resize_mode "{mode}", resize must equal crop.')
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resizes and crops a PIL RGB image to a uint8 array of shape (crop, crop, 3)."""
-        if self.fit != "crop":
+        if self.resize_mode != "crop":
             square, how = (self.crop, self.crop), FILTERS[self.filter]
-            if self.fit == "squeeze":
+            if self.resize_mode == "squash":
                 return np.asarray(image.resize(square, how))
             return np.asarray(_padded(image, self.crop, how))
         short = min(image.size)
@@ -139,23 +142,25 @@ class Preprocessing:
         """The same for images that are cut already: resized to `crop`, nothing is cut off."""
         return dataclasses.replace(self, resize=self.crop)
 
-    def squeezed(self) -> Preprocessing:
-        """The same with the whole photo, wide or tall, pressed into the square.
+    def squashed(self) -> Preprocessing:
+        """The same with the whole photo, wide or tall, resized to the square.
 
-        Proportions are bent, but nothing is cut off: for things that fill wide photos.
+        Proportions change, but nothing is cut off: for things that fill wide photos.
         """
-        return self.fitted("squeeze")
+        return self.with_resize_mode("squash")
 
     def padded(self) -> Preprocessing:
         """The same with the whole photo on a white square, its longer side as long as the square's.
 
-        Nothing is bent or cut off, but things are smaller.
+        Proportions stay and nothing is cut off, but things are smaller.
         """
-        return self.fitted("pad")
+        return self.with_resize_mode("pad")
 
-    def fitted(self, fit: str) -> Preprocessing:
-        """The same for another `fit`; "crop" changes nothing."""
-        return self if fit == "crop" else dataclasses.replace(self, resize=self.crop, fit=fit)
+    def with_resize_mode(self, resize_mode: str) -> Preprocessing:
+        """The same with another `resize_mode`; "crop" changes nothing."""
+        if resize_mode == "crop":
+            return self
+        return dataclasses.replace(self, resize=self.crop, resize_mode=resize_mode)
 
     def scaled(self, factor: float) -> Preprocessing:
         """The same part of the photo with another number of pixels."""
@@ -165,19 +170,23 @@ class Preprocessing:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` turns it back."""
         fields = dataclasses.asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
-        if self.fit == "crop":  # the only one at first: old caches and files stay valid
-            del fields["fit"]
+        if self.resize_mode == "crop":  # the only one at first: old caches and files stay valid
+            del fields["resize_mode"]
         return fields
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
-        """Rebuilds from `to_dict`.
+        """Rebuilds from `to_dict`, also of earlier versions, which wrote `fit` for `resize_mode`.
 
         Raises:
             InputError: a field is unknown, missing or out of range.
         """
-        known = {field.name for field in dataclasses.fields(cls)} - {"fit"}
-        if not isinstance(fields, dict) or set(fields) - {"fit"} != known:
+        known = {field.name for field in dataclasses.fields(cls)} - {"resize_mode"}
+        if isinstance(fields, dict) and "fit" in fields and "resize_mode" not in fields:
+            fields = dict(fields)
+            earlier = fields.pop("fit")
+            fields["resize_mode"] = "squash" if earlier == "squeeze" else earlier
+        if not isinstance(fields, dict) or set(fields) - {"resize_mode"} != known:
             raise InputError(f"Preprocessing needs exactly the fields {', '.join(sorted(known))}.")
         try:
             return cls(**fields)
@@ -227,14 +236,14 @@ class Augmentation:
             image = image.rotate((2 * turn - 1) * self.rotation, Image.Resampling.BILINEAR)
         if mirror < self.flip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        if self.preprocessing.fit == "pad":
+        if self.preprocessing.resize_mode == "pad":
             # Of a panorama at full size, the square would be many times as large as the photo.
             side = min(max(image.size), LARGEST_SQUARE * self.preprocessing.crop)
             image = _padded(image, side, Image.Resampling.BICUBIC)
         low, high = self.crop_scale
-        squeeze, short = self.preprocessing.fit == "squeeze", min(image.size)
+        squash, short = self.preprocessing.resize_mode == "squash", min(image.size)
         share = (low + (high - low) * area) ** 0.5
-        width, height = (share * edge for edge in (image.size if squeeze else (short, short)))
+        width, height = (share * edge for edge in (image.size if squash else (short, short)))
         left, top = across * (image.width - width), down * (image.height - height)
         if low == high == 1.0:
             left, top = (image.width - width) / 2, (image.height - height) / 2

@@ -510,7 +510,7 @@ lesson.claim(1 + VIEWS < EPOCHS, told)
 # The gain is measured on the same validation pictures, one by one, so its interval is narrow. Where
 # that interval holds zero, the gain may be luck, and the price was certain. With few pictures a
 # class, trained features can forget as much as they learn. With thousands of photos the last stage
-# is worth training: `train.transfer(..., effort="best")` does it, and
+# is worth training: `train.transfer(..., preset="best")` does it, and
 # [how fast](../docs/how_fast.md) says what it brings to the real flowers. Ask the validation set.
 # We go on with one view of each, and with what the stages know.
 

@@ -109,7 +109,7 @@ def extract(part, prepared):
 
 def whole(part):
     """Features (N, 2 D) of whole photos: squeezed, and beside them padded."""
-    ways = preprocessing.squeezed(), preprocessing.padded()
+    ways = preprocessing.squashed(), preprocessing.padded()
     return torch.cat([extract(part, way) for way in ways], 1)
 
 
@@ -493,7 +493,7 @@ every = data.join(splits.train, splits.valid, splits.test)
 network, known = models.default_preprocessing(backbone), len(every) - len(splits.test)
 rows = torch.cat([
     features.extract(backbone, every, way, precision="fp32", cache=False).values
-    for way in (network.squeezed(), network.padded())
+    for way in (network.squashed(), network.padded())
 ], 1)
 labels = torch.from_numpy(every.labels)
 clock.append(("features", time.time()))
@@ -547,9 +547,9 @@ lesson.measured("07_bed_or_sofa")
 #
 # - **The object does not fit into the crop.** Count how much of your photos the preprocessing
 #   keeps, and look at what the network sees.
-# - **Squeezed in training, cropped at prediction.** Whatever prepares the photos must travel with
-#   the classifier. Flowerlib's file holds its preprocessing; `flowerlib train --fit squeeze` makes
-#   one that squeezes.
+# - **Squashed in training, cropped at prediction.** Whatever prepares the photos must travel with
+#   the classifier. Flowerlib's file holds its preprocessing; `flowerlib train --resize-mode squash`
+#   makes one that squashes.
 # - **A small test set, a proud figure.** Two hundred photos leave an interval of some points. A
 #   better head inside it is only another head.
 # - **One draw.** With few photos, another draw is another result. Draw again before you compare.

@@ -77,15 +77,15 @@ def test_rounding_never_leaves_the_photo(side: int) -> None:
         assert Preprocessing(crop, crop).pixels(Image.new("RGB", (side, side))).shape[0] == crop
 
 
-def test_squeezed_shows_the_whole_photo() -> None:
+def test_squashed_shows_the_whole_photo() -> None:
     image = picture(300, 100)
-    squeezed = Preprocessing(256, 64).squeezed()
+    squashed = Preprocessing(256, 64).squashed()
     theirs = v2.Resize((64, 64))(image)
-    assert np.array_equal(squeezed.pixels(image), np.asarray(theirs))
-    still = Augmentation(squeezed, rotation=0, flip=0, crop_scale=(1, 1))
-    assert torch.allclose(still(image), squeezed(image), atol=0.02)
+    assert np.array_equal(squashed.pixels(image), np.asarray(theirs))
+    still = Augmentation(squashed, rotation=0, flip=0, crop_scale=(1, 1))
+    assert torch.allclose(still(image), squashed(image), atol=0.02)
     slope = np.tile(np.linspace(0, 255, 300).astype(np.uint8), (100, 1))  # brighter to the right
-    quarter = Augmentation(squeezed, rotation=0, flip=0, crop_scale=(0.25, 0.25))
+    quarter = Augmentation(squashed, rotation=0, flip=0, crop_scale=(0.25, 0.25))
     view = np.asarray(quarter.view(Image.fromarray(slope).convert("RGB")))
     assert int(view[32, -1, 0]) - int(view[32, 0, 0]) == pytest.approx(255 / 2, abs=4)
 
@@ -100,11 +100,11 @@ def test_padded_shows_the_whole_photo_on_white() -> None:
     assert torch.allclose(still(image)[:, 22:38], padded(image)[:, 22:38], atol=0.05)
 
 
-def test_a_cut_says_nothing_of_other_fits() -> None:
+def test_a_crop_says_nothing_of_other_resize_modes() -> None:
     """So its key in the cache, and the classifiers in its files, are those of earlier releases."""
     usual = Preprocessing()
-    assert "fit" not in usual.to_dict() and usual.fitted("crop") == usual
-    for one in (usual, usual.squeezed(), usual.padded()):
+    assert "resize_mode" not in usual.to_dict() and usual.with_resize_mode("crop") == usual
+    for one in (usual, usual.squashed(), usual.padded()):
         assert Preprocessing.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
@@ -132,9 +132,11 @@ def test_json_there_and_back() -> None:
         {"mean": None},
         {"filter": "magic"},
         {"more": 1},
-        {"fit": 1},
+        {"resize_mode": 1},
+        {"resize_mode": "squeeze"},  # the word of earlier versions, under their name alone
+        {"resize_mode": "pad", "fit": "pad"},
         {"fit": "stretch"},
-        {"fit": "pad"},  # beside a resize that is not the crop
+        {"resize_mode": "pad"},  # beside a resize that is not the crop
     ],
 )
 def test_nonsense_is_refused(change: dict) -> None:
@@ -172,9 +174,9 @@ def test_padding_is_pillows_where_that_works(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 900), (900, 1), (3000, 2), (449, 1)])
-@pytest.mark.parametrize("fit", ["crop", "squeeze", "pad"])
-def test_tiny_and_thin_photos(size: tuple[int, int], fit: str) -> None:
-    image, preprocessing = Image.new("RGB", size, "red"), Preprocessing().fitted(fit)
+@pytest.mark.parametrize("mode", ["crop", "squash", "pad"])
+def test_tiny_and_thin_photos(size: tuple[int, int], mode: str) -> None:
+    image, preprocessing = Image.new("RGB", size, "red"), Preprocessing().with_resize_mode(mode)
     assert preprocessing.pixels(image).shape == (224, 224, 3)
     assert Augmentation(preprocessing).view(image).size == (224, 224)
 

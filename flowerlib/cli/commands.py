@@ -21,11 +21,11 @@ from flowerlib.support.console import flush, one_line, say
 from flowerlib.support.errors import InputError
 from flowerlib.support.options import (
     COUNT,
-    EFFORTS,
-    FITS,
     HEADS,
     HIDDEN_HEAD,
     LAYERS,
+    PRESETS,
+    RESIZE_MODES,
     SEED,
     Setting,
     of_the_head,
@@ -142,12 +142,12 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--weights", type=_word_or_path, metavar="imagenet|small|none|FILE", help="of the backbone"
     )
-    train.add_argument("--effort", choices=tuple(EFFORTS), default="standard")
+    train.add_argument("--preset", choices=tuple(PRESETS), default="standard")
     train.add_argument(
-        "--fit",
-        choices=FITS,
+        "--resize-mode",
+        choices=RESIZE_MODES,
         default="crop",
-        help="crop shows only the middle",
+        help="crop shows only the middle of wide photos; squash and pad, all of them",
     )
     train.add_argument("--head", choices=HEADS, default="linear")
     train.add_argument(
@@ -266,8 +266,8 @@ def _train(options: argparse.Namespace) -> int:
             head=options.head,
             layers=options.layers,
             **of_head,
-            effort=options.effort,
-            photo_fit=options.fit,
+            preset=options.preset,
+            resize_mode=options.resize_mode,
             seed=options.seed,
             device=options.device,
             precision=options.precision,

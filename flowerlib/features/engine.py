@@ -92,7 +92,7 @@ class Engine:
             raise InputError(
                 f"{self.name} does not compute features of images of {self.preprocessing.crop} "
                 f"pixels here ({_in_short(problem)}); try the size that it was "
-                'trained for (effort "standard").'
+                'trained for (preset "standard").'
             ) from problem
         if exact.shape[1] != self.num_features:
             raise InputError(

@@ -26,7 +26,7 @@ from flowerlib.data.sources import downloads
 from flowerlib.models import levels, state_dicts
 from flowerlib.support import modes, storage
 from flowerlib.support.errors import InputError
-from flowerlib.support.options import EFFORTS
+from flowerlib.support.options import PRESETS
 from flowerlib.transforms import Preprocessing
 
 # The small networks that this project trained itself (tools/pretrain_small.py): torchvision's own
@@ -319,24 +319,24 @@ def imagenet_entry(name: str) -> Any:
     return min(entries, key=lambda entry: entry.transforms().crop_size[0])
 
 
-def default_preprocessing(backbone: Backbone, effort: str = "standard") -> Preprocessing:
+def default_preprocessing(backbone: Backbone, preset: str = "standard") -> Preprocessing:
     """The evaluation preprocessing for a backbone.
 
     Args:
         backbone: from `backbone`.
-        effort: "standard", what its weights were trained for; "quick", half of the pixels a side,
+        preset: "standard", what its weights were trained for; "quick", half of the pixels a side,
             a quarter of the work; "best", eight sevenths. Some networks, such as vit_b_16, take
             images of one size only.
 
     Raises:
-        InputError: the effort is unknown.
+        InputError: the preset is unknown.
 
     Source of the sizes: results/frontier.json.
     """
-    if effort not in EFFORTS:
-        raise InputError(f'effort must be one of {", ".join(EFFORTS)}, not "{effort}".')
+    if preset not in PRESETS:
+        raise InputError(f'preset must be one of {", ".join(PRESETS)}, not "{preset}".')
     usual = _trained_for(backbone)
-    return usual.scaled(EFFORTS[effort])
+    return usual.scaled(PRESETS[preset])
 
 
 def _trained_for(backbone: Backbone) -> Preprocessing:

@@ -15,8 +15,8 @@ from flowerlib.support.errors import InputError
 
 HEADS = ("linear", "ridge", "hidden")
 LAYERS = ("auto", "last", "stages")
-FITS = ("crop", "squeeze", "pad")
-EFFORTS = {"quick": 1 / 2, "standard": 1.0, "best": 8 / 7}  # sides of the images, as factors
+RESIZE_MODES = ("crop", "squash", "pad")
+PRESETS = {"quick": 1 / 2, "standard": 1.0, "best": 8 / 7}  # sides of the images, as factors
 SEEDS = 2**32
 
 

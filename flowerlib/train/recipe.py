@@ -373,9 +373,9 @@ def transfer(
     lr: float | None = None,
     batch_size: int | None = None,
     seed: int = 0,
-    effort: str = "standard",
+    preset: str = "standard",
     preprocessing: Preprocessing | None = None,
-    photo_fit: str = "crop",
+    resize_mode: str = "crop",
     device: str = "auto",
     precision: str = "auto",
     cache: bool = True,
@@ -402,12 +402,12 @@ def transfer(
         hidden, dropout, epochs, lr, batch_size: of the hidden head alone; by default 512 (one
             layer), 0.2, 10, 0.003 and 64.
         seed: of random weights, of the hidden head's start and of its batches.
-        effort: "standard" sees images at the size that the backbone's weights were trained for,
+        preset: "standard" sees images at the size that the backbone's weights were trained for,
             "quick" at a smaller one, "best" at a larger one, and it tunes the backbone's last stage
-            on the training photos first; see `models.EFFORTS` and `tuning.last_stage`.
-        preprocessing: instead of that of `effort`.
-        photo_fit: "crop" shows the middle of wide photos, "squeeze" and "pad" all of them; see
-            `Preprocessing.squeezed` and `Preprocessing.padded`.
+            on the training photos first; see `models.default_preprocessing`.
+        preprocessing: instead of that of `preset`.
+        resize_mode: "crop" shows the middle of wide photos, "squash" and "pad" all of them; see
+            `Preprocessing.squashed` and `Preprocessing.padded`.
         device, precision, cache, progress: as in `features.extract`.
         report: called after every epoch of the hidden head.
         checkpoint: a file that holds the hidden head's state after every epoch; where it is there,
@@ -441,15 +441,15 @@ def transfer(
         backbone = models.backbone(backbone, weights or default, seed=seed)
     else:
         _refuse_for_built(backbone, weights, layers)
-    if preprocessing is not None and effort == "quick":
-        raise InputError('effort "quick" has no effect beside preprocessing; give one of them.')
-    usual = models.default_preprocessing(backbone, effort)  # always, so that a wrong word is told
-    preprocessing = (preprocessing or usual).fitted(photo_fit)
+    if preprocessing is not None and preset == "quick":
+        raise InputError('preset "quick" has no effect beside preprocessing; give one of them.')
+    usual = models.default_preprocessing(backbone, preset)  # always, so that a wrong word is told
+    preprocessing = (preprocessing or usual).with_resize_mode(resize_mode)
     built = time.perf_counter()
     computing: dict[str, Any] = dict(
         device=device, precision=precision, cache=cache, progress=progress
     )
-    if effort == "best":
+    if preset == "best":
         staged |= backbone.name.endswith(models.STAGES)
         backbone = tuning.last_stage(
             models.without_stages(backbone),

@@ -117,7 +117,13 @@ def _learn(
             labels = maps.labels[batch].to(maps.device)
             if torch.rand((), dtype=torch.float32) < 0.5:
                 values = _mirrored(values, upper)
-            with torch.autocast(maps.device, torch.bfloat16, enabled=maps.precision == "bf16"):
+            # Inside a caller's own autocast, torch would keep the rounded weights of the first step.
+            with torch.autocast(
+                maps.device,
+                torch.bfloat16,
+                enabled=maps.precision == "bf16",
+                cache_enabled=False,
+            ):
                 found = upper(values)
             logits = head(nn.functional.dropout(found.float(), DROPOUT))
             value = loss(logits, labels)

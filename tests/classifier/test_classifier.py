@@ -454,6 +454,20 @@ def test_every_format_so_far_is_read_for_ever(tmp_path: Path, version: int) -> N
     assert (again.provenance is None) == (version < 3)
 
 
+def test_a_photo_squashed_under_its_earlier_name_is_squashed_for_ever(tmp_path: Path) -> None:
+    """Written when `resize_mode` "squash" was called `fit` "squeeze"."""
+    sample = Path(__file__).parents[1].joinpath("samples") / "classifier_format_3_squeeze"
+    file = tmp_path / "sample.safetensors"
+    file.write_bytes(lzma.decompress(sample.with_suffix(".safetensors.xz").read_bytes()))
+    answer = json.loads(sample.with_suffix(".json").read_text(encoding="utf-8"))
+    found = Classifier.load(file)
+    assert found.preprocessing.resize_mode == "squash"
+    logits = found.logits([make.picture()], **EXACT)[0]
+    assert torch.allclose(logits, torch.tensor(answer["logits"]), atol=1e-4)
+    again = Classifier.load(found.save(tmp_path / "again.safetensors"))
+    assert again.preprocessing == found.preprocessing
+
+
 def test_equal_classifiers_give_equal_bytes(tmp_path: Path, saved: Path) -> None:
     again = Classifier.load(saved).save(tmp_path / "again.safetensors")
     assert again.read_bytes() == saved.read_bytes()

@@ -24,7 +24,7 @@ from flowerlib.classifier.description import Description
 from flowerlib.classifier.tensorfile import TensorFileError
 from flowerlib.data import labeling
 from flowerlib.support.errors import InputError
-from flowerlib.transforms import FILTERS, FITS, Preprocessing
+from flowerlib.transforms import FILTERS, RESIZE_MODES, Preprocessing
 from tests.fuzz.artifacts import honest
 
 quickly = settings(
@@ -50,14 +50,14 @@ plain_data = st.recursive(
 
 @st.composite
 def preprocessings(draw: Any) -> Preprocessing:
-    resize, fit = draw(st.integers(1, 4096)), draw(st.sampled_from(FITS))
+    resize, mode = draw(st.integers(1, 4096)), draw(st.sampled_from(RESIZE_MODES))
     return Preprocessing(
         resize,
-        draw(st.integers(1, resize)) if fit == "crop" else resize,
+        draw(st.integers(1, resize)) if mode == "crop" else resize,
         tuple(draw(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3))),
         tuple(draw(st.lists(st.floats(1e-6, 1e6), min_size=3, max_size=3))),
         draw(st.sampled_from(sorted(FILTERS))),
-        fit,
+        mode,
     )
 
 

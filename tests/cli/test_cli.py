@@ -142,7 +142,7 @@ def test_train_a_hidden_head_without_test_set(
 ) -> None:
     shutil.rmtree(photos / "test")
     arguments = ["--head", "hidden", "--hidden", "16", "8", "--epochs", "3", "--batch-size", "8"]
-    arguments += ["--fit", "pad"]
+    arguments += ["--resize-mode", "pad"]
     out = tmp_path / "out"
     assert (
         cli.main(["train", str(photos), *SMALL, *arguments, "--seed", "4", "--out", str(out)]) == 0
@@ -150,8 +150,8 @@ def test_train_a_hidden_head_without_test_set(
     found = json.loads((out / "results.json").read_text())
     assert found["test"]["accuracy"] is None and found["test"]["interval"] is None
     assert found["head"]["hidden"] == [16, 8] and found["seed"] == 4
-    assert found["preprocessing"]["fit"] == "pad"
-    assert Classifier.load(out / "classifier.safetensors").preprocessing.fit == "pad"
+    assert found["preprocessing"]["resize_mode"] == "pad"
+    assert Classifier.load(out / "classifier.safetensors").preprocessing.resize_mode == "pad"
     with open(out / "history.csv", newline="") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
     assert "no test set" in capsys.readouterr().out

@@ -31,7 +31,7 @@ def test_check_and_train_report_12_bits_in_16(
 ) -> None:
     photos = folder(tmp_path / "photos", 12, kind)
     assert f"{depth.KIND}: 12" in check.folder(photos).text()
-    options = ["--backbone", "small_resnet", "--weights", "small", "--effort", "quick"]
+    options = ["--backbone", "small_resnet", "--weights", "small", "--preset", "quick"]
     assert cli.main(["train", str(photos), "--out", str(tmp_path / "run"), *options]) == 0
     output = capsys.readouterr().out
     assert "note: 12 of 12 photos looked at are read almost black, such as" in output

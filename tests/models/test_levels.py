@@ -134,7 +134,7 @@ def test_a_network_with_stages_is_tuned_as_one_without(pets: Splits) -> None:
     plain = models.backbone("small_resnet", "small")
     made = [
         train.transfer(
-            pets, backbone, layers=layers, effort="best", preprocessing=SMALL, precision="fp32",
+            pets, backbone, layers=layers, preset="best", preprocessing=SMALL, precision="fp32",
             cache=False,
         )
         for backbone, layers in ((models.with_stages(plain), "auto"), (plain, "stages"))

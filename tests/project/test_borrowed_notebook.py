@@ -21,7 +21,7 @@ from flowerlib import check, data, features, lesson, metrics, models, plots, sol
 splits = data.image_folder(PHOTOS)
 splits
 ---
-classifier = train.transfer(splits, backbone="small_densenet", effort="quick")
+classifier = train.transfer(splits, backbone="small_densenet", preset="quick")
 classifier
 ---
 print(classifier.predict(ROSE))

@@ -35,9 +35,9 @@ def test_features(pets: Splits, precision: str, apart: float) -> None:
     assert float((found.values - exact.values).norm() / exact.values.norm()) < apart
 
 
-@pytest.mark.parametrize("effort", ["standard", "best"])
-def test_what_is_trained_there_answers_here(pets: Splits, effort: str, tmp_path: Path) -> None:
-    made = train.transfer(pets, "small_resnet", effort=effort, device="cuda", cache=False)
+@pytest.mark.parametrize("preset", ["standard", "best"])
+def test_what_is_trained_there_answers_here(pets: Splits, preset: str, tmp_path: Path) -> None:
+    made = train.transfer(pets, "small_resnet", preset=preset, device="cuda", cache=False)
     assert made.results["device"] == "cuda"
     made.save(tmp_path / "pets.safetensors")
     here = Classifier.load(tmp_path / "pets.safetensors")

@@ -117,7 +117,7 @@ def _covers(known, figure):
 
 
 def test_records_of_the_same_command_agree():
-    """`--effort quick` is 112 pixels on the frontier, unless its record says that it is older."""
+    """`--preset quick` is 112 pixels on the frontier, unless its record says that it is older."""
     points = {point["name"]: point for point in benchmarks.read("frontier")["points"]}
     for name in ("fastai", "source_recipe"):
         record = benchmarks.read(name)
@@ -125,7 +125,7 @@ def test_records_of_the_same_command_agree():
             gap = abs(run["valid_accuracy"] - points["112"]["valid_accuracy"])
             assert gap < 0.005 or record.get("older")
     for name, side in (("quick", "112"), ("standard", "224")):
-        if row := benchmarks.read("cold")["rows"].get(f"flowers, --effort {name}"):
+        if row := benchmarks.read("cold")["rows"].get(f"flowers, --preset {name}"):
             assert abs(row["valid_accuracy"] - points[side]["valid_accuracy"]) < 0.005
 
 

@@ -18,7 +18,7 @@ from flowerlib.cli import commands, doctor
 from flowerlib.support import console
 from flowerlib.support.errors import InputError
 
-SMALL = ["--backbone", "small_densenet", "--weights", "small", "--effort", "quick"]
+SMALL = ["--backbone", "small_densenet", "--weights", "small", "--preset", "quick"]
 
 
 @pytest.fixture(scope="module")

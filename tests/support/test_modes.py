@@ -48,7 +48,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "linear": {},
     "ridge": {"head": "ridge"},
     "hidden": {"head": "hidden", "hidden": 8, "epochs": 2},
-    "best": {"effort": "best"},
+    "best": {"preset": "best"},
 }
 
 
@@ -58,7 +58,7 @@ def splits() -> data.Splits:
 
 
 def answers(splits: data.Splits, way: str, folder: Path) -> torch.Tensor:
-    options = {"effort": "quick", **WAYS[way]}
+    options = {"preset": "quick", **WAYS[way]}
     classifier = train.transfer(splits, "small_densenet", cache=False, **options)
     loaded = Classifier.load(classifier.save(folder / "c.safetensors"))
     assert splits.test is not None

@@ -299,7 +299,7 @@ def test_transfer_repeats_itself(flower_folder: Path, head: dict) -> None:
             {"head": "ridge", "lr": 0.1, "hidden": 8, "batch_size": 4, "dropout": 0.5},
             "hidden, dropout, lr, batch_size have no effect on the ridge head",
         ),
-        ({"effort": "quick", "preprocessing": Preprocessing(64, 64)}, '"quick" has no effect'),
+        ({"preset": "quick", "preprocessing": Preprocessing(64, 64)}, '"quick" has no effect'),
     ],
 )
 @pytest.mark.usefixtures("own_cache")

@@ -1,4 +1,4 @@
-"""Fine-tuning of the last stage, and the efforts that `train.transfer` offers."""
+"""Fine-tuning of the last stage, and the presets that `train.transfer` offers."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def test_maps_are_mirrored_from_left_to_right(backbone: models.Backbone, pets: S
     assert torch.equal(tuning._mirrored(maps, upper).view(shape), maps.view(shape).flip(3))
 
 
-def test_effort_best_is_saved_and_loaded(pets: Splits, tmp_path: Path) -> None:
+def test_preset_best_is_saved_and_loaded(pets: Splits, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     made = train.transfer(
         pets,
         "small_resnet",
-        effort="best",
+        preset="best",
         precision="fp32",
         cache=False,
         progress=lambda done, total: told.append((done, total)),
@@ -89,10 +89,10 @@ def test_effort_best_is_saved_and_loaded(pets: Splits, tmp_path: Path) -> None:
     assert torch.equal(expected, found)
 
 
-def test_efforts_differ_in_the_size_of_the_images(backbone: models.Backbone) -> None:
-    crops = [models.default_preprocessing(backbone, effort).crop for effort in backbones.EFFORTS]
+def test_presets_differ_in_the_size_of_the_images(backbone: models.Backbone) -> None:
+    crops = [models.default_preprocessing(backbone, preset).crop for preset in backbones.PRESETS]
     assert crops == [48, 96, 110]
-    with pytest.raises(InputError, match='effort must be one of quick, standard, best, not "most"'):
+    with pytest.raises(InputError, match='preset must be one of quick, standard, best, not "most"'):
         models.default_preprocessing(backbone, "most")
 
 

@@ -42,7 +42,7 @@ class Pair:
 
 
 def thumbnail(image: Image.Image) -> np.ndarray:
-    """The gray values of a photo, squeezed into uint8 (SIDE, SIDE)."""
+    """The gray values of a photo, squashed into uint8 (SIDE, SIDE)."""
     gray = image.convert("L") if min(image.size) < 4 * SIDE else image.reduce(2).convert("L")
     # Bilinear, since a box takes pixels whole or not at all: too coarse for a small picture.
     return np.asarray(gray.resize((SIDE, SIDE), Image.Resampling.BILINEAR))

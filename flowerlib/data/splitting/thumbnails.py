@@ -1,7 +1,7 @@
 """Near copies among photos; what finding them takes is stored on disk by the photos' contents.
 
 A photo is decoded for its thumbnail once, and a set of photos is searched once. For all flowers
-that takes an eighth of the processor time of a first `train --effort quick`.
+that takes an eighth of the processor time of a first `train --preset quick`.
 """
 
 from __future__ import annotations
