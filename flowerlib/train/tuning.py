@@ -117,7 +117,7 @@ def _learn(
             labels = maps.labels[batch].to(maps.device)
             if torch.rand((), dtype=torch.float32) < 0.5:
                 values = _mirrored(values, upper)
-            # Inside a caller's own autocast, torch would keep the rounded weights of the first step.
+            # Inside a caller's autocast, torch would keep the rounded weights of the first step.
             with torch.autocast(
                 maps.device,
                 torch.bfloat16,
