@@ -3,6 +3,7 @@
 from flowerlib.data.folders.listing import FileCounts
 from flowerlib.data.folders.reading import image_folder, labelled_folder, labelled_photos
 from flowerlib.data.photos import Photos, RandomViews, Splits, Views, join, loader
+from flowerlib.data.saving import to_folders
 from flowerlib.data.sets import (
     beds_and_sofas,
     cifar10,
@@ -35,4 +36,5 @@ __all__ = [
     "labelled_folder",
     "labelled_photos",
     "loader",
+    "to_folders",
 ]

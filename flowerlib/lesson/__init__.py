@@ -12,6 +12,7 @@ from flowerlib.lesson.notebook import (
     show,
     show_source,
     table,
+    verdict,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "show",
     "show_source",
     "table",
+    "verdict",
 ]

@@ -27,6 +27,7 @@ from flowerlib.models.backbones import (
     with_stages,
     without_stages,
 )
+from flowerlib.models.summary import Summary, summary
 
 __all__ = [
     "BEFORE_CLASSIFIER",
@@ -38,6 +39,7 @@ __all__ = [
     "Frozen",
     "Network",
     "SmallCNN",
+    "Summary",
     "architecture",
     "backbone",
     "default_preprocessing",
@@ -50,6 +52,7 @@ __all__ = [
     "names",
     "seeded",
     "split",
+    "summary",
     "trainable_parameters",
     "unfreeze",
     "with_stages",

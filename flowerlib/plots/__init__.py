@@ -1,5 +1,7 @@
 """Every figure; functions return Axes and show nothing by themselves."""
 
+from flowerlib.plots.comparisons import compare_curves, time_bars
+from flowerlib.plots.diagrams import feature_maps, transfer_diagram
 from flowerlib.plots.figures import (
     BLUE,
     GRAY,
@@ -23,11 +25,15 @@ __all__ = [
     "ORANGE",
     "RED",
     "accuracies",
+    "compare_curves",
     "confusion",
     "curves",
+    "feature_maps",
     "figure",
     "frontier",
     "photo_and_bars",
     "photo_grid",
     "save",
+    "time_bars",
+    "transfer_diagram",
 ]

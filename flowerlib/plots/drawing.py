@@ -19,7 +19,7 @@ from matplotlib.font_manager import FontProperties
 from flowerlib.support.console import one_line
 
 # No "$" starts a formula, and no TeX reads "_" and "\".
-PLAIN = {"parse_math": False, "usetex": False}
+PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
 
 # Fonts of the usual systems with many signs, looked for where the usual font lacks one.
 FALLBACKS = (

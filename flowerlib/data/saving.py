@@ -1,0 +1,67 @@
+"""Writes splits as folders, one for each part and class, as torchvision and others read them.
+
+Shown in: notebooks/01_cat_or_dog
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from flowerlib.data.files import Files
+from flowerlib.data.photos import Photos, Splits
+from flowerlib.support import storage
+from flowerlib.support.errors import InputError
+
+# Signs that some file system forbids; a leading dot hides, one at the end is lost on Windows.
+NO_FOLDER = re.compile(r'[/\\:*?"<>|]|^\.|[. ]$')
+
+
+def to_folders(splits: Splits, folder: Path | str) -> Path:
+    """Writes every picture into `folder/PART/CLASS/NUMBER`, whole or not at all.
+
+    Drawn pictures become PNG files, which keep every pixel; photos are copied as they are. What is
+    written can be read by `image_folder` and by `torchvision.datasets.ImageFolder`.
+
+    Args:
+        splits: their parts are the folders train, valid and, where there is one, test.
+        folder: a new folder, or an empty one.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: the folder is not empty or cannot be written, or a class name cannot be the
+            name of a folder.
+    """
+    folder = storage.expand(folder)
+    for name in splits.class_names:
+        if NO_FOLDER.search(name):
+            raise InputError(f"The class {name!r} cannot be the name of a folder; rename it.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not empty; choose a new folder.")
+    try:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".folders.") as made:
+            whole = Path(made, "whole")
+            for part in ("train", "valid", "test"):
+                if (photos := getattr(splits, part)) is not None:
+                    _write(photos, whole / part)
+            whole.replace(folder)
+    except OSError as problem:
+        raise InputError(f"Cannot write {folder}: {problem.strerror or problem}.") from None
+    return folder
+
+
+def _write(photos: Photos, folder: Path) -> None:
+    for name in photos.class_names:
+        (folder / name).mkdir(parents=True)
+    digits = max(4, len(str(len(photos))))
+    for index in range(len(photos)):
+        place = folder / photos.class_name(index) / f"{index + 1:0{digits}}"
+        if type(photos) is Photos and isinstance(photos.source, Files):
+            path = Path(photos.source.path(index))
+            shutil.copyfile(path, place.with_suffix(path.suffix))
+        else:
+            photos.image(index).save(place.with_suffix(".png"))
