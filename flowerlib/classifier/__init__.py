@@ -1,8 +1,7 @@
 """Backbone, head, class names and preprocessing in one object that predicts, saves and loads."""
 
-from flowerlib.classifier.classifier import Classifier, Prediction
+from flowerlib.classifier.classifier import Classifier
+from flowerlib.classifier.evaluation import Evaluation
+from flowerlib.classifier.prediction import Prediction
 
-__all__ = [
-    "Classifier",
-    "Prediction",
-]
+__all__ = ["Classifier", "Evaluation", "Prediction"]

@@ -1,20 +1,15 @@
 """The artifact: a backbone, a head, class names and preprocessing in one file.
 
-`Classifier.load(path).predict("rose.jpg")` needs nothing else, and every entry is checked before
-it is used.
+`Classifier.load(path).predict("rose.jpg")` needs nothing else; every entry is checked before use.
 
 Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations
 
-import operator
-import os
-import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
@@ -22,55 +17,27 @@ from torch import Tensor, nn
 
 from flowerlib import features, models
 from flowerlib.classifier import artifact, inputs
+from flowerlib.classifier.engines import Engines
 from flowerlib.classifier.evaluation import Evaluation
 from flowerlib.classifier.inputs import Photo
+from flowerlib.classifier.prediction import Prediction, how_many
 from flowerlib.classifier.provenance import Provenance
 from flowerlib.data import labeling
 from flowerlib.data.decoding import images
 from flowerlib.data.decoding.images import PhotoError
 from flowerlib.data.photos import Photos
-from flowerlib.features import engine
-from flowerlib.models import Backbone, fingerprint
+from flowerlib.models import Backbone
 from flowerlib.support import modes, storage
-from flowerlib.support.console import one_line
 from flowerlib.support.errors import InputError
 from flowerlib.support.threads import one_thread
 from flowerlib.transforms import Preprocessing
 
+if TYPE_CHECKING:
+    from flowerlib.train import History
+
 UNSTEADY = ("seconds", "features_computed")  # results that differ from run to run
-USUAL_TOP = 5  # classes that a prediction names, where there are so many
 UNREADABLE = ("raise", "return")
-UNPICKLED = ("_engines", "_locks")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the classifier answers for one picture.
-
-    Attributes:
-        photo: the file's path; "image", or "image 7" of several, for what came from no file.
-        names: the `top_k` most probable classes, best first.
-        probabilities: theirs, in [0, 1], in the same order.
-        logits: float32 (num_classes,), of all classes in the classifier's order.
-    """
-
-    photo: str
-    names: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    logits: Tensor = field(compare=False)  # or == would fail: tensors compare number by number
-
-    @property
-    def name(self) -> str:
-        """The most probable class."""
-        return self.names[0]
-
-    def __str__(self) -> str:
-        answers = zip(self.names, self.probabilities, strict=True)
-        return f"{one_line(self.photo)}: " + ", ".join(
-            f"{name} {share:.1%}" for name, share in answers
-        )
-
-    __repr__ = __str__
+Several = Photos | Iterable[Photo | np.ndarray | Tensor]
 
 
 class Classifier:
@@ -103,11 +70,9 @@ class Classifier:
         self.preprocessing = preprocessing
         self.results = dict(results or {})
         self.provenance = provenance
-        self.history: Any = None
+        self.history: History | None = None
         self.valid_logits: Tensor | None = None
-        self._engines: dict[tuple[str, str], tuple[Any, engine.Engine]] = {}
-        # By process: a thread of the parent may hold its lock while it is forked.
-        self._locks: dict[int, threading.Lock] = {}
+        self._engines = Engines()
         layers = artifact.describe_head(head)  # refuses a head that could not be saved
         try:
             labeling.check_class_names(self.class_names)
@@ -121,10 +86,8 @@ class Classifier:
             )
 
     def __repr__(self) -> str:
-        return (
-            f"<Classifier: {self.backbone.name} ({self.backbone.weights} weights) → "
-            f"{len(self.class_names)} classes>"
-        )
+        name, weights = self.backbone.name, self.backbone.weights
+        return f"<Classifier: {name} ({weights} weights) → {len(self.class_names)} classes>"
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a text is an iterable of texts, too
@@ -140,7 +103,7 @@ class Classifier:
     @overload
     def predict(
         self,
-        photos: Photos | Iterable[Photo | np.ndarray | Tensor],
+        photos: Several,
         top_k: int | None = None,
         *,
         unreadable: Literal["raise"] = "raise",
@@ -149,25 +112,36 @@ class Classifier:
     ) -> list[Prediction]: ...
 
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]
         self,
-        photos: Any,
+        photos: Photo,
         top_k: int | None = None,
         *,
-        unreadable: str = "raise",
+        unreadable: Literal["return"],
         device: str = "auto",
         precision: str = "auto",
-    ) -> Any: ...
+    ) -> Prediction | PhotoError: ...
+
+    @overload
+    def predict(
+        self,
+        photos: Several,
+        top_k: int | None = None,
+        *,
+        unreadable: Literal["return"],
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> list[Prediction | PhotoError]: ...
 
     def predict(
         self,
-        photos: Any,
+        photos: Photo | Several,
         top_k: int | None = None,
         *,
-        unreadable: str = "raise",
+        unreadable: Literal["raise", "return"] = "raise",
         device: str = "auto",
         precision: str = "auto",
-    ) -> Any:
+    ) -> object:
         """Says what is on one photo, or on several.
 
         The same picture gets the same answer, however it is given.
@@ -186,18 +160,17 @@ class Classifier:
             A `Prediction` for a single photo, else a list of them in the order given.
 
         Raises:
-            InputError: a photo cannot be read, something else than photos was given, or `top_k` is
-                not in 1..num_classes.
+            InputError: a photo cannot be read, or `top_k` is not in 1..num_classes.
         """
         if unreadable not in UNREADABLE:
             raise InputError(f'unreadable must be "raise" or "return", not {unreadable!r:.40}.')
-        top_k = self._checked(top_k)
+        top_k = how_many(top_k, len(self.class_names))
         several, single = inputs.recognize(photos)
         if unreadable == "raise" and isinstance(several, inputs.Given):
-            _refuse(several.unusable())
+            images.raise_for(several.unusable())
         numbers, logits, problems = self._logits(several, device, precision)
         if unreadable == "raise":
-            _refuse(problems)
+            images.raise_for(problems)
         answers: dict[int, Prediction | PhotoError] = {
             number: self.answer(several.name(number), row, top_k)
             for number, row in zip(numbers, logits, strict=True)
@@ -207,22 +180,6 @@ class Classifier:
         found = [answers[number] for number in range(len(several))]
         return found[0] if single else found
 
-    def _checked(self, top_k: int | None) -> int:
-        """The number of classes to name."""
-        count = len(self.class_names)
-        if top_k is None:
-            return min(USUAL_TOP, count)
-        try:
-            wanted = operator.index(top_k)
-        except TypeError:
-            raise InputError(f"top_k must be a whole number, not {top_k!r:.40}.") from None
-        if not 1 <= wanted <= count:
-            raise InputError(
-                f"top_k is {wanted}, but this classifier knows {count} classes; "
-                f"choose from 1 to {count}."
-            )
-        return wanted
-
     def answer(self, name: str, logits: Tensor, top_k: int) -> Prediction:
         """The `top_k` most probable classes of one photo, from its logits float32 (C,)."""
         best = logits.softmax(0).topk(top_k)
@@ -231,7 +188,7 @@ class Classifier:
 
     def logits(
         self,
-        photos: Photos | Iterable[Photo | np.ndarray | Tensor],
+        photos: Several,
         *,
         device: str = "auto",
         precision: str = "auto",
@@ -242,7 +199,7 @@ class Classifier:
             InputError: there is no photo, or some cannot be read; they are named.
         """
         _, logits, problems = self._logits(inputs.recognize(photos)[0], device, precision)
-        _refuse(problems)
+        images.raise_for(problems)
         return logits
 
     @modes.usual()
@@ -252,7 +209,7 @@ class Classifier:
         """Numbers of the readable photos, their logits (n, C), and in order what the others are."""
         if not len(photos):
             raise InputError("There is no photo to look at.")
-        ready = self._engine(device, precision)
+        ready = self._engines.get(self.backbone, self.preprocessing, device, precision)
         problems: list[PhotoError] = []
         numbers: list[int] = []
         rows = [torch.empty(0, self.backbone.num_features, dtype=torch.float32)]
@@ -260,27 +217,6 @@ class Classifier:
             numbers += some
             rows.append(values.float())
         return numbers, self.decide(torch.cat(rows)), problems
-
-    def _engine(self, device: str, precision: str) -> engine.Engine:
-        """What computes the features; made once, and again after anything that it uses changed."""
-        key = (engine.choose_device(device), precision)
-        state = fingerprint.current(self.backbone.body), self.preprocessing
-        with self._locks.setdefault(os.getpid(), threading.Lock()):
-            known = self._engines.get(key)
-            if known is None or known[0] != state:
-                made = engine.Engine(
-                    self.backbone, self.preprocessing, device=device, precision=precision
-                )
-                known = self._engines[key] = (state, made)
-        return known[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What is pickled and copied: engines hold what cannot be, and are made when needed."""
-        return {name: value for name, value in vars(self).items() if name not in UNPICKLED}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._engines, self._locks = {}, {}
 
     @modes.usual()
     @torch.no_grad()  # not inference_mode: somebody may calibrate logits, with gradients
@@ -297,7 +233,7 @@ class Classifier:
         device: str = "auto",
         precision: str = "auto",
         cache: bool = True,
-        progress: Any = None,
+        progress: Callable[[int, int], None] | None = None,
         name: str = "",
     ) -> Evaluation:
         """Accuracy on labelled photos; features are taken from the cache where they are there.
@@ -362,10 +298,3 @@ class Classifier:
             InputError: the file is missing, damaged, of a newer format, or no classifier.
         """
         return cls(*artifact.read(storage.expand(path)))
-
-
-def _refuse(problems: list[PhotoError]) -> None:
-    """Raises what is wrong with the photos, if there is anything."""
-    if len(problems) == 1:
-        raise problems[0]
-    images.refuse(problems)

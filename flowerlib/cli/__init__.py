@@ -1,6 +1,7 @@
 """The command line."""
 
-from flowerlib.cli.commands import WAITING, command, main, parser, settle
+from flowerlib.cli.entry import WAITING, command, main, settle
+from flowerlib.cli.grammar import parser
 
 __all__ = [
     "WAITING",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowerlib.cli.config import NAME as CONFIG
 from flowerlib.cli.run_folder import RESULTS, reserved
 from flowerlib.support import storage
 from flowerlib.support.console import one_line
@@ -27,12 +28,14 @@ def train(
     photos: Path | None = None,
     force: bool = False,
     resume: bool = False,
-    say: Callable[[str], Any] = print,
+    say: Callable[[str], object] = print,
+    config: str | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Trains on the splits, measures the test set once, and writes everything into a folder.
 
-    Writes classifier.safetensors, history.csv, curves.png, confusion.png, sanity.png and, last,
+    Writes config.toml, classifier.safetensors, history.csv, curves.png, confusion.png, sanity.png
+    and, last,
     results.json.
 
     Args:
@@ -44,6 +47,7 @@ def train(
         resume: go on where a run into this folder was stopped; it ends with the same weights as
             if it had not been. Without it, what was left is removed.
         say: called with each line for the user.
+        config: text of a config.toml that repeats the run; written beside the results.
         options: for `train.transfer`.
 
     Returns:
@@ -54,6 +58,9 @@ def train(
     """
     with reserved(out, force=force, photos=photos):
         given = splits() if callable(splits) else splits
+        if config is not None:
+            with storage.atomic_path(out / CONFIG) as temporary:
+                temporary.write_text(config, encoding="utf-8")
         return _train(given, out, resume=resume, say=say, **options)
 
 
@@ -79,6 +86,8 @@ def _train(
     elif not state.exists():
         say(f"nothing to resume in {out}: trained from the start, with the features that are kept")
     classifier = training.transfer(splits, checkpoint=state, **options)
+    history = classifier.history
+    assert history is not None  # it was trained in this process
     parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
     for sentence in check.leaks(splits) + depth.dark(parts):
         say(one_line(f"note: {sentence}"))
@@ -89,7 +98,7 @@ def _train(
         f"{results['device']}, {results['precision']}"
     )
     later = results["valid"]["trained_on_it_afterwards"]
-    say(f"{classifier.history}" + ", before the head learned from them, too" * later)
+    say(f"{history}" + ", before the head learned from them, too" * later)
     if splits.test is not None:
         judged, name = splits.test, "test"
         given = {key: options[key] for key in ("device", "precision", "cache") if key in options}
@@ -98,7 +107,7 @@ def _train(
         test = {**evaluation.to_dict(), **_top5(logits, labels)}
         say(str(evaluation))
     else:
-        judged, name = splits.valid, f"valid, on which the {classifier.history.what} was chosen"
+        judged, name = splits.valid, f"valid, on which the {history.what} was chosen"
         assert classifier.valid_logits is not None  # trained in this process
         logits, labels = classifier.valid_logits, torch.from_numpy(judged.labels)
         seconds["test"] = 0.0
@@ -110,8 +119,8 @@ def _train(
     classifier.results = {**results, "test": test}
     (out / RESULTS).unlink(missing_ok=True)  # from here on, not the old run any more
     classifier.save(out / "classifier.safetensors")
-    classifier.history.save(out / "history.csv")
-    plots.save(plots.curves(classifier.history), out / "curves.png")
+    history.save(out / "history.csv")
+    plots.save(plots.curves(history), out / "curves.png")
     matrix = metrics.confusion(logits, labels)
     plots.save(plots.confusion(matrix, splits.class_names, name), out / "confusion.png")
     shown, few = len(judged) // 2, min(5, len(splits.class_names))

@@ -122,7 +122,7 @@ def test_bad_numbers_are_refused(wrong: list[str], capsys: pytest.CaptureFixture
 
 def test_train(run: Path, flower_folder: Path, capsys: pytest.CaptureFixture) -> None:
     assert {path.name for path in run.iterdir()} == {
-        *("classifier.safetensors", "results.json", "history.csv"),
+        *("config.toml", "classifier.safetensors", "results.json", "history.csv"),
         *("curves.png", "confusion.png", "sanity.png"),
     }
     found = json.loads((run / "results.json").read_text())

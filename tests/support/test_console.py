@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flowerlib import cli
-from flowerlib.cli import commands, doctor
+from flowerlib.cli import doctor, entry
 from flowerlib.support import console
 from flowerlib.support.errors import InputError
 
@@ -264,5 +264,5 @@ def test_a_flush_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_warning_is_a_line_for_the_user(capsys: pytest.CaptureFixture) -> None:
-    commands._note(UserWarning("No font has the sign."), UserWarning, "plots.py", 1)
+    entry._note(UserWarning("No font has the sign."), UserWarning, "plots.py", 1)
     assert capsys.readouterr().err == "note: No font has the sign.\n"

@@ -61,6 +61,13 @@ def refuse(problems: Sequence[PhotoError]) -> None:
         )
 
 
+def raise_for(problems: Sequence[PhotoError]) -> None:
+    """Raises the problem of a single photo as it is, those of several as one InputError."""
+    if len(problems) == 1:
+        raise problems[0]
+    refuse(problems)
+
+
 def open_photo(photo: Photo, shrink_to: int | None = None, name: str = "photo") -> Image.Image:
     """Decodes a photo into an upright 8-bit RGB picture, the same for every way to give it.
 

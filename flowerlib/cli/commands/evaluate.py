@@ -1,0 +1,54 @@
+"""flowerlib evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from flowerlib.cli.complaints import complain
+from flowerlib.support import tables
+from flowerlib.support.console import one_line, say
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from flowerlib import data, metrics
+    from flowerlib.classifier import Classifier
+
+    classifier = Classifier.load(options.model)
+    photos, counts = data.labelled_photos(options.data, classifier.class_names)
+    if line := counts.sentence():
+        complain(f"{one_line(options.data)}: {line}")
+    found = classifier.evaluate(
+        photos, device=options.device, precision=options.precision, name=one_line(options.data)
+    )
+    probabilities, answers = found.logits.softmax(1).max(1)
+    rows = [
+        {
+            "photo": photos.name(index),
+            "truth": photos.class_name(index),
+            "answer": classifier.class_names[int(answers[index])],
+            "probability": float(probabilities[index]),
+            "verdict": "pass" if answers[index] == found.labels[index] else "FAIL",
+            "learned": found.role(index),
+        }
+        for index in range(len(photos))
+    ]
+    if options.json:
+        summary: dict[str, object] = {
+            "data": options.data,
+            **found.to_dict(),
+            "files": counts.to_dict(),
+            "calibration_error": metrics.expected_calibration_error(
+                found.logits.softmax(1), found.labels
+            ),
+            "seconds": round(found.seconds, 3),
+        }
+        if options.table:
+            summary["photos"] = rows
+        say(json.dumps(summary, indent=2))
+        return 0
+    if options.table:
+        say(tables.table(rows).text())
+        say("")
+    say(str(found))
+    return 0

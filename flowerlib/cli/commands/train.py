@@ -1,0 +1,93 @@
+"""flowerlib train."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from flowerlib.cli import config
+from flowerlib.cli.progress import Progress
+from flowerlib.support import storage
+from flowerlib.support.console import say
+from flowerlib.support.errors import InputError
+from flowerlib.support.options import HIDDEN_HEAD, of_the_head
+
+if TYPE_CHECKING:
+    from flowerlib.train import Bar, History
+
+
+def train(options: argparse.Namespace) -> int:
+    from flowerlib import data
+    from flowerlib.cli import runs
+
+    start = time.perf_counter()
+    if options.data is None:
+        raise InputError("train needs photos: a folder, a named set, or `data` in the --config.")
+    of_head = {name: getattr(options, name) for name in HIDDEN_HEAD}
+    of_the_head(options.head, **of_head)  # refused before a photo is read
+    backbone = options.backbone or ("small_densenet" if options.data == "garden" else "densenet121")
+    with Progress(quiet=options.quiet) as progress:
+        found = runs.train(
+            lambda: data.from_name(options.data, split=options.split),
+            options.out,
+            photos=data.folder_of(options.data),
+            force=options.force,
+            resume=options.resume,
+            say=_nothing if options.quiet else progress.say,
+            config=config.text(options),
+            backbone=backbone,
+            weights=options.weights,
+            head=options.head,
+            layers=options.layers,
+            **of_head,
+            preset=options.preset,
+            resize_mode=options.resize_mode,
+            seed=options.seed,
+            device=options.device,
+            precision=options.precision,
+            cache=not options.no_cache,
+            report=_epochs() if sys.stderr.isatty() and not options.quiet else None,
+            progress=progress,
+        )
+    if options.quiet:
+        return 0
+    if options.verbose:
+        for line in _details(found):
+            say(line)
+    say(f"{found['seconds']['total']:.1f} s, {time.perf_counter() - start:.1f} s with start-up")
+    say(
+        f"written to {options.out}: try  flowerlib predict PHOTO --model "
+        f"{options.out / 'classifier.safetensors'}"
+    )
+    return 0
+
+
+def _epochs() -> Callable[[History], None]:
+    """A `train.Bar` that is made when the first epoch ends: until then torch is not needed."""
+    bars: list[Bar] = []
+
+    def report(history: History) -> None:
+        from flowerlib.train import Bar
+
+        if not bars:
+            bars.append(Bar())
+        bars[0](history)
+
+    return report
+
+
+def _details(found: Mapping[str, Any]) -> list[str]:
+    """With what it was computed, and where the time went."""
+    return [
+        f"features kept in {storage.cache_folder()}",
+        f"{found['threads']} threads · "
+        + " · ".join(f"{name} {version}" for name, version in found["versions"].items()),
+        "seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in found["seconds"].items()),
+    ]
+
+
+def _nothing(line: str) -> None:
+    """Says nothing."""

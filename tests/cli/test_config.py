@@ -1,0 +1,79 @@
+"""A run's options as a file: read, written, refused by name."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from flowerlib import cli
+from flowerlib.cli import config
+
+
+def options(*typed: str):  # noqa: ANN201
+    return cli.parser().parse_args(["train", *typed])
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    typed = ["garden", "--out", "x", "--head", "hidden", "--hidden", "32", "16", "--lr", "0.01"]
+    given = options(*typed, "--seed", "3", "--no-cache")
+    file = tmp_path / "config.toml"
+    file.write_text(config.text(given), encoding="utf-8")
+    bare = options("--out", "y", "--config", str(file))
+    again = cli.parser().parse_args(["train", *config.arguments(file, bare), "--out", "y"])
+    same = [vars(each) for each in (given, again)]
+    for found in same:
+        for name in config.OF_THE_CALL:
+            found.pop(name, None)
+    assert same[0] == same[1]
+
+
+def test_what_is_typed_wins(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('data = "flowers"\nhidden = [8, 8]\nseed = 5\n')
+    bare = options("garden", "--out", "y")
+    found = cli.parser().parse_args(["train", *config.arguments(file, bare), "garden", "--out=y"])
+    assert (found.data, found.hidden, found.seed) == ("garden", [8, 8], 5)
+
+
+def test_a_folder_is_written_from_its_root(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    text = config.text(options("photos", "--out", "x"))
+    assert tomllib.loads(text)["data"] == str(tmp_path / "photos")
+
+
+def test_odd_names_survive(tmp_path: Path) -> None:
+    folder = tmp_path / 'a "b" \\ c\x7f é\U0001f33c'
+    folder.mkdir()
+    found = tomllib.loads(config.text(options(str(folder), "--out", "x")))
+    assert found["data"] == str(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sed = 3", "has no option sed"),
+        ('out = "x"', "give out on the command line"),
+        ("seed = ", "is not a TOML file"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_a_sentence(capsys, tmp_path, text, message) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    code = cli.main(["train", "garden", "--out", str(tmp_path / "out"), "--config", str(file)])
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_data_there_is_a_sentence(capsys, tmp_path) -> None:
+    assert cli.main(["train", "--out", str(tmp_path / "out")]) == 2
+    assert "train needs photos" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there(capsys, tmp_path) -> None:
+    code = cli.main(["train", "--out", "x", "--config", str(tmp_path / "none.toml")])
+    assert code == 2
+    assert "cannot be read" in capsys.readouterr().err
