@@ -23,11 +23,12 @@ DRAWS = 10  # of the quick preset: its accuracy is told as a mean
 BEDS = """
 import json, sys
 import torch
-from flowerlib import data, features, metrics, models, photos, solvers, tables
+from flowerlib import data, features, metrics, models, solvers
+from flowerlib.support import tables
 splits = data.image_folder(sys.argv[1], valid=0.2)
 backbone = models.backbone("mobilenet_v2", sys.argv[2])
 usual = models.default_preprocessing(backbone)
-every = photos.join(splits.train, splits.valid, splits.test)
+every = data.join(splits.train, splits.valid, splits.test)
 ways = usual.squashed(), usual.padded()
 values = torch.cat([features.extract(backbone, every, way).values for way in ways], 1)
 labels, known = torch.from_numpy(every.labels), len(every) - len(splits.test)
@@ -73,7 +74,7 @@ def _rows(shared: Path, flowers: Path, weights: Path, scratch: Path) -> dict:
         rows[name] = _told(runs)
         print(f"  {name}: {rows[name]['median_seconds']:.2f} s", flush=True)
 
-    python, cli = [sys.executable], [sys.executable, "-m", "flowerlib.cli"]
+    python, cli = [sys.executable], [sys.executable, "-m", "flowerlib"]
     row("python -c pass", partial(_command, [*python, "-c", "pass"]), 9)
     row("import flowerlib", partial(_command, [*python, "-c", "import flowerlib"]), 9)
     row("flowerlib --help", partial(_command, [*cli, "--help"]), 9)

@@ -145,7 +145,7 @@ def call(
 def train(*arguments: str, cache: Path) -> dict:
     """`flowerlib train`: its results.json, with wall time and peak memory added."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "flowerlib.cli", "train", *arguments, "--out", folder]
+        command = [sys.executable, "-m", "flowerlib", "train", *arguments, "--out", folder]
         finished = run(command, cache=cache)
         found = json.loads(Path(folder, "results.json").read_text(encoding="utf-8"))
     found["wall_seconds"] = round(finished.seconds, 1)

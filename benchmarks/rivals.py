@@ -121,7 +121,7 @@ def _measure(shared: Path, weights: Path, theirs, name: str, epochs: int) -> dic
 
 def has_preset() -> bool:
     """Whether `flowerlib train` can be told to be quick."""
-    command = [sys.executable, "-m", "flowerlib.cli", "train", "--help"]
+    command = [sys.executable, "-m", "flowerlib", "train", "--help"]
     return "--preset" in processes.run(command).output
 
 

@@ -12,10 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from flowerlib.classifier import tensorfile
 from flowerlib.classifier.tensorfile import TensorFileError
@@ -153,35 +150,6 @@ def _from_fields(fields: dict[str, Any], header: tensorfile.Header) -> Descripti
         versions=fields["versions"],
         digests=digests,
     )
-
-
-def head_arrays(path: Path | str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Reads the linear layers of a classifier's head as numpy arrays, without torch.
-
-    With one pair `(W, b)`, `logits = features @ W.T + b`; a hidden layer is followed by ReLU,
-    `np.maximum(values, 0)`. The description is checked as a whole, and these tensors' digests.
-
-    Returns:
-        (weights (outputs, inputs), bias (outputs,)) for each linear layer, float32, first to last.
-
-    Raises:
-        InputError: the file is missing, damaged, of a newer format, or no classifier.
-    """
-    try:
-        with open(path, "rb") as file:
-            header = tensorfile.read_header(file)
-            found = read(header)
-            shapes = head_layers.shapes(found.head)
-            entries = {k: v for k, v in header.entries.items() if k.startswith("head.")}
-            tensorfile.check_shapes(entries, shapes)
-            arrays = [np.empty(shape, tensorfile.TYPES[kind]) for kind, shape in shapes.values()]
-            for key, array in zip(shapes, arrays, strict=True):
-                tensorfile.read_into(file, header, key, array, found.digests.get(key, ""))
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read ({problem.strerror}).") from None
-    except TensorFileError as problem:
-        raise InputError(f"{path} {problem}.") from None
-    return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 
 def _digest(fields: dict[str, Any]) -> str:

@@ -58,14 +58,17 @@ def train(
     """
     with reserved(out, force=force, photos=photos):
         given = splits() if callable(splits) else splits
-        if config is not None:
-            with storage.atomic_path(out / CONFIG) as temporary:
-                temporary.write_text(config, encoding="utf-8")
-        return _train(given, out, resume=resume, say=say, **options)
+        return _train(given, out, resume=resume, say=say, config=config, **options)
 
 
 def _train(
-    splits: Splits, out: Path, *, resume: bool, say: Callable[[str], Any], **options: Any
+    splits: Splits,
+    out: Path,
+    *,
+    resume: bool,
+    say: Callable[[str], object],
+    config: str | None,
+    **options: Any,
 ) -> dict[str, Any]:
     import torch
 
@@ -118,6 +121,9 @@ def _train(
     drawing = time.perf_counter()
     classifier.results = {**results, "test": test}
     (out / RESULTS).unlink(missing_ok=True)  # from here on, not the old run any more
+    if config is not None:
+        with storage.atomic_path(out / CONFIG) as temporary:
+            temporary.write_text(config, encoding="utf-8")
     classifier.save(out / "classifier.safetensors")
     history.save(out / "history.csv")
     plots.save(plots.curves(history), out / "curves.png")

@@ -23,7 +23,6 @@ from flowerlib import data, models, train
 from flowerlib.classifier import Classifier, description
 from flowerlib.classifier.artifact import build_head, describe_head
 from flowerlib.classifier.classifier import UNSTEADY
-from flowerlib.classifier.description import head_arrays
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
@@ -471,40 +470,6 @@ def test_a_photo_squashed_under_its_earlier_name_is_squashed_for_ever(tmp_path: 
 def test_equal_classifiers_give_equal_bytes(tmp_path: Path, saved: Path) -> None:
     again = Classifier.load(saved).save(tmp_path / "again.safetensors")
     assert again.read_bytes() == saved.read_bytes()
-
-
-def test_the_head_is_read_without_torch(tmp_path: Path, saved: Path) -> None:
-    """In a process that never loads torch: logits = features @ W.T + b."""
-    features = np.random.default_rng(0).normal(size=(3, Classifier.load(saved).head[0].in_features))
-    np.save(tmp_path / "features.npy", features.astype(np.float32))
-    program = (
-        "import sys, numpy as np; from flowerlib.classifier.description import head_arrays\n"
-        "[(W, b)] = head_arrays(sys.argv[1])\n"
-        "np.save('logits.npy', np.load('features.npy') @ W.T + b)\n"
-        "print('torch' in sys.modules)"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", program, saved], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert found.stdout.strip() == "False", found.stderr
-    expected = Classifier.load(saved).decide(torch.from_numpy(features).float()).numpy()
-    assert np.allclose(np.load(tmp_path / "logits.npy"), expected, atol=1e-4)
-
-
-def test_a_hidden_head_is_read_without_torch(tmp_path: Path) -> None:
-    made = make.classifier()
-    (w, b), (last_w, last_b) = head_arrays(made.save(tmp_path / "c.safetensors"))
-    features = np.linspace(-1, 1, w.shape[1], dtype=np.float32)
-    logits = np.maximum(features @ w.T + b, 0) @ last_w.T + last_b
-    expected = made.decide(torch.from_numpy(features)[None])[0].exp()
-    assert np.allclose(np.exp(logits) / np.exp(logits).sum(), expected, atol=1e-5)
-    content = bytearray((tmp_path / "c.safetensors").read_bytes())
-    content[-1] ^= 1
-    (tmp_path / "c.safetensors").write_bytes(content)
-    with pytest.raises(InputError, match="does not match its digest"):
-        [head_arrays(tmp_path / "c.safetensors"), Classifier.load(tmp_path / "c.safetensors")]
-    with pytest.raises(InputError, match=r"none\.safetensors cannot be read"):
-        head_arrays(tmp_path / "none.safetensors")
 
 
 def infinite(made: Classifier) -> None:

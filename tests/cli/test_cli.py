@@ -282,7 +282,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(model: str, flower_folder: Pa
     command = [
         sys.executable,
         "-m",
-        "flowerlib.cli",
+        "flowerlib",
         "predict",
         str(flower_folder),
         "--model",

@@ -141,7 +141,7 @@ def test_two_runs_never_write_into_one_folder(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from flowerlib.run_folder import reserved
+from flowerlib.cli.run_folder import reserved
 
 with reserved(Path(sys.argv[1])):
     print("mine", flush=True)

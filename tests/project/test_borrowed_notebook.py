@@ -17,7 +17,8 @@ from tools import notebooks
 
 CELLS = """
 import torch
-from flowerlib import check, data, features, lesson, metrics, models, plots, solvers, train
+from flowerlib import data, features, lesson, metrics, models, plots, solvers, train
+from flowerlib.audit import check
 splits = data.image_folder(PHOTOS)
 splits
 ---

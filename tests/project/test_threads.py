@@ -45,7 +45,7 @@ def pictures() -> np.ndarray:
 def alone(pictures: np.ndarray) -> torch.Tensor:
     """What one thread gets, picture by picture."""
     classifier = fresh()
-    return torch.stack([classifier.predict(picture).logits for picture in pictures])
+    return torch.stack([classifier.predict(p, precision="fp32").logits for p in pictures])
 
 
 def threads_here_and_in_a_new_thread() -> tuple[int, int]:
@@ -222,7 +222,7 @@ def test_predict_follows_what_was_changed(pictures: np.ndarray) -> None:
 # Says how many threads an operation ran in: CPU seconds of the process per second of this thread.
 PROGRAM = """
 import threading, time, torch
-from flowerlib import threads
+from flowerlib.support import threads
 
 if torch.get_num_threads() < 2:
     raise SystemExit("one core")

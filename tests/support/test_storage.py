@@ -55,7 +55,7 @@ def test_a_killed_process_leaves_the_old_content(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")
     program = (
-        "import os, sys; from flowerlib import storage\n"
+        "import os, sys; from flowerlib.support import storage\n"
         "with storage.atomic_path(sys.argv[1]) as path:\n"
         "    path.write_text('half'); os._exit(9)"
     )

@@ -158,7 +158,7 @@ def test_a_killed_run_of_the_command_line_resumes_to_the_same_file(
     flower_folder: Path, tmp_path: Path
 ) -> None:
     def start(out: str, *more: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "flowerlib.cli", "train", str(flower_folder)]
+        command = [sys.executable, "-m", "flowerlib", "train", str(flower_folder)]
         command += ["--backbone", "small_resnet", "--weights", "small", "--head", "hidden"]
         command += ["--epochs", "60", "--precision", "fp32", "--out", str(tmp_path / out), *more]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

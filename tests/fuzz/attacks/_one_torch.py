@@ -127,7 +127,7 @@ def _file(folder: Path, version: str, name: str) -> Path:
 
 def _command(*arguments: str | Path) -> str:
     """What `flowerlib …` prints; an error is ours."""
-    command = [sys.executable, "-m", "flowerlib.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "flowerlib", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"flowerlib {arguments[0]}: {last_line(done.stderr)}")

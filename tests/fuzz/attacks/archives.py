@@ -195,7 +195,9 @@ def link_under_its_name(draw: Draw, inside: Path, files: Files) -> None:
 
 def killed(draw: Draw, inside: Path, files: Files) -> None:
     """The same extraction in another process, killed at some moment."""
-    code = "import sys; from flowerlib import archives; archives.extract(*sys.argv[1:])"
+    code = (
+        "import sys; from flowerlib.data.sources import archives; archives.extract(*sys.argv[1:])"
+    )
     archive, target = str(inside / "archive"), str(inside / "target")
     child = subprocess.Popen([sys.executable, "-c", code, archive, target])
     started = time.monotonic()
