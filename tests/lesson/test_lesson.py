@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from flowerlib import lesson
-from flowerlib.lesson import notebook as notebook_module
+from flowerlib.lesson import outputs as sent
 from flowerlib.lesson.nbval import PATTERNS
 from flowerlib.support.errors import InputError
 from tools import notebooks
@@ -108,7 +108,7 @@ def test_source_is_shown_as_it_is(capsys):
     lesson.show_source(lesson.claim)
     shown = capsys.readouterr().out
     assert shown.startswith("def claim(condition: Any, sentence: str) -> None:\n")
-    assert shown.rstrip().endswith('_print(f"✓ {sentence}")')
+    assert shown.rstrip().endswith('outputs.say(f"✓ {sentence}")')
     with pytest.raises(InputError, match="no Python source"):
         lesson.show_source(len)
 
@@ -133,7 +133,7 @@ def test_pictures_of_photos_are_stored_as_jpeg():
     noise = np.random.default_rng(0).random((300, 300, 3))
     figure = Figure()
     figure.subplots().imshow(noise)
-    data, metadata = notebook_module._picture(figure, "Noise.", dpi=110)
+    data, metadata = sent.picture(figure, "Noise.", dpi=110)
     assert list(data) == ["image/jpeg", "text/plain"]
     assert metadata == {"image/jpeg": {"alt": "Noise."}}
 
