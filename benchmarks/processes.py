@@ -172,7 +172,7 @@ def train_cold(*arguments: str) -> dict:
 def train_after_imports(arguments: list[str]) -> dict:
     """`flowerlib train` where everything that it imports is there already: {"seconds": …}."""
     cli.settle()
-    from flowerlib.train import recipe  # noqa: F401
+    from flowerlib.train import transfer  # noqa: F401
 
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         start = time.perf_counter()

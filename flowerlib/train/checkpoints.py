@@ -1,70 +1,68 @@
-"""The state of an unfinished training, kept on disk after every epoch.
+"""What a training remembers from epoch to epoch, in memory and on disk.
 
-With it a training that was killed goes on to the same weights, bit for bit on a CPU, as if it had
-never stopped: the file holds the model, the best weights so far, the optimizer, the history and the
-state of torch's random numbers. The order of the batches needs no place in it, because it follows
-from (seed, epoch) alone.
+With the file, a training that was killed continues to the same weights, bit for bit on a CPU, as if
+it had never stopped: it holds the model, the best weights so far, the optimizer, the history and
+the state of torch's random numbers. The order of the batches needs no place in it, because it
+follows from (seed, epoch) alone.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypedDict, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
+from flowerlib.train.evaluation import Measurement
+from flowerlib.train.history import History
+
+
+class SavedState(TypedDict):
+    """What a checkpoint's file holds: tensors and plain data."""
+
+    parts: dict[str, dict[str, Any]]
+    best: dict[str, Tensor]
+    best_loss: float
+    best_epoch: int
+    num_valid: int
+    rows: list[dict[str, float]]
+    random: Tensor
+    random_gpu: list[Tensor]
 
 
 class Checkpoint:
     """One file that is replaced, whole or not at all, after every epoch.
 
-    Attributes:
+    Args:
         path: the file; it is there only while a training is unfinished.
-        run: says which training the file belongs to; another one's file is refused.
+        run: plain data that says which training the file belongs to; another one's is refused.
     """
 
-    def __init__(self, path: Path | str, run: Any = "") -> None:
+    def __init__(self, path: Path | str, run: object = "") -> None:
         self.path = Path(path)
         self.run = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
 
-    def save(
-        self,
-        model: nn.Module,
-        best: dict[str, torch.Tensor],
-        optimizer: torch.optim.Optimizer,
-        rows: list[dict[str, float]],
-        best_epoch: int,
-        best_loss: float,
-    ) -> None:
+    def save(self, state: SavedState) -> None:
         """Writes the state at the end of an epoch.
 
         Raises:
             InputError: the folder is missing, not writable, or full.
         """
-        state = {
-            "run": self.run,
-            "model": model.state_dict(),
-            "best": best,
-            "optimizer": optimizer.state_dict(),
-            "rows": rows,
-            "best_epoch": best_epoch,
-            "best_loss": best_loss,
-            "random": torch.get_rng_state(),
-            "random_gpu": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
         with storage.atomic_path(self.path) as temporary:
             try:
-                torch.save(state, temporary)
+                torch.save({**state, "run": self.run}, temporary)
             except RuntimeError:  # how torch puts any error of the disk, without its cause
                 raise OSError("torch could not write all of it; is the disk full?") from None
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self) -> SavedState | None:
         """Reads the state, or None if there is no file.
 
         Only tensors and plain data are read: torch refuses anything else unexecuted.
@@ -76,7 +74,9 @@ class Checkpoint:
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-            run = state["run"]
+            run = state.pop("run")
+            if set(state) != set(SavedState.__annotations__):
+                raise KeyError
         except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError):
             raise InputError(
                 f"{self.path} cannot be read as the state of a training; remove it to start over."
@@ -86,8 +86,106 @@ class Checkpoint:
                 f"{self.path} belongs to a training with other data or settings; give those again, "
                 "or remove it to start over."
             )
-        return state
+        return cast(SavedState, state)
 
     def remove(self) -> None:
         """Deletes the file: the training is finished."""
         self.path.unlink(missing_ok=True)
+
+
+class HasState(Protocol):
+    """A model, an optimizer, a learning-rate schedule …"""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> object: ...
+
+
+class TrainingState:
+    """The history of a training, its best weights, and the checkpoint that keeps both.
+
+    It continues where the checkpoint's file was left, if there is one.
+
+    Args:
+        history: an empty one.
+        model: whose best weights are remembered.
+        checkpoint: None keeps nothing on disk.
+        parts: what else belongs to the state, such as the optimizer.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        model: nn.Module,
+        checkpoint: Checkpoint | None = None,
+        **parts: HasState,
+    ) -> None:
+        self.history, self.model, self.checkpoint = history, model, checkpoint
+        self.parts: dict[str, HasState] = {"model": model, **parts}
+        self.best_loss, self.best = float("inf"), copy.deepcopy(model.state_dict())
+        if checkpoint and (saved := checkpoint.load()):
+            self._continue(saved)
+
+    def remaining_epochs(self, patience: int | None = None) -> Iterator[int]:
+        """The numbers of the epochs that are left, until validation loss stops improving."""
+        history = self.history
+        for epoch in range(len(history.rows) + 1, history.epochs + 1):
+            # Asked here, so that a training that had stopped early stays stopped when resumed.
+            if patience is not None and history.rows:
+                if epoch - 1 - history.best_epoch >= patience:
+                    return
+            yield epoch
+
+    def end_epoch(self, train_loss: float, valid: Measurement, seconds: float) -> None:
+        """Adds a row to the history, remembers the best weights, writes the checkpoint.
+
+        Raises:
+            InputError: a loss is not finite, or the checkpoint cannot be written.
+        """
+        epoch = len(self.history.rows) + 1
+        if not (train_loss < float("inf") and valid.loss < float("inf")):
+            raise InputError(f"The loss is not finite in epoch {epoch}; lower the learning rate.")
+        self.history.num_valid = valid.num_samples
+        self.history.rows.append(
+            {
+                "epoch": epoch,
+                "train_loss": train_loss,
+                "valid_loss": valid.loss,
+                "valid_accuracy": valid.accuracy,
+                "seconds": seconds,
+            }
+        )
+        if valid.loss < self.best_loss:
+            self.best_loss, self.history.best_epoch = valid.loss, epoch
+            self.best = copy.deepcopy(self.model.state_dict())
+        if self.checkpoint:
+            self.checkpoint.save(self._to_dict())
+
+    def restore_best(self) -> None:
+        """Gives the model the weights of its best epoch, and leaves it in `eval()`."""
+        self.model.load_state_dict(self.best)
+        self.model.eval()
+
+    def _to_dict(self) -> SavedState:
+        gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        return {
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+            "best": self.best,
+            "best_loss": self.best_loss,
+            "best_epoch": self.history.best_epoch,
+            "num_valid": self.history.num_valid,
+            "rows": self.history.rows,
+            "random": torch.get_rng_state(),
+            "random_gpu": gpu,
+        }
+
+    def _continue(self, saved: SavedState) -> None:
+        """Puts everything where the checkpoint left it, the random numbers included."""
+        for name, part in self.parts.items():
+            part.load_state_dict(saved["parts"][name])
+        self.best, self.best_loss = saved["best"], saved["best_loss"]
+        self.history.rows, self.history.best_epoch = saved["rows"], saved["best_epoch"]
+        self.history.num_valid = saved["num_valid"]
+        torch.set_rng_state(saved["random"])
+        if saved["random_gpu"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(saved["random_gpu"])

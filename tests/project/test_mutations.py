@@ -30,9 +30,9 @@ MISTAKES = {
         "models/test_models.py::test_small_networks_stay_frozen",
     ),
     "the penalty or epoch is chosen on the test set": (
-        "train/recipe.py",
-        "photos.join(splits.train, splits.valid)",
-        "photos.join(splits.train, splits.test)",
+        "train/steps.py",
+        "join(splits.train, splits.valid)",
+        "join(splits.train, splits.test)",
         "train/test_train.py::test_the_test_set_is_not_touched",
     ),
     "normalization is dropped": (
@@ -60,9 +60,9 @@ MISTAKES = {
         "features/test_features.py::test_a_changed_file_is_noticed",
     ),
     "accuracy is a mean of batch means": (
-        "train/recipe.py",
-        "total += value.item() * weight",
-        "total += value.item() * 16",
+        "train/evaluation.py",
+        "self.total += value.item() * weight",
+        "self.total += value.item() * 16",
         "train/test_train.py::test_figures_are_over_samples_not_means_of_batches",
     ),
 }

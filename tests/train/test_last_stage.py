@@ -14,7 +14,8 @@ from flowerlib.data.photos import Splits
 from flowerlib.features import engine
 from flowerlib.models import backbones
 from flowerlib.support.errors import InputError
-from flowerlib.train import tuning
+from flowerlib.train.fine_tuning import last_stage
+from flowerlib.train.steps import Computing
 from flowerlib.transforms import Preprocessing
 
 SMALL = Preprocessing(64, 64)
@@ -31,9 +32,8 @@ def backbone() -> models.Backbone:
 
 
 def tuned(backbone: models.Backbone, pets: Splits, seed: int = 0) -> models.Backbone:
-    return tuning.last_stage(
-        backbone, pets.train, SMALL, num_classes=2, seed=seed, precision="fp32", cache=False
-    )
+    computing = Computing(precision="fp32", cache=False)
+    return last_stage.tuned(backbone, pets.train, SMALL, computing, seed=seed)
 
 
 def test_only_the_last_stage_learns(backbone: models.Backbone, pets: Splits) -> None:
@@ -62,9 +62,9 @@ def test_maps_are_mirrored_from_left_to_right(backbone: models.Backbone, pets: S
     lower, upper = models.split(models.freeze(backbone), 64)
     pixels = torch.rand(2, 3, 64, 64)
     maps = lower(pixels)
-    assert torch.equal(tuning._mirrored(tuning._mirrored(maps, upper), upper), maps)
+    assert torch.equal(last_stage._mirrored(last_stage._mirrored(maps, upper), upper), maps)
     shape = (2, -1, 4, 4)
-    assert torch.equal(tuning._mirrored(maps, upper).view(shape), maps.view(shape).flip(3))
+    assert torch.equal(last_stage._mirrored(maps, upper).view(shape), maps.view(shape).flip(3))
 
 
 def test_preset_best_is_saved_and_loaded(pets: Splits, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_preset_best_is_saved_and_loaded(pets: Splits, tmp_path: Path) -> None:
         progress=lambda done, total: told.append((done, total)),
     )
     assert "last stage tuned" in made.backbone.weights
-    assert (tuning.EPOCHS * len(pets.train),) * 2 in told
+    assert (last_stage.EPOCHS * len(pets.train),) * 2 in told
     assert made.results["seconds"]["tuning"] > 0
     made.save(tmp_path / "best.safetensors")
     loaded = Classifier.load(tmp_path / "best.safetensors")

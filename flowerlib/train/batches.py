@@ -1,0 +1,78 @@
+"""Batches of cached features, and the epoch that any batches are of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from flowerlib.data import photos
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@runtime_checkable
+class HasEpoch(Protocol):
+    """Something that counts its passes."""
+
+    epoch: int
+
+
+class FeatureBatches:
+    """Batches of cached features: gives (values (n, D), labels (n,)), in a new order every pass.
+
+    The order follows from `seed` and `epoch`, which each pass raises by one. Values stored in
+    bfloat16 are given as float32, which layers expect.
+
+    Args:
+        values: (N, D), one row a photo.
+        labels: (N,) class numbers, or (N, C) shares of classes.
+        batch_size: rows in a batch; the last one may have fewer.
+        shuffle: whether each pass has an order of its own.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, values: Tensor, labels: Tensor, batch_size: int = 64, *, shuffle: bool, seed: int = 0
+    ) -> None:
+        self.values, self.labels = values, labels
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self.seed, self.epoch = seed, 1
+
+    def __len__(self) -> int:
+        return -(-len(self.values) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.arange(len(self.values))
+        if self.shuffle:
+            order = photos.shuffled(len(self.values), self.seed, self.epoch)
+        self.epoch += 1
+        for batch in order.split(self.batch_size):
+            values = self.values[batch]
+            compact = values.dtype == torch.bfloat16
+            yield values.float() if compact else values, self.labels[batch]
+
+
+def set_epoch(batches: Batches, epoch: int) -> None:
+    """Sets the epoch of batches that have one: their order and random views follow from it."""
+    for part in _with_an_epoch(batches):
+        part.epoch = epoch
+
+
+def epochs_of(batches: Batches) -> list[int]:
+    """The epochs that `restore_epochs` sets again, after a pass that should leave no trace."""
+    return [part.epoch for part in _with_an_epoch(batches)]
+
+
+def restore_epochs(batches: Batches, epochs: list[int]) -> None:
+    """Undoes what passes over the batches did to their epochs since `epochs_of`."""
+    for part, epoch in zip(_with_an_epoch(batches), epochs, strict=True):
+        part.epoch = epoch
+
+
+def _with_an_epoch(batches: Batches) -> list[HasEpoch]:
+    """The batches themselves, and the data set and sampler of a DataLoader, where they count."""
+    parts = (batches, getattr(batches, "dataset", None), getattr(batches, "sampler", None))
+    return [part for part in parts if isinstance(part, HasEpoch)]

@@ -1,0 +1,1 @@
+"""Fine-tuning: the backbone learns as well."""

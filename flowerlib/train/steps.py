@@ -1,0 +1,298 @@
+"""The steps of transfer learning: prepare a backbone, extract features, train a head, sum up.
+
+Shown in: notebooks/04_flowers
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flowerlib import features, metrics, models, solvers
+from flowerlib.classifier import Classifier
+from flowerlib.classifier.provenance import Provenance
+from flowerlib.data import Photos, Splits, join
+from flowerlib.features import Features
+from flowerlib.models import Backbone, levels
+from flowerlib.support.errors import InputError
+from flowerlib.support.options import LAYERS, HiddenHead
+from flowerlib.train.batches import FeatureBatches
+from flowerlib.train.checkpoints import Checkpoint
+from flowerlib.train.evaluation import outputs_and_labels
+from flowerlib.train.history import History
+from flowerlib.train.loop import fit
+from flowerlib.transforms import Preprocessing
+
+
+class Clock:
+    """Seconds by phase: each from the end of the phase before it."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def end(self, phase: str) -> None:
+        """Ends a phase."""
+        now = time.perf_counter()
+        self.seconds[phase], self._last = now - self._last, now
+
+
+@dataclass(frozen=True)
+class Computing:
+    """How features are computed; see `features.extract`."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    cache: bool = True
+    progress: Callable[[int, int], None] | None = None
+
+    def extract(self, backbone: Backbone, photos: Photos, preprocessing: Preprocessing) -> Features:
+        """Features of photos, in the type that they were computed in."""
+        return features.extract(
+            backbone,
+            photos,
+            preprocessing,
+            device=self.device,
+            precision=self.precision,
+            cache=self.cache,
+            compact=True,
+            progress=self.progress,
+        )
+
+
+# ------------------------------------------------------------ 1. prepare
+
+
+def prepare(
+    backbone: str | Backbone,
+    *,
+    weights: str | Path | None,
+    layers: str,
+    head: str,
+    preset: str,
+    preprocessing: Preprocessing | None,
+    resize_mode: str,
+    seed: int,
+) -> tuple[Backbone, Preprocessing]:
+    """The backbone, giving the features that the head should get, and what photos go through.
+
+    Args are those of `train.transfer`.
+
+    Raises:
+        InputError: a word is unknown, or something has no effect beside what else was given.
+    """
+    if layers not in LAYERS:
+        raise InputError(f'layers must be "auto", "last" or "stages", not "{layers}".')
+    if isinstance(backbone, str):
+        backbone = _built(backbone, weights, layers, head, seed)
+    else:
+        _refuse_for_built(backbone, weights, layers)
+        if layers == "stages":
+            backbone = models.with_stages(backbone)
+    if preprocessing is not None and preset == "quick":
+        raise InputError('preset "quick" has no effect beside preprocessing; give one of them.')
+    usual = models.default_preprocessing(backbone, preset)  # validated even if unused
+    return backbone, (preprocessing or usual).with_resize_mode(resize_mode)
+
+
+def _built(name: str, weights: str | Path | None, layers: str, head: str, seed: int) -> Backbone:
+    plain = name.removesuffix(models.STAGES)
+    if layers == "last" and plain != name:
+        raise InputError(f'{name} gives more than its last layer; say "{plain}".')
+    default = "small" if plain in models.SMALL else "imagenet"
+    backbone = models.backbone(plain, weights or default, seed=seed)
+    wanted = plain != name or (head != "hidden" and levels.known(plain))
+    if layers == "stages" or (layers == "auto" and wanted):
+        return models.with_stages(backbone)
+    return backbone
+
+
+def _refuse_for_built(backbone: Backbone, weights: str | Path | None, layers: str) -> None:
+    """Refuses what says how to build a backbone that was built already."""
+    if weights is not None:
+        raise InputError(
+            "weights has no effect on a backbone that was built already; leave it out."
+        )
+    if layers == "last" and backbone.name.endswith(models.STAGES):
+        raise InputError(
+            f'{backbone.name} gives more than its last layer; say layers="stages", or give '
+            "models.without_stages(backbone)."
+        )
+
+
+# ------------------------------------------------------------ 2. extract
+
+
+@dataclass(frozen=True)
+class SplitFeatures:
+    """Features of the photos to learn from and of those to choose with.
+
+    Attributes:
+        values: (N + M, D), train's first.
+        labels: int64 (N + M,).
+        num_train: N.
+        computed: how many were computed now; the others came from the cache.
+        device, precision: with which.
+    """
+
+    values: Tensor
+    labels: Tensor
+    num_train: int
+    computed: int
+    device: str
+    precision: str
+
+    @property
+    def train(self) -> tuple[Tensor, Tensor]:
+        """Values and labels of the photos to learn from."""
+        return self.values[: self.num_train], self.labels[: self.num_train]
+
+    @property
+    def valid(self) -> tuple[Tensor, Tensor]:
+        """Values and labels of the photos to choose with."""
+        return self.values[self.num_train :], self.labels[self.num_train :]
+
+
+def extract(
+    backbone: Backbone, splits: Splits, preprocessing: Preprocessing, computing: Computing
+) -> SplitFeatures:
+    """One pass of the frozen backbone over train and valid. The test set is not touched."""
+    found = computing.extract(backbone, join(splits.train, splits.valid), preprocessing)
+    return SplitFeatures(
+        found.values,
+        found.labels,
+        len(splits.train),
+        found.computed,
+        found.device,
+        found.precision,
+    )
+
+
+# ------------------------------------------------------------ 3. train the head
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """A head, and what was measured on the way.
+
+    Attributes:
+        module: features (N, D) → logits or log-probabilities (N, C), on the CPU.
+        history: by epoch or penalty.
+        valid_logits: float32 (M, C), of the head before it learned from the valid photos.
+        settings: plain data that says how it was trained.
+        refitted: whether it learned from the valid photos, too, after they were measured.
+    """
+
+    module: nn.Sequential
+    history: History
+    valid_logits: Tensor
+    settings: dict[str, object]
+    refitted: bool
+
+
+def solve(known: SplitFeatures, head: str, num_classes: int, *, refit: bool = True) -> TrainedHead:
+    """A "linear" (logistic regression) or "ridge" head, with the penalty that is best on valid."""
+    solver = solvers.logistic if head == "linear" else solvers.ridge
+    found = solver(*known.train, *known.valid, num_classes, refit=refit)
+    num_valid = len(known.values) - known.num_train
+    history = History(len(found.rows), found.rows, found.best + 1, num_valid=num_valid)
+    settings: dict[str, object] = {"kind": head, "penalty": found.penalty}
+    return TrainedHead(found.head, history, found.valid_logits, settings, refit)
+
+
+def train_hidden(
+    known: SplitFeatures,
+    settings: HiddenHead,
+    num_classes: int,
+    *,
+    seed: int,
+    report: Callable[[History], None] | None = None,
+    checkpoint: Path | str | None = None,
+) -> TrainedHead:
+    """A head with hidden layers, trained with Adam and NLLLoss; the best epoch on valid."""
+    valid_batches = FeatureBatches(*known.valid, 1024, shuffle=False)
+    with models.seeded(seed):
+        width = known.values.shape[1]
+        module = models.hidden_head(width, num_classes, settings.hidden, settings.dropout)
+        history = fit(
+            module,
+            FeatureBatches(*known.train, settings.batch_size, shuffle=True, seed=seed),
+            valid_batches,
+            epochs=settings.epochs,
+            lr=settings.lr,
+            report=report,
+            checkpoint=_checkpoint(checkpoint, known, settings, seed, num_classes),
+        )
+    valid_logits, _ = outputs_and_labels(module, valid_batches, nn.NLLLoss())
+    plain = {"kind": "hidden", **asdict(settings), "hidden": list(settings.hidden)}
+    return TrainedHead(module, history, valid_logits, plain, refitted=False)
+
+
+def _checkpoint(
+    path: Path | str | None,
+    known: SplitFeatures,
+    settings: HiddenHead,
+    seed: int,
+    num_classes: int,
+) -> Checkpoint | None:
+    """A checkpoint that belongs to these features and settings alone."""
+    if not path:
+        return None
+    content = hashlib.sha256(known.values.view(torch.uint8).numpy().data)
+    content.update(known.labels.numpy().data)
+    run = [asdict(settings), seed, known.num_train, num_classes, content.hexdigest()]
+    return Checkpoint(path, run)
+
+
+# ------------------------------------------------------------ 4. sum up
+
+
+def sum_up(
+    splits: Splits,
+    backbone: Backbone,
+    preprocessing: Preprocessing,
+    head: TrainedHead,
+    *,
+    seed: int,
+    known: SplitFeatures,
+    seconds: dict[str, float],
+) -> Classifier:
+    """The classifier, with its results and with the photos that it learned from."""
+    count = len(splits.valid)
+    right = int((head.valid_logits.argmax(1) == torch.from_numpy(splits.valid.labels)).sum())
+    results: dict[str, object] = {
+        "head": head.settings,
+        "seed": seed,
+        "valid": {
+            "set": "valid",
+            "num_images": count,
+            "accuracy": right / count,
+            "interval": list(metrics.wilson_interval(right, count)),
+            "chosen_on_it": head.history.what,
+            "trained_on_it_afterwards": head.refitted,
+        },
+        "device": known.device,
+        "precision": known.precision,
+        "features_computed": known.computed,
+        "seconds": seconds,
+    }
+    trained, chosen = splits.train.digests(), splits.valid.digests()
+    if head.refitted:
+        trained = np.concatenate([trained, chosen])
+    classifier = Classifier(
+        backbone,
+        head.module,
+        splits.class_names,
+        preprocessing,
+        results,
+        Provenance.of(trained, chosen),
+    )
+    classifier.history, classifier.valid_logits = head.history, head.valid_logits
+    return classifier

@@ -1,0 +1,117 @@
+"""Transfer learning in one call, which reads like the lesson.
+
+Shown in: notebooks/04_flowers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from flowerlib.classifier import Classifier
+from flowerlib.data import Splits
+from flowerlib.models import Backbone
+from flowerlib.support import modes, options
+from flowerlib.train import steps
+from flowerlib.train.fine_tuning import last_stage
+from flowerlib.train.history import History
+from flowerlib.transforms import Preprocessing
+
+
+@modes.usual()
+def transfer(
+    splits: Splits,
+    backbone: str | Backbone = "densenet121",
+    *,
+    weights: str | Path | None = None,
+    head: str = "linear",
+    layers: str = "auto",
+    hidden: int | Sequence[int] | None = None,
+    dropout: float | None = None,
+    epochs: int | None = None,
+    lr: float | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    preset: str = "standard",
+    preprocessing: Preprocessing | None = None,
+    resize_mode: str = "crop",
+    device: str = "auto",
+    precision: str = "auto",
+    cache: bool = True,
+    report: Callable[[History], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    checkpoint: Path | str | None = None,
+) -> Classifier:
+    """Trains a head on the features of a frozen backbone. The test set is not touched.
+
+    Args:
+        splits: from `data`.
+        backbone: a name (see `models.names`), or one that was built already.
+        weights: as in `models.backbone`; by default ImageNet's, or the project's own for its small
+            backbones.
+        head: "linear", logistic regression with the penalty chosen on valid, then
+            solved once more with that penalty on train and valid together; "ridge", likewise, by a
+            formula, less accurate (see `solvers.ridge`); or "hidden", the source's:
+            Linear, ReLU, Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch
+            on valid.
+        layers: "last", the head sees the features of the backbone's last layer, as the source's
+            does; "stages", also what the stages before it know (see `stages.Stages`); "auto",
+            stages, if a solved head is asked for and the name of a backbone that has them. A
+            backbone that was built already is taken as it is. `classifier.backbone.name` tells.
+        hidden, dropout, epochs, lr, batch_size: of the hidden head alone; by default 512 (one
+            layer), 0.2, 10, 0.003 and 64.
+        seed: of random weights, of the hidden head's start and of its batches.
+        preset: "standard" sees images at the size that the backbone's weights were trained for,
+            "quick" at a smaller one, "best" at a larger one, and it tunes the backbone's last stage
+            on the training photos first; see `models.default_preprocessing`.
+        preprocessing: instead of that of `preset`.
+        resize_mode: "crop" shows the middle of wide photos, "squash" and "pad" all of them; see
+            `Preprocessing.squashed` and `Preprocessing.padded`.
+        device, precision, cache, progress: as in `features.extract`.
+        report: called after every epoch of the hidden head.
+        checkpoint: a file that holds the hidden head's state after every epoch; where it exists,
+            training continues from it. (Features are in the cache.)
+
+    Returns:
+        A classifier; `results` holds valid accuracy, seconds by phase, device and precision,
+        `history` what was measured on the way, and `valid_logits` what valid accuracy comes from:
+        the head as it was before it learned from the valid photos.
+
+    Raises:
+        InputError: something given cannot be used, or has no effect beside what else was given; the
+            message says what and how to mend it.
+    """
+    settings = options.of_the_head(
+        head, hidden=hidden, dropout=dropout, epochs=epochs, lr=lr, batch_size=batch_size
+    )
+    seed = int(options.SEED.checked("seed", seed))
+    computing = steps.Computing(device, precision, cache, progress)
+    clock = steps.Clock()
+
+    network, preprocessing = steps.prepare(
+        backbone,
+        weights=weights,
+        layers=layers,
+        head=head,
+        preset=preset,
+        preprocessing=preprocessing,
+        resize_mode=resize_mode,
+        seed=seed,
+    )
+    clock.end("backbone")
+    if preset == "best":
+        network = last_stage.tuned(network, splits.train, preprocessing, computing, seed=seed)
+    clock.end("tuning")
+    known = steps.extract(network, splits, preprocessing, computing)
+    clock.end("features")
+    num_classes = len(splits.class_names)
+    if settings is None:
+        solution = steps.solve(known, head, num_classes)
+    else:
+        solution = steps.train_hidden(
+            known, settings, num_classes, seed=seed, report=report, checkpoint=checkpoint
+        )
+    clock.end("head")
+    return steps.sum_up(
+        splits, network, preprocessing, solution, seed=seed, known=known, seconds=clock.seconds
+    )
