@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from flowerlib import data, metrics, models, train
-from flowerlib.data import photos
-from flowerlib.data.photos import Photos, Splits
+from flowerlib.data import Photos, Splits
 
 SEEDS = range(5)
 FLOWERS = (16, 4, 4)  # 20 to learn from: the head is solved again with train and valid together
@@ -99,7 +98,7 @@ def scratch_densenet(splits: Splits, seconds: float, seed: int) -> float:
     head = models.linear_head(backbone.num_features, len(splits.class_names))
     model = models.Network(backbone, head).to(memory_format=torch.channels_last)
     preprocessing = models.default_preprocessing(backbone)
-    loader = photos.loader(splits.train, preprocessing, batch_size=32, shuffle=True, seed=seed)
+    loader = data.loader(splits.train, preprocessing, batch_size=32, shuffle=True, seed=seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -111,7 +110,7 @@ def scratch_densenet(splits: Splits, seconds: float, seed: int) -> float:
             optimizer.step()
             if time.perf_counter() > end:
                 break
-    test = photos.loader(splits.test, preprocessing, batch_size=64)
+    test = data.loader(splits.test, preprocessing, batch_size=64)
     return train.evaluate(model, test, nn.CrossEntropyLoss())[1]
 
 

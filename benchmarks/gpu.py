@@ -29,7 +29,6 @@ def measure(shared: Path, weights: Path, device: str = "cuda") -> dict:
     import torch
 
     from flowerlib import data, features, models, train
-    from flowerlib.data import photos
     from flowerlib.features.engine import choose_device
 
     device = choose_device(device)  # refuses one that is not there
@@ -39,7 +38,7 @@ def measure(shared: Path, weights: Path, device: str = "cuda") -> dict:
         splits = splits.of_classes(splits.class_names[:3])
     backbone = models.with_stages(models.backbone("mobilenet_v2", weights))
     preprocessing = models.default_preprocessing(backbone)
-    every = photos.join(splits.train, splits.valid, splits.test)
+    every = data.join(splits.train, splits.valid, splits.test)
     few = every.subset(range(0, len(every), max(1, len(every) // FEW)))
     features.extract(backbone, few, preprocessing, device=device, cache=False)
     runs = []

@@ -149,12 +149,11 @@ def repeat_files(folder: Path, out: Path, count: int) -> None:
 def extract(folder: str, weights: str, count: int) -> dict:
     """Features of `count` of the photos in a folder, through the cache of the environment."""
     from flowerlib import features, models
-    from flowerlib.data.files import Files
+    from flowerlib.data import Photos
     from flowerlib.data.folders import listing
-    from flowerlib.data.photos import Photos
 
-    files = Files(listing.read(folder).folder.below())
-    picked = files.take(np.linspace(0, len(files) - 1, count).astype(int))
+    files = [*listing.read(folder).folder.below()]
+    picked = [files[at] for at in np.linspace(0, len(files) - 1, count).astype(int)]
     photos = Photos(picked, np.zeros(count, int), ["photo"])
     backbone = models.backbone(BACKBONE, weights)
     start = time.perf_counter()

@@ -63,11 +63,10 @@ def measure(shared: Path, weights: Path) -> dict:
 def extract(folder: str, weights: str, size: int, count: int, out: str, step: str) -> dict:
     """Features of `count` photos, all if 0, with a step undone; to the file `out`, if named."""
     from flowerlib import data, features, models
-    from flowerlib.data import photos
 
     splits = data.image_folder(folder)
     assert splits.test is not None
-    every = photos.join(splits.train, splits.valid, splits.test)
+    every = data.join(splits.train, splits.valid, splits.test)
     if count:
         every = every.subset(np.linspace(0, len(every) - 1, count).astype(int))
     backbone = models.backbone(BACKBONE, weights)

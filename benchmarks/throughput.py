@@ -94,7 +94,7 @@ def chosen(folder: str, count: int):
 def ours(name: str, weights: str, folder: str, count: int, out: str) -> dict:
     """One run of `features.extract`, nothing cached; features to the file `out`."""
     from flowerlib import features, models
-    from flowerlib.data.photos import Photos
+    from flowerlib.data import Photos
 
     backbone = models.backbone(name, weights)
     dataset = chosen(folder, count)
@@ -148,7 +148,7 @@ def network_alone(name: str, weights: str, folder: str, count: int) -> dict:
     count as not hidden.
     """
     from flowerlib import models
-    from flowerlib.data.photos import Photos
+    from flowerlib.data import Photos
     from flowerlib.features.engine import Engine
 
     backbone = models.backbone(name, weights)

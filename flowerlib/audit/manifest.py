@@ -37,7 +37,7 @@ class Changes:
         return bool(self.changed or self.missing or self.new or self.moved)
 
 
-def save(path: Path | str, entries: Sequence[Entry]) -> None:
+def save_manifest(path: Path | str, entries: Sequence[Entry]) -> None:
     """Writes the manifest whole or not at all; the same files give the same bytes.
 
     Raises:
@@ -58,7 +58,7 @@ def save(path: Path | str, entries: Sequence[Entry]) -> None:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def load(path: Path | str) -> list[Entry]:
+def load_manifest(path: Path | str) -> list[Entry]:
     """Reads a manifest.
 
     Raises:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from flowerlib.audit import manifest
-from flowerlib.audit.survey import File
-from flowerlib.data.folders.listing import FileCounts
+from flowerlib.audit.examination import File
+from flowerlib.data.file_counts import FileCounts
 from flowerlib.support import tables
 from flowerlib.support.console import one_line
 

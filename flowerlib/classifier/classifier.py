@@ -22,10 +22,10 @@ from flowerlib.classifier.evaluation import Evaluation
 from flowerlib.classifier.inputs import Photo
 from flowerlib.classifier.prediction import Prediction, how_many
 from flowerlib.classifier.provenance import Provenance
-from flowerlib.data import labeling
+from flowerlib.data import Photos, labeling
 from flowerlib.data.decoding import images
 from flowerlib.data.decoding.images import PhotoError
-from flowerlib.data.photos import Photos
+from flowerlib.features.engine import Pictures
 from flowerlib.models import Backbone
 from flowerlib.support import modes, storage
 from flowerlib.support.errors import InputError
@@ -204,7 +204,7 @@ class Classifier:
 
     @modes.usual()
     def _logits(
-        self, photos: Photos, device: str, precision: str
+        self, photos: Pictures, device: str, precision: str
     ) -> tuple[list[int], Tensor, list[PhotoError]]:
         """Numbers of the readable photos, their logits (n, C), and in order what the others are."""
         if not len(photos):

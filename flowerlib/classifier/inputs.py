@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from flowerlib.data import Photos
 from flowerlib.data.decoding import images
 from flowerlib.data.decoding.images import PhotoError
-from flowerlib.data.photos import Photos
 from flowerlib.support.errors import InputError
 
 Photo = str | os.PathLike[str] | Image.Image | bytes | BinaryIO
@@ -28,7 +28,7 @@ USE = "give a path, a PIL image, a uint8 array (height, width, 3) of RGB, or a l
 ADDRESSES = ("http://", "https://", "ftp://", "s3://", "gs://", "file://", "data:")
 
 
-class Given(Photos):
+class Given:
     """Photos without labels, as they were given to `predict`, in that order.
 
     Attributes:
@@ -59,7 +59,7 @@ class Given(Photos):
         return [photo for photo in self.given if isinstance(photo, PhotoError)]
 
 
-def recognize(photos: Any) -> tuple[Photos, bool]:
+def recognize(photos: Any) -> tuple[Photos | Given, bool]:
     """Turns what was given into photos, and says whether it was a single one.
 
     Args:

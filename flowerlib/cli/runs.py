@@ -16,7 +16,7 @@ from flowerlib.support.console import one_line
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowerlib.data.photos import Splits
+    from flowerlib.data import Splits
 
 STATE = "training.pt"  # of an unfinished training; removed when it is finished
 
@@ -72,9 +72,8 @@ def _train(
 ) -> dict[str, Any]:
     import torch
 
-    from flowerlib import metrics
+    from flowerlib import audit, metrics
     from flowerlib import train as training
-    from flowerlib.audit import check
     from flowerlib.data import depth
 
     start = time.perf_counter()
@@ -92,7 +91,7 @@ def _train(
     history = classifier.history
     assert history is not None  # it was trained in this process
     parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
-    for sentence in check.leaks(splits) + depth.dark(parts):
+    for sentence in audit.leaks(splits) + depth.dark(parts):
         say(one_line(f"note: {sentence}"))
     results = classifier.results
     seconds: dict[str, float] = dict(results["seconds"])

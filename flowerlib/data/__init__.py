@@ -1,28 +1,44 @@
-"""Photos with labels, and splits of them: from folders, named sets and drawn data."""
+"""Photos with labels, and splits of them: from folders, named sets and drawn data.
 
-from flowerlib.data.folders.listing import FileCounts
-from flowerlib.data.folders.reading import image_folder, labelled_folder, labelled_photos
-from flowerlib.data.photos import Photos, RandomViews, Splits, Views, join, loader
-from flowerlib.data.saving import to_folders
-from flowerlib.data.sets import (
-    beds_and_sofas,
-    cifar10,
-    dogs_vs_cats,
-    flowers,
-    folder_of,
-    from_name,
-    garden,
-)
-from flowerlib.data.sources.named_sets import download, find, home
+Most of it needs torch, which takes seconds to import. So each name is imported when it is first
+asked for, and the command line can list, check and refuse files at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowerlib.data.file_counts import FileCounts
+    from flowerlib.data.folders.reading import image_folder, labeled_folder, labeled_photos
+    from flowerlib.data.loading import BalancedOrder, Order, class_weights, loader
+    from flowerlib.data.photos import Photos, join
+    from flowerlib.data.saving import to_folders
+    from flowerlib.data.sets import (
+        beds_and_sofas,
+        cifar10,
+        dogs_vs_cats,
+        flowers,
+        folder_of,
+        from_name,
+        garden,
+    )
+    from flowerlib.data.sources.named_sets import download, find, home
+    from flowerlib.data.splits import Splits
+    from flowerlib.data.views import RandomViews, Views
 
 __all__ = [
+    "BalancedOrder",
     "FileCounts",
+    "Order",
     "Photos",
     "RandomViews",
     "Splits",
     "Views",
     "beds_and_sofas",
     "cifar10",
+    "class_weights",
     "dogs_vs_cats",
     "download",
     "find",
@@ -33,8 +49,30 @@ __all__ = [
     "home",
     "image_folder",
     "join",
-    "labelled_folder",
-    "labelled_photos",
+    "labeled_folder",
+    "labeled_photos",
     "loader",
     "to_folders",
 ]
+
+_MODULES = (
+    "file_counts",
+    "sources.named_sets",
+    "photos",
+    "splits",
+    "views",
+    "loading",
+    "saving",
+    "folders.reading",
+    "sets",
+)
+
+
+def __getattr__(name: str) -> object:
+    """Looks for a name of `__all__` in the modules, those without torch first."""
+    if name in __all__:
+        for module in _MODULES:
+            found = getattr(importlib.import_module(f"flowerlib.data.{module}"), name, None)
+            if found is not None:
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowerlib.data.contents import Files
 from flowerlib.data.decoding import images
-from flowerlib.data.files import Files
-from flowerlib.data.photos import Photos
+
+if TYPE_CHECKING:
+    from flowerlib.data.photos import Photos
 
 LOOKED_AT = 64  # photos: those of one data set come from one camera
 DEEP = (
@@ -35,11 +38,11 @@ def dark(parts: Sequence[Photos]) -> list[str]:
     At most `LOOKED_AT` of them are decoded; unreadable ones are reported elsewhere.
     """
     paths = [
-        (part.source.path(at), part.name(at))
+        (path, name)
         for part in parts
-        if isinstance(part.source, Files)
-        for at in range(len(part))
-        if part.name(at).lower().endswith(DEEP)
+        if isinstance(part.contents, Files)
+        for path, name in zip(part.contents.paths, part.contents.names, strict=True)
+        if name.lower().endswith(DEEP)
     ]
     count = min(LOOKED_AT, len(paths))
     chosen = np.linspace(0, len(paths) - 1, count).astype(int)

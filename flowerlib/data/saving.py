@@ -10,8 +10,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from flowerlib.data.files import Files
-from flowerlib.data.photos import Photos, Splits
+from flowerlib.data.contents import Files
+from flowerlib.data.photos import Photos
+from flowerlib.data.splits import Splits
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
@@ -60,8 +61,8 @@ def _write(photos: Photos, folder: Path) -> None:
     digits = max(4, len(str(len(photos))))
     for index in range(len(photos)):
         place = folder / photos.class_name(index) / f"{index + 1:0{digits}}"
-        if type(photos) is Photos and isinstance(photos.source, Files):
-            path = Path(photos.source.path(index))
+        if isinstance(photos.contents, Files):
+            path = Path(photos.contents.paths[index])
             shutil.copyfile(path, place.with_suffix(path.suffix))
         else:
             photos.image(index).save(place.with_suffix(".png"))

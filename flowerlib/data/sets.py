@@ -16,36 +16,12 @@ import numpy as np
 
 from flowerlib import garden as _garden
 from flowerlib.data.folders import reading
-from flowerlib.data.folders.listing import FileCounts
-from flowerlib.data.folders.reading import image_folder, labelled_folder, labelled_photos
-from flowerlib.data.photos import Photos, RandomViews, Splits, Views, join, loader
+from flowerlib.data.folders.reading import image_folder
+from flowerlib.data.photos import Photos
 from flowerlib.data.sources import named_sets, oxford
-from flowerlib.data.sources.named_sets import download, find, home
+from flowerlib.data.splits import Splits
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
-
-__all__ = [
-    "FileCounts",
-    "Photos",
-    "RandomViews",
-    "Splits",
-    "Views",
-    "beds_and_sofas",
-    "cifar10",
-    "dogs_vs_cats",
-    "download",
-    "find",
-    "flowers",
-    "folder_of",
-    "from_name",
-    "garden",
-    "home",
-    "image_folder",
-    "join",
-    "labelled_folder",
-    "labelled_photos",
-    "loader",
-]
 
 
 def garden(
@@ -56,7 +32,7 @@ def garden(
     seed: int = 0,
     num_classes: int | None = None,
 ) -> Splits:
-    """Draws a data set of the offline world; cached on disk after the first time.
+    """Draws a data set; nothing is downloaded. Cached on disk after the first time.
 
     Args:
         kind: one of `garden.KINDS`.
@@ -215,4 +191,4 @@ def folder_of(name: str) -> Path | None:
     """
     if name == "garden":
         return None
-    return (find("flowers") if name == "flowers" else None) or storage.expand(name)
+    return (named_sets.find("flowers") if name == "flowers" else None) or storage.expand(name)

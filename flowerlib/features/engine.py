@@ -13,7 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from PIL import Image
 from torch import Tensor
 
 from flowerlib.data.decoding.images import PhotoError
-from flowerlib.data.photos import Photos
 from flowerlib.features import folding, runtime
 from flowerlib.features.runtime import Computation
 from flowerlib.models import Backbone
@@ -45,6 +44,16 @@ CLOSE = {"fp32": 1e-3, "bf16": 0.1}
 
 Compute = Callable[[np.ndarray | Tensor], Tensor]
 Result = TypeVar("Result")
+
+
+class Pictures(Protocol):
+    """What can be opened one after the other, such as `data.Photos`."""
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
+        """Picture `index` in RGB; raises a PhotoError if it cannot be read."""
+        ...
 
 
 class Engine:
@@ -156,7 +165,7 @@ class Engine:
         return compute
 
     def stream(
-        self, photos: Photos, problems: list[PhotoError]
+        self, photos: Pictures, problems: list[PhotoError]
     ) -> Iterator[tuple[list[int], Tensor]]:
         """Gives (photo numbers, features (n, D) on the CPU as `KINDS` tells), batch after batch.
 
@@ -196,7 +205,9 @@ class Engine:
         given = torch.from_numpy(pixels)
         return given.pin_memory() if self.device == "cuda" else given
 
-    def _open(self, photos: Photos, batch: range) -> tuple[list[int], list[PhotoError], np.ndarray]:
+    def _open(
+        self, photos: Pictures, batch: range
+    ) -> tuple[list[int], list[PhotoError], np.ndarray]:
         """(numbers of the readable photos, errors of the others, pixels uint8 (n, H, W, 3))."""
         numbers: list[int] = []
         unreadable: list[PhotoError] = []

@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from flowerlib.data import Photos
 from flowerlib.data.decoding import images
 from flowerlib.data.decoding.images import PhotoError
-from flowerlib.data.photos import Photos
 from flowerlib.features.cache import FeatureCache
 from flowerlib.features.engine import KINDS, Engine, choose_device, choose_precision
 from flowerlib.models import Backbone
@@ -200,16 +200,18 @@ def _compute(
         )
 
 
-class _Reader(Photos):
-    """Photos whose digests are those of the contents that were decoded, once they were.
+class _Reader:
+    """Opens photos, and notes the digests of the contents that were decoded.
 
     Looked up before, a digest could belong to an earlier content of the file, and the cache would
     answer that content with other features.
     """
 
     def __init__(self, photos: Photos) -> None:
-        super().__init__(photos.source, photos.labels, photos.class_names)
         self.photos, self.decoded = photos, np.zeros(len(photos), "S16")
+
+    def __len__(self) -> int:
+        return len(self.photos)
 
     def image(self, index: int, shrink_to: int | None = None) -> Image.Image:
         picture, self.decoded[index] = self.photos.opened(index, shrink_to)

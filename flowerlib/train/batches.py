@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from flowerlib.data import photos
+from flowerlib.data import loading
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -47,7 +47,7 @@ class FeatureBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.arange(len(self.values))
         if self.shuffle:
-            order = photos.shuffled(len(self.values), self.seed, self.epoch)
+            order = loading.shuffled(len(self.values), self.seed, self.epoch)
         self.epoch += 1
         for batch in order.split(self.batch_size):
             values = self.values[batch]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowerlib import cli, data, garden
-from flowerlib.audit import check, manifest, survey
+from flowerlib import audit, cli, data, garden
+from flowerlib.audit import examination
+from flowerlib.data import Photos
 from flowerlib.data.decoding import images
-from flowerlib.data.photos import Photos
 from flowerlib.data.splitting import copies
 from flowerlib.support.errors import InputError
 from tests.fuzz.photos import odd_photos
@@ -31,12 +31,12 @@ def picture(index: int = 50, size: int = 128) -> Image.Image:
     return Image.fromarray(garden.picture("flowers", 40, index, size=size))
 
 
-def paths(groups: list[check.Copies]) -> list[list[str]]:
+def paths(groups: list[audit.Copies]) -> list[list[str]]:
     return [[file.path for file in group.files] for group in groups]
 
 
 def test_a_good_folder_is_not_serious(photos: Path) -> None:
-    report = check.folder(photos)
+    report = audit.check(photos)
     assert not report.serious and report.sections() == []
     assert report.counts["train"] == {"daisy": 8, "iris": 8, "lily": 8, "rose": 8}
     assert "56 photos checked, nothing serious" in report.text()
@@ -47,7 +47,7 @@ def test_files_that_are_no_photos_are_named(photos: Path) -> None:
     file.write_bytes(file.read_bytes()[:-300])
     (photos / "test" / "rose" / "page.jpg").write_text("<html>")
     (photos / "valid" / "rose" / "gone.jpg").symlink_to("nowhere")
-    report = check.folder(photos)
+    report = audit.check(photos)
     assert report.serious
     found = {file.path: file.problem for file in report.unreadable}
     assert list(found) == ["train/iris/iris_00.jpg", "valid/rose/gone.jpg", "test/rose/page.jpg"]
@@ -63,7 +63,7 @@ def test_every_odd_photo_is_read_or_named(tmp_path: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         photo.put(place)
         made[place.relative_to(tmp_path / "set").as_posix()] = photo
-    report = check.folder(tmp_path / "set")
+    report = audit.check(tmp_path / "set")
     folders = {name for name in made if (tmp_path / "set" / name).is_dir()}
     assert {file.path for file in report.files} == made.keys() - folders
     for file in report.files:
@@ -87,7 +87,7 @@ def test_what_is_suspicious_is_told(photos: Path) -> None:
     picture(8, 64).save(whole, "JPEG", quality=75)
     (folder / "h.jpg").write_bytes(whole.getvalue()[:-2] + bytes(9000))
     picture(9).save(folder / "i.jpg", exif=orientation(6))
-    report = check.folder(photos)
+    report = audit.check(photos)
     odd = {Path(file.path).name: file.oddities for file in report.files if file.oddities}
     words = {
         "a.jpg": "does not fit",
@@ -111,7 +111,7 @@ def test_the_same_content_is_found_wherever_it_lies(photos: Path) -> None:
     copy(photos / "train/iris/iris_01.jpg", photos / "train/iris/again.jpg")
     copy(photos / "train/lily/lily_01.jpg", photos / "train/rose/lily.jpg")
     copy(photos / "train/rose/rose_02.jpg", photos / "test/rose/x.jpg")
-    report = check.folder(photos)
+    report = audit.check(photos)
     assert paths(report.leaks) == [["train/rose/rose_02.jpg", "test/rose/x.jpg"]]
     assert paths(report.conflicts) == [["train/lily/lily_01.jpg", "train/rose/lily.jpg"]]
     assert len(report.exact) == 3 and report.near == []
@@ -123,7 +123,7 @@ def test_the_same_content_is_found_wherever_it_lies(photos: Path) -> None:
     ]
     shutil.rmtree(photos / "test")
     (photos / "train/rose/lily.jpg").unlink()
-    assert not check.folder(photos).serious  # copies inside a class only
+    assert not audit.check(photos).serious  # copies inside a class only
 
 
 @pytest.mark.parametrize("change", ["encoded", "smaller", "mirrored", "cropped", "brighter"])
@@ -138,7 +138,7 @@ def test_near_copies_are_found(photos: Path, change: str) -> None:
     }[change]()
     original.save(photos / "train/iris/z.png")
     changed.save(photos / "valid/rose/z.jpg", quality=60)
-    report = check.folder(photos)
+    report = audit.check(photos)
     assert paths(report.near) == [["train/iris/z.png", "valid/rose/z.jpg"]]
     assert report.near[0].mirrored == (change == "mirrored")
     assert report.leaks == report.conflicts == report.near and report.serious
@@ -203,7 +203,7 @@ def test_class_differences_are_serious(photos: Path) -> None:
         file.unlink()
     (photos / "train" / "tulip").mkdir()
     picture().save(photos / "train" / "tulip" / "a.png")
-    report = check.folder(photos)
+    report = audit.check(photos)
     assert report.serious
     faults = [problem.split(": every split")[0] for problem in report.class_problems]
     assert faults == [
@@ -215,11 +215,11 @@ def test_class_differences_are_serious(photos: Path) -> None:
 
 
 def test_class_folders_alone_are_one_set(photos: Path) -> None:
-    report = check.folder(photos / "train")
+    report = audit.check(photos / "train")
     assert list(report.counts) == [""] and not report.serious
     for name in ("iris", "lily", "rose"):
         shutil.rmtree(photos / "train" / name)
-    assert check.folder(photos / "train").class_problems == [
+    assert audit.check(photos / "train").class_problems == [
         "holds only the class daisy; two are needed"
     ]
 
@@ -232,7 +232,7 @@ def test_files_that_no_training_reads_are_listed(photos: Path) -> None:
     names = {name: name.upper() for name in ("daisy", "iris", "lily", "rose")}
     (photos / "cat_to_name.json").write_text(json.dumps(names))
     (photos / ".DS_Store").touch()
-    report = check.folder(photos)
+    report = audit.check(photos)
     assert report.left_out == {
         "of the system": [".DS_Store"],
         "in extra/, which is no split": ["extra/lost.png"],
@@ -252,7 +252,7 @@ def test_check_reads_what_training_reads(photos: Path) -> None:
         if part is not None
         for i in range(len(part))
     }
-    assert {file.path for file in check.folder(photos).files} == trained
+    assert {file.path for file in audit.check(photos).files} == trained
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file", "empty", "no photo"])
@@ -265,14 +265,14 @@ def test_what_cannot_be_checked_is_refused(tmp_path: Path, kind: str) -> None:
         if kind == "empty":
             (folder / "a").rmdir()
     with pytest.raises(InputError, match=str(folder)):
-        check.folder(folder)
+        audit.check(folder)
 
 
 def test_a_manifest_notices_every_change(photos: Path, tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
-    manifest.save(file, check.folder(photos).entries())
+    audit.save_manifest(file, audit.check(photos).entries())
     first = file.read_bytes()
-    report = check.folder(photos, against=file)
+    report = audit.check(photos, against=file)
     assert not report.changes and not report.serious
     flipped = bytearray((photos / "train/iris/iris_00.jpg").read_bytes())
     flipped[-20] ^= 1  # opens as before
@@ -280,16 +280,16 @@ def test_a_manifest_notices_every_change(photos: Path, tmp_path: Path) -> None:
     (photos / "train/iris/iris_01.jpg").unlink()
     (photos / "train/iris/iris_02.jpg").rename(photos / "train/iris/other.jpg")
     picture().save(photos / "train/rose/new.png")
-    report = check.folder(photos, against=file)
+    report = audit.check(photos, against=file)
     assert report.serious
-    assert report.changes == manifest.Changes(
+    assert report.changes == audit.Changes(
         ["train/iris/iris_00.jpg"],
         ["train/iris/iris_01.jpg"],
         ["train/rose/new.png"],
         [("train/iris/iris_02.jpg", "train/iris/other.jpg")],
     )
     assert file.read_bytes() == first
-    entry = manifest.load(file)[0]
+    entry = audit.load_manifest(file)[0]
     assert entry.path.endswith("daisy_11.jpg") and len(entry.sha256) == 64
 
 
@@ -310,7 +310,7 @@ def test_a_wrong_manifest_is_refused(tmp_path: Path, content: str | None, word: 
     if content is not None:
         file.write_text(content)
     with pytest.raises(InputError, match=word):
-        manifest.load(file)
+        audit.load_manifest(file)
 
 
 def test_the_command_line_answers_by_exit_code(
@@ -336,7 +336,7 @@ def test_the_command_line_answers_by_exit_code(
 def test_long_sections_are_cut(photos: Path) -> None:
     for number in range(9):
         (photos / "train" / "iris" / f"z{number}.jpg").touch()
-    text = check.folder(photos).text(examples=2)
+    text = audit.check(photos).text(examples=2)
     assert "unreadable: 9" in text and "and 7 more" in text and text.count("is empty") == 2
 
 
@@ -348,22 +348,22 @@ def test_leaks_are_told_in_a_sentence() -> None:
     def splits(train: Photos, valid: Photos, test: Photos | None) -> data.Splits:
         return data.Splits(train, valid, test, ("a", "b"), "x", "real", "")
 
-    assert check.leaks(splits(part(0, [0, 1]), part(10, [0, 1]), None)) == []
-    (sentence,) = check.leaks(splits(part(0, [0, 1]), part(10, [0, 1]), part(1, [1])))
+    assert audit.leaks(splits(part(0, [0, 1]), part(10, [0, 1]), None)) == []
+    (sentence,) = audit.leaks(splits(part(0, [0, 1]), part(10, [0, 1]), part(1, [1])))
     assert sentence.startswith("1 photo lies in two splits, such as picture 1 and picture 0:")
-    both = check.leaks(splits(part(0, [0, 1]), part(1, [0]), part(10, [0, 1])))
+    both = audit.leaks(splits(part(0, [0, 1]), part(1, [0]), part(10, [0, 1])))
     assert ["splits" in both[0], "classes" in both[1]] == [True, True] and len(both) == 2
 
 
 def test_classes_that_cannot_be_divided_are_serious(photos: Path) -> None:
     train = photos / "train"
-    assert check.folder(train).class_problems == []
+    assert audit.check(train).class_problems == []
     for name, count in (("video", 5), ("pair", 2)):
         (train / name).mkdir()
         for number in range(count):
             shown = picture(50 if name == "video" else number)
             shown.resize((128 - number, 128 - number)).save(train / name / f"{number}.jpg")
-    report = check.folder(train)
+    report = audit.check(train)
     assert report.serious and report.class_problems == [
         "class pair with fewer than 3 different photos that are in no other class",
         "class video of near copies only: training would have them on both sides; add photos of "
@@ -378,7 +378,7 @@ def test_near_copies_across_split_folders_are_told(photos: Path) -> None:
         ("train/rose/x.jpg", 90),
     ):
         picture().resize((size, size)).save(photos / name, quality=80)
-    splits, classes = check.leaks(data.image_folder(photos))
+    splits, classes = audit.leaks(data.image_folder(photos))
     assert splits.startswith("2 pairs of near copies lie in two splits, such as ")
     assert "accuracies will flatter; `flowerlib check` lists them all, keep each in one" in splits
     assert classes.startswith("2 pairs of near copies lie in two classes")
@@ -388,7 +388,7 @@ def test_near_copies_across_split_folders_are_told(photos: Path) -> None:
 @pytest.mark.slow
 def test_real_photos_are_checked_rightly(shared: Path) -> None:
     """Cats and dogs are distinct; copies of them are found; Oxford's flowers hold real copies."""
-    report = check.folder(shared / "dogscats")
+    report = audit.check(shared / "dogscats")
     assert len(report.files) == 3000 and not report.serious and report.near == []
     chosen = [shared / "dogscats" / file.path for file in report.files[::20]]
     originals = [images.open_photo(path) for path in chosen]
@@ -400,7 +400,7 @@ def test_real_photos_are_checked_rightly(shared: Path) -> None:
     wanted = {(i, i + len(chosen)) for i in range(len(chosen))}
     pairs = {(pair.first, pair.second) for pair in found}
     assert len(pairs & wanted) >= 0.98 * len(wanted) and pairs <= wanted
-    flowers = check.folder(shared / "flowers")
+    flowers = audit.check(shared / "flowers")
     assert len(flowers.files) == 8189 and flowers.unreadable == []
     assert paths(flowers.conflicts) == [["train/94/image_07304.jpg", "valid/93/image_07303.jpg"]]
     assert 40 <= len(flowers.near) <= 60
@@ -410,7 +410,7 @@ def test_a_thumbnail_is_upright_gray(tmp_path: Path) -> None:
     file = tmp_path / "a" / "x.png"
     file.parent.mkdir()
     picture().save(file)
-    entry = survey.examine(tmp_path, "", "a", file)
+    entry = examination.examine(tmp_path, "", "a", file)
     thumbnail = copies.thumbnail(images.open_photo(file))
     assert thumbnail.shape == (32, 32) and thumbnail.dtype == np.uint8
     want = np.asarray(picture().convert("L"), float).reshape(32, 4, 32, 4).mean((1, 3))

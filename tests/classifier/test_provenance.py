@@ -12,7 +12,7 @@ import torch
 from flowerlib import cli, data, train
 from flowerlib.classifier import Classifier
 from flowerlib.classifier.provenance import Provenance
-from flowerlib.data.photos import Photos, RandomViews, Splits, join
+from flowerlib.data import Photos, RandomViews, Splits, join
 from flowerlib.transforms import Augmentation
 from tests.samples import make
 

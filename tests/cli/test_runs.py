@@ -17,7 +17,7 @@ from flowerlib import data, plots
 from flowerlib.classifier import Classifier
 from flowerlib.cli import runs
 from flowerlib.cli.run_folder import LOCK, reserved
-from flowerlib.data.folders.listing import FileCounts
+from flowerlib.data.file_counts import FileCounts
 from flowerlib.support.errors import InputError
 
 FILES = {

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from flowerlib import data
-from flowerlib.data import digests, files, sets
+from flowerlib.data import digests, sets
 from flowerlib.data.decoding import images
 from flowerlib.data.sources import oxford
 from flowerlib.support.errors import InputError
@@ -212,20 +212,20 @@ def test_impossible_shares_are_refused(tmp_path: Path, shares: tuple[float, floa
 
 def test_a_folder_to_evaluate_is_labelled_by_name(tmp_path: Path) -> None:
     tree(tmp_path, (".",), ("b", "a"), 2)
-    photos = data.labelled_folder(tmp_path, ("c", "b", "a"))
+    photos = data.labeled_folder(tmp_path, ("c", "b", "a"))
     assert {photos.class_name(i) for i in range(4)} == {"a", "b"}
     assert photos.labels.tolist() == [2, 2, 1, 1]
     with pytest.raises(InputError, match="the classifier does not know class b"):
-        data.labelled_folder(tmp_path, ("a", "c"))
+        data.labeled_folder(tmp_path, ("a", "c"))
     with pytest.raises(InputError, match="no such folder"):
-        data.labelled_folder(tmp_path / "none", ("a",))
+        data.labeled_folder(tmp_path / "none", ("a",))
 
 
 def test_the_garden_is_balanced_and_repeatable() -> None:
     first, again = (data.garden(per_class=(2, 1, 1), size=32, num_classes=3) for _ in range(2))
     assert first.world == "garden" and first.sizes() == {"train": 6, "valid": 3, "test": 3}
     assert first.train.counts().tolist() == [2, 2, 2] and len(first.class_names) == 3
-    assert np.array_equal(first.train.source, again.train.source)
+    assert np.array_equal(first.train.contents.array, again.train.contents.array)
     contents = {part.digest(i) for part in (first.train, first.valid, first.test) for i in range(3)}
     assert len(contents) == 9
 
@@ -385,7 +385,7 @@ def test_photos_that_have_not_changed_are_not_read_again_to_divide_them(
 ) -> None:
     root = shutil.copytree(flower_folder / "train", tmp_path / "photos")
     monkeypatch.setattr(digests, "MOMENT", 0)  # they are new
-    monkeypatch.setattr(files, "MANY", 1)
+    monkeypatch.setattr(digests, "MANY", 1)
     first, read = data.image_folder(root), []
     monkeypatch.setattr(images, "read", lambda *_: read.append(1))
     monkeypatch.setattr(images, "digest", lambda *_: read.append(1))

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowerlib import cli, data
-from flowerlib.audit import check
-from flowerlib.data import depth
-from flowerlib.data.photos import Photos
+from flowerlib import audit, cli, data
+from flowerlib.data import Photos, depth
 
 
 def folder(root: Path, bits: int, kind: str = ".tif") -> Path:
@@ -30,7 +28,7 @@ def test_check_and_train_report_12_bits_in_16(
     tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     photos = folder(tmp_path / "photos", 12, kind)
-    assert f"{depth.KIND}: 12" in check.folder(photos).text()
+    assert f"{depth.KIND}: 12" in audit.check(photos).text()
     options = ["--backbone", "small_resnet", "--weights", "small", "--preset", "quick"]
     assert cli.main(["train", str(photos), "--out", str(tmp_path / "run"), *options]) == 0
     output = capsys.readouterr().out
@@ -42,7 +40,7 @@ def test_nothing_is_reported_of_others(tmp_path: Path, flower_folder: Path) -> N
     for photos in (folder(tmp_path / "full", 16), flower_folder):
         splits = data.image_folder(photos)
         assert depth.dark([splits.train, splits.valid]) == []
-        assert depth.KIND not in check.folder(photos).text()
+        assert depth.KIND not in audit.check(photos).text()
     letter = tmp_path / "letter.png"
     letter.write_text("no picture")
     drawn = Photos(np.zeros((2, 8, 8, 3), np.uint8), [0, 0], ["a"])

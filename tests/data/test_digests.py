@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flowerlib.data import digests, files
+from flowerlib.data import Photos, RandomViews, digests
 from flowerlib.data.decoding import images
-from flowerlib.data.photos import Photos, RandomViews
 from flowerlib.transforms import Augmentation, Preprocessing
 
 
@@ -20,7 +19,7 @@ def folder(
     flower_folder: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """Photos of two classes that count as old enough and as many enough."""
-    monkeypatch.setattr(files, "MANY", 2)
+    monkeypatch.setattr(digests, "MANY", 2)
     monkeypatch.setattr(digests, "MOMENT", 0)
     root = tmp_path / "photos"
     for name in ("iris", "rose"):
@@ -41,7 +40,7 @@ def read_of(photos: Photos, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         digest = images.digest
         patch.setattr(images, "digest", lambda *path: read.append(path[0]) or digest(*path))
         found = photos.digests()
-    assert found.tolist() == [images.digest(path).rstrip(b"\0") for path in photos.source]
+    assert found.tolist() == [images.digest(path).rstrip(b"\0") for path in photos.paths]
     return [Path(path).name for path in read]
 
 
@@ -104,7 +103,7 @@ def test_what_changed_a_moment_ago_is_not_remembered(
 def test_few_files_leave_no_trace(
     folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "MANY", 17)
+    monkeypatch.setattr(digests, "MANY", 17)
     for _ in range(2):
         assert len(read_of(photos_in(folder), monkeypatch)) == 16
     assert not own_cache.exists()

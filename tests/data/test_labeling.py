@@ -12,7 +12,7 @@ from torch import nn
 
 from flowerlib import data, models, train
 from flowerlib.classifier import Classifier
-from flowerlib.data.photos import Photos, RandomViews, Splits
+from flowerlib.data import Photos, RandomViews, Splits
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Augmentation, Preprocessing
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flowerlib import data
-from flowerlib.audit import check
-from flowerlib.data.folders import layout, reading
-from flowerlib.data.folders.listing import FileCounts
+from flowerlib import audit, data
+from flowerlib.data.file_counts import FileCounts
+from flowerlib.data.folders import layout, naming
 from flowerlib.support.errors import InputError
 from tests.data.test_data import photo, tree
 
@@ -47,7 +46,7 @@ def test_split_folders_of_other_names(tmp_path: Path, names: tuple[str, str]) ->
         splits = data.image_folder(tmp_path)
     assert splits.class_names == ("ants", "bees")
     assert splits.sizes()["test"] == 10 and sum(splits.sizes().values()) == 20
-    report = check.folder(tmp_path)
+    report = audit.check(tmp_path)
     assert report.counts.keys() == {"train", "test"} and report.file_counts == splits.files
 
 
@@ -66,7 +65,7 @@ def refused(root: Path) -> str:
         data.image_folder(root)
     sentence = str(problem.value)
     try:
-        found = [f"{root}: {message}" for message in check.folder(root).class_problems]
+        found = [f"{root}: {message}" for message in audit.check(root).class_problems]
     except InputError as error:
         found = [str(error)]
     assert sentence.rstrip(".") in {one.rstrip(".") for one in found}
@@ -89,7 +88,7 @@ def test_classes_with_the_same_folders_inside_are_noted(tmp_path: Path) -> None:
         splits = data.image_folder(tmp_path)
     assert splits.class_names == ("cat", "dog") and len(splits.notes) == 1
     assert "cat/ and dog/ are taken as classes, though the same folders" in splits.notes[0]
-    assert "cat/ and dog/ are taken as classes" in check.folder(tmp_path).text()
+    assert "cat/ and dog/ are taken as classes" in audit.check(tmp_path).text()
 
 
 def test_folders_inside_a_class_belong_to_it(tmp_path: Path) -> None:
@@ -112,7 +111,7 @@ def test_a_class_may_have_the_name_of_a_split(tmp_path: Path, name: str) -> None
     assert splits.notes == (
         f"{name}/ is taken as a class, since there are photos and no folders in it",
     )
-    assert check.folder(tmp_path).notes == list(splits.notes)
+    assert audit.check(tmp_path).notes == list(splits.notes)
 
 
 def test_a_class_that_could_be_a_split_is_refused(tmp_path: Path) -> None:
@@ -158,9 +157,9 @@ def test_photos_beside_the_class_folders_are_told(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="left out 9 of 27 files: 9 beside the class folders"):
         splits = data.image_folder(tmp_path)
     assert splits.files is not None and splits.files.used == sum(splits.sizes().values()) == 18
-    assert check.folder(tmp_path).file_counts == splits.files
+    assert audit.check(tmp_path).file_counts == splits.files
     with pytest.warns(UserWarning, match="9 beside the class folders"):
-        assert len(data.labelled_folder(tmp_path, ("dog", "cat"))) == 18
+        assert len(data.labeled_folder(tmp_path, ("dog", "cat"))) == 18
 
 
 def test_one_level_too_much_or_too_little_is_told(tmp_path: Path) -> None:
@@ -174,7 +173,7 @@ def test_one_level_too_much_or_too_little_is_told(tmp_path: Path) -> None:
     flat(tmp_path / "flat", ".")
     assert "holds no class folders, only 9 photos; put each" in refused(tmp_path / "flat")
     with pytest.raises(InputError, match="holds several splits; did you mean .*data/test?"):
-        data.labelled_folder(tmp_path / "split" / "data", ("cat", "dog"))
+        data.labeled_folder(tmp_path / "split" / "data", ("cat", "dog"))
 
 
 def test_two_spellings_of_a_name_are_one_class(tmp_path: Path) -> None:
@@ -183,7 +182,7 @@ def test_two_spellings_of_a_name_are_one_class(tmp_path: Path) -> None:
     tree(tmp_path, ("valid",), (NFD, "rose"))
     assert data.image_folder(tmp_path).class_names == (NFC, "rose")
     for name in (NFC, NFD):  # of the classifier
-        assert len(data.labelled_folder(tmp_path / "valid", (name, "rose"))) == 4
+        assert len(data.labeled_folder(tmp_path / "valid", (name, "rose"))) == 4
     (tmp_path / "cat_to_name.json").write_text(json.dumps({NFD: NFD, "rose": "r"}))
     assert data.image_folder(tmp_path).class_names == (NFC, "r")
 
@@ -201,7 +200,7 @@ def test_names_that_look_alike_are_noted(tmp_path: Path) -> None:
         pytest.skip("this file system takes some for the same")
     (note,) = data.image_folder(tmp_path).notes
     assert note.startswith("classes 'Rose', 'rose', 'rose ' differ only in upper case or spaces")
-    assert check.folder(tmp_path).notes == [note]
+    assert audit.check(tmp_path).notes == [note]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -219,7 +218,7 @@ def test_one_name_for_two_classes_is_told_by_check_too(tmp_path: Path) -> None:
     message = "gives the same name to two classes (1, 3); put their photos together"
     with pytest.raises(InputError) as problem:
         data.image_folder(tmp_path)
-    assert message in str(problem.value) and message in check.folder(tmp_path).class_problems[0]
+    assert message in str(problem.value) and message in audit.check(tmp_path).class_problems[0]
     (tmp_path / "cat_to_name.json").write_text(json.dumps({"1": "rose", "2": "a", "3": "Rose "}))
     assert "classes 'rose', 'Rose ' differ only" in data.image_folder(tmp_path).notes[0]
     (tmp_path / "cat_to_name.json").write_text(json.dumps({"1": "rose", "2": "a", "3": ["x"]}))
@@ -236,10 +235,10 @@ def test_names_beside_the_folder_are_read_by_training_and_evaluation(tmp_path: P
     assert splits.class_names == ("pink primrose", "globe thistle")
     assert splits.notes == (f"class names are from {file}",)
     for place, labels in ((root / "test", [0, 0, 1, 1]), (tmp_path / "mine", [1, 1])):
-        assert data.labelled_folder(place, splits.class_names).labels.tolist() == labels
+        assert data.labeled_folder(place, splits.class_names).labels.tolist() == labels
     # One that was trained without these names goes by the folders'.
-    assert data.labelled_folder(root / "test", ("1", "2")).labels.tolist() == [0, 0, 1, 1]
-    assert reading.names_file(root / "test") == reading.names_file(tmp_path / "mine") == file
+    assert data.labeled_folder(root / "test", ("1", "2")).labels.tolist() == [0, 0, 1, 1]
+    assert naming.names_file(root / "test") == naming.names_file(tmp_path / "mine") == file
     file.write_text(json.dumps({"1": "zero", "x": "other"}))  # of another set
     assert data.image_folder(root).class_names == ("1", "2")
     assert data.image_folder(root).notes == (f"{file} is not used: it lacks classes",)

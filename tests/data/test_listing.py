@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flowerlib import cli, data
-from flowerlib.audit import check
+from flowerlib import audit, cli, data
 from flowerlib.data.decoding import images
 from flowerlib.data.folders import listing
 from flowerlib.support.errors import InputError
@@ -81,7 +80,7 @@ def test_what_is_left_out_is_counted_by_kind(tmp_path: Path) -> None:
     assert message.startswith("left out 15 of 16 files: 3 ") and "2 of other kinds" in message
     assert message.endswith("; convert .dng and .heic to JPEG to use them")
     assert found.counts().to_dict()["used"] == 1 and found.counts().remarkable
-    assert not listing.FileCounts(9, {"hidden": 1, "thumbnails": 2}).remarkable
+    assert not data.FileCounts(9, {"hidden": 1, "thumbnails": 2}).remarkable
 
 
 def test_links_are_followed_once_and_never_in_circles(tmp_path: Path) -> None:
@@ -138,10 +137,10 @@ def test_a_folder_that_may_not_be_read_is_named(
     with pytest.raises(InputError, match=message):
         data.image_folder(closed)
     with pytest.raises(InputError, match=message):
-        data.labelled_folder(closed, ("cat", "dog"))
+        data.labeled_folder(closed, ("cat", "dog"))
     assert cli.main(["predict", str(closed), "--model", "none"]) == 2
     assert message in capsys.readouterr().err
-    report = check.folder(closed)
+    report = audit.check(closed)
     assert report.serious and message in report.class_problems[0]
     assert report.left_out == {"of the system": ["lost+found/"]}
     with pytest.raises(InputError, match="more may not be read by this user"):

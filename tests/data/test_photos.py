@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset, default_collate, random_split
 
 from flowerlib import data
+from flowerlib.data import BalancedOrder, Photos, RandomViews, Views, class_weights, join, loader
 from flowerlib.data.decoding import images
 from flowerlib.data.decoding.images import PhotoError
-from flowerlib.data.photos import Photos, RandomViews, Views, join, loader
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Augmentation, Preprocessing
 
@@ -70,7 +73,7 @@ def test_join_and_unequal_lengths(flower_folder: Path) -> None:
     assert len(both) == 44 and both.name(32) == splits.valid.name(0)
     assert len(join(drawn(3), drawn(4))) == 7
     with pytest.raises(ValueError, match="3 pictures but 2 labels"):
-        Photos(drawn(3).source, [0, 1], ("a", "b"))
+        Photos(drawn(3).contents, [0, 1], ("a", "b"))
 
 
 def batches(workers: int, epoch: int = 1) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -139,7 +142,7 @@ def test_a_subset_of_views_keeps_its_views() -> None:
     some = views.subset([4, 2]).subset([0])
     assert some.digest(0) == views.digest(4) and some.labels.tolist() == [1]
     assert np.array_equal(np.asarray(some.image(0)), np.asarray(views.image(4)))
-    with pytest.raises(TypeError, match="plain Photos"):
+    with pytest.raises(InputError, match="Random views cannot stand beside whole photos"):
         join(views, views)
 
 
@@ -162,7 +165,7 @@ def test_boolean_masks_and_positions_are_taken_as_numpy_takes_them() -> None:
         some = photos.subset(given)
         chosen = np.asarray(given) if len(given) else np.array([], int)
         assert some.labels.tolist() == photos.labels[chosen].tolist()
-        assert np.array_equal(some.source, photos.source[chosen])
+        assert np.array_equal(some.contents.array, photos.contents.array[chosen])
     views = RandomViews(photos, Augmentation(PREPROCESSING), 2)
     assert len(views.subset(np.arange(18) % 3 == 0)) == 6
 
@@ -192,8 +195,6 @@ def test_join_goes_by_the_names_of_the_classes() -> None:
     assert photos.class_names == ("a", "b", "c") and other.class_names == ("c", "a", "b")
     with pytest.raises(InputError, match="need the same classes; only one part has c"):
         join(photos, photos.of_classes(("a", "b")))
-    with pytest.raises(InputError, match="need the same size"):
-        join(photos, Photos(np.zeros((1, 4, 4, 3), np.uint8), [0], ("a", "b", "c")))
 
 
 def test_photos_are_checked_and_share_no_labels() -> None:
@@ -226,7 +227,7 @@ def test_a_picture_in_memory_that_changed_has_another_digest() -> None:
     photos = drawn()
     before, picture = photos.digest(0), photos.image(0)
     shown = picture.tobytes()
-    photos.source[0] += 1
+    photos.contents.array[0] += 1
     assert photos.digest(0) != before and picture.tobytes() == shown
 
 
@@ -241,3 +242,84 @@ def test_any_name_that_a_file_can_have(tmp_path: Path, name: str) -> None:
     picture, digest = photos.opened(0)
     assert picture.getpixel((0, 0)) == (255, 0, 0)
     assert digest == photos.digest(0) == images.digest_of((tmp_path / name).read_bytes())
+
+
+def test_photos_are_a_data_set_of_torch(flower_folder: Path) -> None:
+    files = data.image_folder(flower_folder).train
+    for photos in (files, drawn(), RandomViews(drawn(), Augmentation(PREPROCESSING), 2)):
+        assert isinstance(photos, Dataset)
+        picture, label = photos[1]
+        assert picture.dtype == torch.uint8 and label == photos.labels[1]
+        assert np.array_equal(picture.permute(1, 2, 0), np.asarray(photos.image(1)))
+        assert torch.equal(photos[-1][0], photos[len(photos) - 1][0])
+        with pytest.raises(IndexError):
+            photos[len(photos)]
+        batch, labels = default_collate([photos[0], photos[3]])
+        assert batch.shape[:2] == (2, 3) and labels.tolist() == photos.labels[[0, 3]].tolist()
+        assert len([*photos]) == len(photos)
+    batches = [labels for _, labels in DataLoader(drawn(), batch_size=4, num_workers=1)]
+    assert torch.cat(batches).tolist() == drawn().labels.tolist()
+    assert [len(part) for part in random_split(drawn(), [5, 4])] == [5, 4]
+
+
+def test_views_are_a_data_set_of_torch() -> None:
+    views = Views(drawn(), PREPROCESSING)
+    assert isinstance(views, Dataset)
+    images, labels = default_collate([views[0], views[4]])
+    assert images.shape == (2, 3, 32, 32) and labels.tolist() == [0, 1]
+
+
+def test_files_and_pictures_in_memory_can_be_joined(flower_folder: Path) -> None:
+    files = data.image_folder(flower_folder).valid
+    array = np.stack([np.asarray(files.image(i)) for i in range(2)])
+    for other in (array, array[:, :32]):
+        both = join(files, Photos(other, files.labels[:2], files.class_names)).subset([11, 12, 13])
+        assert both.name(0) == files.name(11) and both.name(1) == "picture 0"
+        assert both.digest(0) == files.digest(11) and len(set(both.digests())) == 3
+        assert np.array_equal(np.asarray(both.image(2)), other[1])
+        assert pickle.loads(pickle.dumps(both)).digests().tolist() == both.digests().tolist()
+
+
+def test_random_views_are_no_training_set_for_transfer(flower_folder: Path) -> None:
+    splits = data.image_folder(flower_folder)
+    views = RandomViews(splits.train, Augmentation(PREPROCESSING), 2)
+    with pytest.raises(InputError, match="cut to the network's input already"):
+        join(views, splits.valid)
+
+
+def test_classes_weigh_alike_however_few_their_photos() -> None:
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    assert class_weights(labels).tolist() == pytest.approx([100 / 180, 100 / 90, 100 / 30])
+    assert class_weights([0, 0, 2], 4).tolist() == [0.75, 0.0, 1.5, 0.0]
+    for given, count in (([], None), ([0.5], None), ([-1], None), ([3], 3)):
+        with pytest.raises(InputError):
+            class_weights(given, count)
+
+
+def test_a_balanced_order_draws_each_class_equally_often() -> None:
+    labels = np.repeat([0, 1, 2], [600, 300, 100])
+    order = BalancedOrder(labels, seed=3)
+    first, second = list(order), list(order)
+    assert len(first) == len(order) == 1000 and first != second
+    assert first == list(BalancedOrder(labels, seed=3))
+    assert np.bincount(labels[first]).min() > 280
+    drawn_few = Photos(np.zeros((1000, 4, 4, 3), np.uint8), labels, ("a", "b", "c"))
+    feed = loader(drawn_few, Preprocessing(4, 4), balanced=True, seed=3)
+    assert torch.cat([found for _, found in feed]).tolist() == labels[first].tolist()
+
+
+def test_the_light_half_of_the_package_does_without_torch() -> None:
+    modules = ["audit", "data.sources.downloads", "data.sources.named_sets", "data.depth"]
+    modules += ["data.folders.naming", "data.splitting.division"]
+    program = f"""
+import importlib, sys
+for name in {modules}:
+    importlib.import_module(f"flowerlib.{{name}}")
+from flowerlib import data
+data.home(), data.FileCounts
+assert "torch" not in sys.modules
+assert data.Photos.__module__ == "flowerlib.data.photos"
+assert all(hasattr(data, name) for name in data.__all__) and not hasattr(data, "nothing")
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flowerlib import data
-from flowerlib.data.folders import listing, reading
+from flowerlib.data.folders import listing, naming, reading
 from flowerlib.support.errors import InputError
 
 PHOTO_NAMES = ["a.jpg", "b.JPG", "c.jfif", "d.png", "e.pgm", "f.avif", "photo.0001", "g", "h.tif"]
@@ -83,7 +83,7 @@ def check_tree(root: Path) -> bool:
     counts = listed.counts()  # what prediction uses
     assert counts.used == len(every) == len(set(every)) and all(map(os.path.isfile, every))
     assert counts.used + sum(counts.left_out.values()) == total
-    surveyed = reading.survey(listing.read(root))  # what check looks at
+    surveyed = naming.survey(listing.read(root))  # what check looks at
     checked = surveyed.counts()
     assert checked.used + sum(checked.left_out.values()) == total
     left = [path for paths in surveyed.listing.left_out.values() for path in paths]
@@ -98,7 +98,7 @@ def check_tree(root: Path) -> bool:
     test = surveyed.places.get("test")
     place = Path(test.prefix) if test else root
     if test or "" in surveyed.places:
-        evaluated, found = data.labelled_photos(place, splits.class_names)
+        evaluated, found = data.labeled_photos(place, splits.class_names)
         assert found.used + sum(found.left_out.values()) == all_files(place)
         assert len(evaluated) == found.used == (len(splits.test) if test else used(splits))
     assert splits.notes == tuple(surveyed.notes)

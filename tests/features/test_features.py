@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from flowerlib import data, features, models
-from flowerlib.data.photos import Photos
+from flowerlib.data import Photos
 from flowerlib.features import engine, folding, runtime
 from flowerlib.models import fingerprint
 from flowerlib.support.errors import InputError
@@ -181,7 +181,7 @@ def test_all_unreadable_photos_are_named(
     for number in range(7):
         bad.append(tmp_path / f"bad{number}.jpg")
         bad[-1].write_text(f"letter {number}")
-    paths = [*bad, *photos.source]
+    paths = [*bad, *photos.paths]
     mixed = Photos(paths, [0] * len(paths), photos.class_names)
     with pytest.raises(InputError) as problem:
         extract(backbone, mixed)

@@ -9,7 +9,7 @@ import torch
 
 from flowerlib import data, models, train
 from flowerlib.classifier import Classifier
-from flowerlib.data.photos import Splits
+from flowerlib.data import Splits
 from flowerlib.features import folding
 from flowerlib.models import levels
 from flowerlib.support.errors import InputError

@@ -17,8 +17,7 @@ from tools import notebooks
 
 CELLS = """
 import torch
-from flowerlib import data, features, lesson, metrics, models, plots, solvers, train
-from flowerlib.audit import check
+from flowerlib import audit, data, features, lesson, metrics, models, plots, solvers, train
 splits = data.image_folder(PHOTOS)
 splits
 ---
@@ -62,7 +61,7 @@ train.fit(model, batches, batches, epochs=2, report=lesson.live())
 ---
 splits.train, classifier.preprocessing
 ---
-check.folder(PHOTOS)
+audit.check(PHOTOS)
 """
 PICTURES = {7, 8, 9, 10}  # cells that show one
 

@@ -9,7 +9,7 @@ import torch
 
 from flowerlib import data, features, models, train
 from flowerlib.classifier import Classifier
-from flowerlib.data.photos import Splits
+from flowerlib.data import Splits
 
 pytestmark = pytest.mark.gpu
 NAME = "small_densenet.stages"

@@ -43,8 +43,8 @@ MISTAKES = {
     ),
     "the order of the classes changes": (
         "data/folders/reading.py",
-        "class_names = tuple(readable[name] for name in names)",
-        "class_names = tuple(readable[name] for name in reversed(names))",
+        "class_names = tuple(readable[name] for name in folders)",
+        "class_names = tuple(readable[name] for name in reversed(folders))",
         "data/test_data.py::test_labels_go_by_name",
     ),
     "prediction resizes in another way than evaluation": (
@@ -54,9 +54,9 @@ MISTAKES = {
         "classifier/test_classifier.py::test_prediction_is_evaluation",
     ),
     "a changed photo keeps its old features": (
-        "data/files.py",
-        "known = images.digest(self.path(index), self.text(index))",
-        "known = self.text(index).encode()[-16:]",
+        "data/digests.py",
+        "found = images.digest(path, name)",
+        "found = name.encode()[-16:].rjust(16)",
         "features/test_features.py::test_a_changed_file_is_noticed",
     ),
     "accuracy is a mean of batch means": (

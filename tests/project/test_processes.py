@@ -19,7 +19,6 @@ from torch import nn
 
 from flowerlib import data, features, models, transforms
 from flowerlib.classifier import Classifier
-from flowerlib.data import photos
 from flowerlib.features import engine
 from tests.project.test_threads import SMALL, fresh
 
@@ -166,7 +165,7 @@ def test_a_process_forked_while_a_thread_prepares_to_predict_answers(
         thread.join()
 
 
-def extracted(backbone: models.Backbone, shown: photos.Photos, queue: Any) -> None:
+def extracted(backbone: models.Backbone, shown: data.Photos, queue: Any) -> None:
     found = features.extract(backbone, shown, SMALL, precision="fp32", cache=False)
     queue.put(found.values.numpy())
 
@@ -175,7 +174,7 @@ def extracted(backbone: models.Backbone, shown: photos.Photos, queue: Any) -> No
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_worker_extracts_many_features(pictures: np.ndarray) -> None:
     many = np.tile(pictures, (10, 1, 1, 1))
-    shown = photos.Photos(many, np.zeros(len(many), np.int64), ("a",))
+    shown = data.Photos(many, np.zeros(len(many), np.int64), ("a",))
     backbone = models.backbone("small_densenet", "small")
     usual = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -234,10 +233,10 @@ def test_a_loader_of_photos_with_spawned_workers_gives_the_same_batches(
     shown = data.image_folder(flower_folder).train
     method = multiprocessing.get_start_method(allow_none=True)
     augmented = transforms.Augmentation(SMALL)
-    expected = list(photos.loader(shown, augmented, batch_size=8, shuffle=True, workers=0))
+    expected = list(data.loader(shown, augmented, batch_size=8, shuffle=True, workers=0))
     multiprocessing.set_start_method("spawn", force=True)
     try:
-        found = list(photos.loader(shown, augmented, batch_size=8, shuffle=True, workers=1))
+        found = list(data.loader(shown, augmented, batch_size=8, shuffle=True, workers=1))
     finally:
         multiprocessing.set_start_method(method, force=True)
     for (images, labels), (others, other_labels) in zip(found, expected, strict=True):

@@ -19,7 +19,7 @@ import pytest
 from flowerlib import cli, data, plots, solvers
 from flowerlib.classifier import Classifier
 from flowerlib.cli import runs
-from flowerlib.data.photos import Splits
+from flowerlib.data import Splits
 from flowerlib.features import extract
 
 EXACT = {"precision": "fp32", "device": "cpu"}

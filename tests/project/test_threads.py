@@ -18,7 +18,7 @@ from torch import nn
 
 from flowerlib import data, features, models, train
 from flowerlib.classifier import Classifier
-from flowerlib.data.photos import Photos
+from flowerlib.data import Photos
 from flowerlib.features import engine
 from flowerlib.support.errors import InputError
 from flowerlib.support.threads import limited_to, one_thread

@@ -14,8 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from flowerlib import models, train
-from flowerlib.data import photos
+from flowerlib import data, models, train
 from flowerlib.support.errors import InputError
 from flowerlib.train.checkpoints import Checkpoint
 from flowerlib.transforms import Augmentation, Preprocessing
@@ -98,7 +97,7 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path) -> None:
 
 def test_random_views_and_their_order_resume_for_any_number_of_workers(tmp_path: Path) -> None:
     pictures = torch.randint(0, 256, (24, 16, 16, 3), dtype=torch.uint8).numpy()
-    some = photos.Photos(pictures, [0, 1] * 12, ("a", "b"))
+    some = data.Photos(pictures, [0, 1] * 12, ("a", "b"))
     preprocessing = Preprocessing(16, 16)
 
     def run(workers: int, checkpoint: Checkpoint | None = None, stop_after: int = 0) -> str:
@@ -108,10 +107,10 @@ def test_random_views_and_their_order_resume_for_any_number_of_workers(tmp_path:
 
         torch.manual_seed(0)
         model = models.SmallCNN(2, 16)
-        batches = photos.loader(
+        batches = data.loader(
             some, Augmentation(preprocessing), batch_size=8, shuffle=True, workers=workers
         )
-        valid = photos.loader(some, preprocessing, batch_size=24)
+        valid = data.loader(some, preprocessing, batch_size=24)
         train.fit(
             model, batches, valid, epochs=3, lr=0.001, loss=nn.CrossEntropyLoss(),
             report=stop, checkpoint=checkpoint,

@@ -10,7 +10,7 @@ import torch
 
 from flowerlib import data, features, models, train
 from flowerlib.classifier import Classifier
-from flowerlib.data.photos import Splits
+from flowerlib.data import Splits
 from flowerlib.features import engine
 from flowerlib.models import backbones
 from flowerlib.support.errors import InputError

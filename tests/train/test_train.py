@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from flowerlib import data, metrics, models, train
-from flowerlib.data import photos
 from flowerlib.support import options
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Augmentation, Preprocessing
@@ -214,11 +213,11 @@ def test_training_on_views_does_not_depend_on_workers(workers: int) -> None:
     def once(workers: int) -> tuple[list[float], Tensor]:
         torch.manual_seed(0)
         network = models.SmallCNN(3, size=32, dropout=0)
-        feed = photos.loader(
+        feed = data.loader(
             splits.train, Augmentation(preprocessing), batch_size=4, shuffle=True, workers=workers
         )
         assert [len(labels) for _, labels in feed] == [4, 4, 1]
-        check = photos.loader(splits.valid, preprocessing, workers=workers)
+        check = data.loader(splits.valid, preprocessing, workers=workers)
         history = train.fit(network, feed, check, epochs=2, loss=nn.CrossEntropyLoss())
         return [row["train_loss"] for row in history.rows], network.head[-1].weight
 
@@ -258,7 +257,7 @@ def test_the_test_set_is_not_touched(flower_folder: Path) -> None:
     poisoned = data.Splits(
         splits.train,
         splits.valid,
-        photos.Photos(["not there.jpg"], [0], splits.class_names),
+        data.Photos(["not there.jpg"], [0], splits.class_names),
         splits.class_names,
         "x",
         "real",

@@ -11,14 +11,14 @@ from flowerlib.support.console import say
 
 
 def check(options: argparse.Namespace) -> int:
-    from flowerlib.audit import check, manifest
+    from flowerlib import audit
 
     with Progress("checked") as progress:
-        report = check.folder(options.data, against=options.against, progress=progress)
+        report = audit.check(options.data, against=options.against, progress=progress)
     if options.json:
         with storage.atomic_path(options.json) as temporary:
             temporary.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
     if options.manifest:
-        manifest.save(options.manifest, report.entries())
+        audit.save_manifest(options.manifest, report.entries())
     say(report.text(options.examples))
     return 1 if report.serious else 0

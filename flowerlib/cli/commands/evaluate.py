@@ -15,7 +15,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from flowerlib.classifier import Classifier
 
     classifier = Classifier.load(options.model)
-    photos, counts = data.labelled_photos(options.data, classifier.class_names)
+    photos, counts = data.labeled_photos(options.data, classifier.class_names)
     if line := counts.sentence():
         complain(f"{one_line(options.data)}: {line}")
     found = classifier.evaluate(

@@ -2,8 +2,8 @@
 
 The policy, in the order in which it is applied:
 
-* the content decides what a file is, not its name, and only the decoders of `FORMATS` may try (of
-  all that Pillow has, one starts a PostScript interpreter on what it is given);
+* the content decides what a file is, not its name, and only the decoders of `formats.FORMATS` may
+  try (of all that Pillow has, one starts a PostScript interpreter on what it is given);
 * a decoder sees only the parts of a JPEG or PNG that hold pixels: odd metadata harms nothing;
 * the whole file is decoded, so a truncated file is noticed here and not in the middle of training;
 * the camera's orientation is applied;
@@ -19,9 +19,6 @@ Nothing here depends on Pillow's settings for the whole process, and nothing cha
 from __future__ import annotations
 
 import contextlib
-import functools
-import io
-import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,11 +28,10 @@ import numpy as np
 from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
-from flowerlib.data.decoding import colors, metadata
+from flowerlib.data.decoding import colors, formats, metadata
 from flowerlib.data.decoding.colors import Stored
 from flowerlib.data.decoding.metadata import Unreadable
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")  # Pillow's names
 MAX_PIXELS = 175_000_000  # about 700 MB decoded
 STRICT = ("jpeg", "zip", "gif", "raw", "packbits")  # Pillow's others say themselves what is missing
 DIM = 0.25  # share of the range below which a deep picture probably holds fewer bits
@@ -82,7 +78,7 @@ def from_content(
     """Decodes a file's content.
 
     Args:
-        content: of a file in one of `FORMATS`.
+        content: of a file in one of `formats.FORMATS`.
         shrink_to: a JPEG of more than `MAX_PIXELS` is decoded at 1/2, 1/4 or 1/8 of its size: the
             smallest whose shorter side keeps this many pixels; the largest within the limit if
             None. (All others are decoded in full size. At 1/2 and below they would come up to four
@@ -103,9 +99,9 @@ def from_content(
         lean, about = metadata.lean_png(content)
         turn, frames = metadata.orientation(about), "animated" in about
     with _reasons():
-        image = _identified(lean)
+        image = formats.identified(lean)
         if image is None:
-            raise Unreadable(_not_a_picture(content[:64]))
+            raise Unreadable(formats.not_a_picture(content[:64]))
         stored = _stored(image)
         if stored.format not in ("JPEG", "PNG"):
             turn, frames = metadata.orientation(image.info), getattr(image, "is_animated", False)
@@ -165,30 +161,6 @@ def from_array(array: np.ndarray) -> Image.Image:
     if not array.size:
         raise Unreadable("the picture has no pixels")
     return from_picture(Image.fromarray(np.ascontiguousarray(array)))
-
-
-# --- Pillow's decoders --------------------------------------------------------------------------
-
-
-@functools.cache
-def _decoders() -> tuple[tuple[Any, Any], ...]:
-    """What opens each of `FORMATS`, and tells by the first bytes whether it can.
-
-    Not by `Image.open`: that looks at the settings of the whole process for the number of pixels,
-    and warns. A JPEG's further views are left alone.
-    """
-    Image.init()
-    found = {name: Image.OPEN[name] for name in FORMATS if name in Image.OPEN}
-    found["JPEG"] = (JpegImageFile, found["JPEG"][1])
-    return tuple(found.values())
-
-
-def _identified(content: bytes) -> ImageFile.ImageFile | None:
-    for opener, accepts in _decoders():
-        if accepts(content[:16]) is True:
-            with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
-                return opener(io.BytesIO(content), "")
-    return None
 
 
 @contextlib.contextmanager
@@ -282,34 +254,3 @@ def _upright(image: Image.Image, turn: int) -> Image.Image:
     image = image.transpose(TURNS[turn])
     image.info.clear()  # or the metadata would have it turned once more
     return image
-
-
-SIGNATURES = {
-    b"\xff\xd8\xff": "the JPEG is damaged near its beginning",
-    b"\x89PNG": "the PNG is damaged near its beginning",
-    b"GIF8": "the GIF is damaged near its beginning",
-    b"RIFF": "this is no readable WebP picture",
-    b"II*\0": "this is a damaged TIFF or one of an unusual kind",
-    b"MM\0*": "this is a damaged TIFF or one of an unusual kind",
-    b"%PDF": "this is a PDF, not a picture",
-    b"%!PS": "this is PostScript, not a picture",
-    b"8BPS": "this is a Photoshop file; export it as JPEG or PNG",
-    b"PK\3\4": "this is a zip archive, not a picture",
-}
-
-
-def _not_a_picture(head: bytes) -> str:
-    """Says what a file that no decoder identifies looks like from its first bytes."""
-    if not head:
-        return "the file is empty"
-    for signature, meaning in SIGNATURES.items():
-        if head.startswith(signature):
-            return meaning
-    if head[4:8] == b"ftyp":  # the family of HEIC, AVIF and MP4
-        brand = head[8:12].decode("ascii", "replace").strip()
-        return f'this is a HEIC picture or a video (kind "{brand}"); convert it to JPEG'
-    if head.lstrip()[:1] == b"<":
-        return "this is a web page or XML, not a picture"
-    if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
-        return "this is a text file, not a picture"
-    return "no known picture format"

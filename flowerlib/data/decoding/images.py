@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from flowerlib.data.decoding import decoder
-from flowerlib.data.decoding.decoder import FORMATS, MAX_PIXELS, Facts
+from flowerlib.data.decoding.decoder import MAX_PIXELS, Facts
+from flowerlib.data.decoding.formats import FORMATS
 from flowerlib.support.console import one_line
 from flowerlib.support.errors import InputError
 
@@ -111,16 +112,20 @@ def open_with_facts(path: Path | str) -> tuple[Image.Image, Facts]:
         raise PhotoError(path, str(problem)) from None
 
 
-def sketch(path: Path | str, side: int) -> Image.Image:
-    """Like `open_photo` for a file, but quick: a JPEG's shorter side may have only `side` pixels.
+def sketch(photo: Photo, side: int, name: str | None = None) -> Image.Image:
+    """Like `open_photo`, but quick: a JPEG's shorter side may have only `side` pixels.
 
     Raises:
         PhotoError: as in `open_photo`.
     """
+    if not isinstance(photo, (str, os.PathLike, bytes)):
+        return open_photo(photo, name=name or "photo")
+    name = name or ("photo" if isinstance(photo, bytes) else os.fspath(photo))
     try:
-        return decoder.from_content(read(path), side, rough=True)[0]
+        content = photo if isinstance(photo, bytes) else read(photo, name)
+        return decoder.from_content(content, side, rough=True)[0]
     except decoder.Unreadable as problem:
-        raise PhotoError(path, str(problem)) from None
+        raise PhotoError(name, str(problem)) from None
 
 
 def _content(photo: object, name: str) -> bytes:
@@ -159,7 +164,7 @@ def read_stream(file: Any, name: str) -> bytes:
     return content
 
 
-def read(path: Path | str, name: str | None = None) -> bytes:
+def read(path: str | os.PathLike[str], name: str | None = None) -> bytes:
     """The content of a photo's file, read once and whole.
 
     Args:
@@ -177,7 +182,7 @@ def read(path: Path | str, name: str | None = None) -> bytes:
             return file.read()
 
 
-def digest(path: Path | str, name: str | None = None) -> bytes:
+def digest(path: str | os.PathLike[str], name: str | None = None) -> bytes:
     """16 bytes that stand for a file's content, as `digest_of` would give.
 
     Args:
@@ -200,7 +205,7 @@ def digest_of(content: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _opened(path: Path | str, name: str) -> Iterator[tuple[int, os.stat_result]]:
+def _opened(path: str | os.PathLike[str], name: str) -> Iterator[tuple[int, os.stat_result]]:
     """A file's handle and state; what goes wrong becomes a PhotoError.
 
     By the system's own calls: three quarters of the time that Path.read_bytes takes.
@@ -233,7 +238,7 @@ def _opened(path: Path | str, name: str) -> Iterator[tuple[int, os.stat_result]]
         raise PhotoError(name, "no file can have this name") from None
 
 
-def _missing(path: Path | str) -> str:
+def _missing(path: str | os.PathLike[str]) -> str:
     if os.path.islink(path):
         return "this link leads nowhere"
     if "://" in str(path):

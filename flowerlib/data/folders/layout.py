@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from flowerlib.data.folders.listing import FileCounts, Folder, Listing
+from flowerlib.data.file_counts import FileCounts
+from flowerlib.data.folders.listing import Folder, Listing
 from flowerlib.support.errors import InputError, listed
 
 SPLITS = {

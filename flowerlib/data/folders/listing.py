@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowerlib.data.decoding import images
-from flowerlib.support.console import one_line
+from flowerlib.data.file_counts import HIDDEN, SYSTEM, THUMBNAILS, FileCounts
 from flowerlib.support.errors import InputError
 
 # What operating systems and storage devices put among photos, in lower case.
@@ -28,58 +28,14 @@ SYSTEM_FILES = frozenset({".ds_store", "desktop.ini", "icon\r"})
 THUMBNAIL_FOLDERS = frozenset({"@eadir", ".@__thumb", ".thumbnails", ".thumbs"})
 THUMBNAIL_FILES = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"})
 
-HIDDEN, SYSTEM, THUMBNAILS = "hidden", "of the system", "thumbnails"
 LINKS = "links to folders listed already"
 NO_PICTURE = "without an ending, no pictures"
-UNREMARKABLE = frozenset({HIDDEN, SYSTEM, THUMBNAILS})  # nobody takes these for photos
 
 ENDING = re.compile(r"\.(?=.*[a-z])[!-~]{1,12}")  # "photo.0001" and "from 2.5 m" have none
-# Pictures that Pillow alone does not read, or reads as the small preview that lies in them.
-UNREAD = frozenset(
-    ".heic .heif .jxl .jp2 .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .raw .psd .svg .dcm".split()
-)
 NAMES = "cat_to_name.json"  # in the listed folder it is read for the names of classes
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
-KINDS_NAMED = 6
 
 Identity = tuple[int, int] | str
-
-
-@dataclass(frozen=True)
-class FileCounts:
-    """How many files below a folder are used, and how many of which kind are not.
-
-    Attributes:
-        used: number of photos.
-        left_out: number of files by kind.
-    """
-
-    used: int
-    left_out: dict[str, int]
-
-    @property
-    def remarkable(self) -> bool:
-        """Files are left out that somebody may take for photos of the set."""
-        return not self.left_out.keys() <= UNREMARKABLE
-
-    def sentence(self) -> str:
-        """One line about what is left out, with the mend; "" if nothing is."""
-        if not self.left_out:
-            return ""
-        kinds = sorted(self.left_out.items(), key=lambda item: -item[1])
-        named = [f"{count:,} {kind}" for kind, count in kinds[:KINDS_NAMED]]
-        if more := sum(count for _, count in kinds[KINDS_NAMED:]):
-            named.append(f"{more:,} of other kinds")
-        left = sum(self.left_out.values())
-        convert = sorted(UNREAD & self.left_out.keys())
-        mend = f"; convert {' and '.join(convert)} to JPEG to use them" if convert else ""
-        return one_line(
-            f"left out {left:,} of {self.used + left:,} files: {', '.join(named)}{mend}"
-        )
-
-    def to_dict(self) -> dict[str, object]:
-        """Both as plain data, for JSON."""
-        return {"used": self.used, "left_out": self.left_out}
 
 
 @dataclass

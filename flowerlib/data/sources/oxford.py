@@ -6,14 +6,18 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowerlib.data.file_counts import FileCounts
 from flowerlib.data.folders import listing
-from flowerlib.data.folders.listing import FileCounts, Listing
-from flowerlib.data.photos import Photos, Splits
+from flowerlib.data.folders.listing import Listing
 from flowerlib.data.sources import archives, downloads
 from flowerlib.support.errors import InputError
+
+if TYPE_CHECKING:
+    from flowerlib.data.splits import Splits
 
 TOTAL = 8189
 NAME = re.compile(r"image_(\d{5})\.jpg")
@@ -34,6 +38,9 @@ def flowers(folder: Path, split: str) -> Splits:
     Raises:
         InputError: the set is not complete.
     """
+    from flowerlib.data.photos import Photos  # torch; a download does without
+    from flowerlib.data.splits import Splits
+
     known = facts()
     names = tuple(known["names"])
     label_of = {

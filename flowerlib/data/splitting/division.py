@@ -1,76 +1,88 @@
 """Divide photos into train, valid and test where nobody has: by what they show.
 
 A digest of its content is as good as a random number in [0, 1). The lowest numbers make the test
-set, the highest the valid set. Photos with the same content, in one class or in several, and near
-copies (see `copies`: bursts, resized, mirrored or encoded again) are a group, which has one number
-and so one place: nothing in test or valid was learned from.
+set, the highest the valid set. Photos with the same content, in one class or in several, near
+copies (see `copies`: bursts, resized, mirrored or encoded again), and photos that their owner says
+belong together (of one patient, say) are a group, which has one number and so one place: nothing in
+test or valid was learned from. A large group is in train: it would make a small test set one scene.
 
 So a photo's place depends on neither names nor order, and adding photos moves no old one, except
 
-* a new near copy of old photos may have the smaller digest, and give the group its own number;
+* a new photo of an old group may have the smaller digest, and give the group its own number;
 * a class that no number puts into test lends its lowest there (into valid: its highest) until a
   lower (higher) one comes. Of a class that grows from 3 to 40 photos with shares of 0.15, that
   moves 1.2 photos per share on average, most of them while it has fewer than 10;
-* a group may come to hold more than half of a class, or no longer do so: it belongs to train. And
-  a class of fewer groups than parts, whose groups are taken apart, may get enough of them.
+* a group may come to be large, or no longer be so. And a class of fewer groups than parts, whose
+  groups are taken apart, may get enough of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowerlib.data import files
-from flowerlib.data.decoding import images
-from flowerlib.data.files import Files
-from flowerlib.data.photos import Photos
 from flowerlib.data.splitting import copies, thumbnails
 from flowerlib.data.splitting.copies import Pair
 from flowerlib.support.errors import InputError, listed
 
-LARGE = 0.5  # share of a class's different photos from which a group belongs to train
+if TYPE_CHECKING:
+    from flowerlib.data.photos import Photos
+
+# A group of more photos than this many times what a class gives to a part belongs to train ...
+LARGE = 2.0
+# ... and so does one of more than this share of a class.
+LARGEST = 0.5
 
 
 def divide(
-    root: Path, classes: dict[str, Files], shares: dict[str, float]
-) -> tuple[dict[str, dict[str, Files]], str]:
-    """Divides photos by content, near copies together; what no share claims is train.
+    photos: Photos,
+    shares: Mapping[str, float],
+    groups_of: Sequence[object] | np.ndarray | None = None,
+    *,
+    where: str = "these photos",
+) -> tuple[dict[str, np.ndarray], str]:
+    """Divides photos by content, groups together; what no share claims is train.
 
     Args:
-        root: the folder, for messages.
-        classes: photos by class.
+        photos: N photos, at least one of each class.
         shares: of "test" and "valid", each in [0, 1); their sum is below 1.
+        groups_of: for each photo what it belongs to; photos of equal ones are never apart.
+        where: the photos' place, for messages.
 
     Returns:
-        Photos by part and class, in the order of their contents, and a phrase on near copies.
+        The positions of the photos of each part, by class and content, and a phrase on groups.
 
     Raises:
-        InputError: photos cannot be read, or a class has too few different photos.
+        InputError: photos cannot be read, or a class has too few different photos or groups.
     """
     shares = {part: share for part, share in shares.items() if share > 0}
-    every = files.join([*classes.values()])
-    labels = np.repeat(np.arange(len(classes)), [len(found) for found in classes.values()])
-    digests = Photos(every, labels, [*classes]).digests()
-    contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
+    contents, first, content = np.unique(photos.digests(), return_index=True, return_inverse=True)
     pairs = thumbnails.near_copies(
-        contents, lambda at: images.sketch(every.text(first[at]), copies.SIDE)
+        contents, lambda at: photos.contents.sketch(int(first[at]), copies.SIDE)
     )
-    by_class = [np.unique(content[labels == label]) for label in range(len(classes))]
+    names, labels = photos.class_names, photos.labels
+    by_class = [np.unique(content[labels == label]) for label in range(len(names))]
     least = len(shares) + 1
     if few := _too_few(by_class, len(contents), least):
-        raise InputError(f"{root}: {_said([*classes], few, least)}; each split needs at least one.")
-    group = groups(len(contents), pairs)
-    torn = tear(group, by_class, least)
-    place = places(contents, group, by_class, shares)[content]
-    parts: dict[str, dict[str, Files]] = {part: {} for part in ("train", *shares)}
+        raise InputError(f"{where}: {_said(names, few, least)}; each split needs at least one.")
+    torn: list[int] = []
+    if groups_of is None:
+        group = groups(len(contents), pairs)
+        torn = tear(group, by_class, least)
+    else:
+        group = groups(len(contents), [*pairs, *_links(content, groups_of)])
+    place, missing = places(contents, group, by_class, shares)
+    if missing:
+        raise InputError(
+            f"{where}: the photos of {listed([names[label] for label in missing])} belong to too "
+            "few groups to be in every split without tearing one; add photos of other groups, or "
+            "name a split for each photo."
+        )
     order = np.lexsort((content, labels))
-    ends = np.cumsum([len(found) for found in classes.values()])
-    for name, inside in zip(classes, np.split(order, ends[:-1]), strict=True):
-        for part in parts:
-            parts[part][name] = every.take(inside[place[inside] == part])
-    return parts, _phrase(group, [[*classes][label] for label in torn])
+    found = {part: order[place[content[order]] == part] for part in ("train", *shares)}
+    return found, _phrase(group, [names[label] for label in torn])
 
 
 def problems(
@@ -128,6 +140,14 @@ def groups(count: int, pairs: Iterable[Pair]) -> np.ndarray:
     return np.array([root(at) for at in range(count)], np.int64)
 
 
+def _links(content: np.ndarray, groups_of: Sequence[object] | np.ndarray) -> Iterator[Pair]:
+    """Pairs that join the contents of all photos that belong to the same."""
+    known: dict[object, int] = {}
+    for name, at in zip(groups_of, content.tolist(), strict=True):
+        if (first := known.setdefault(name, at)) != at:
+            yield Pair(first, at, 1.0, False)
+
+
 def tear(group: np.ndarray, by_class: Sequence[np.ndarray], least: int) -> list[int]:
     """Takes apart, in place, the groups of classes that consist of fewer than `least`.
 
@@ -142,7 +162,9 @@ def tear(group: np.ndarray, by_class: Sequence[np.ndarray], least: int) -> list[
     Returns:
         The classes whose groups were taken apart.
     """
-    torn = [label for label, own in enumerate(_own(group, by_class)) if len(own) < least]
+    inside = [np.unique(group[some]) for some in by_class]
+    alone = np.bincount(np.concatenate(inside), minlength=len(group)) == 1
+    torn = [label for label, names in enumerate(inside) if alone[names].sum() < least]
     if torn:
         loose = np.isin(group, np.concatenate([group[by_class[label]] for label in torn]))
         group[loose] = np.flatnonzero(loose)
@@ -154,32 +176,51 @@ def places(
     group: np.ndarray,
     by_class: Sequence[np.ndarray],
     shares: Mapping[str, float],
-) -> np.ndarray:
+) -> tuple[np.ndarray, list[int]]:
     """The part, "train", "test" or "valid", of each content; see the module's description.
 
     Args:
         contents: digests (N,) of NumPy's kind "S16", all different.
-        group: of each content, as `groups` returns it; at least as many in each class as parts.
+        group: of each content, as `groups` returns it.
         by_class: the contents in each class.
         shares: of "test" and "valid".
+
+    Returns:
+        The parts, (N,), and the classes that are missing in one of them, since they have too few
+        groups.
     """
     number = _numbers(contents, group)
     test, valid = shares.get("test", 0.0), shares.get("valid", 0.0)
     part = np.where(number < test, "test", np.where(number >= 1 - valid, "valid", "train"))
-    large = _large(group, by_class)
-    part[large] = "train"
-    for own in _own(group, by_class):
-        lent = own[~np.isin(own, large)]
-        lent = lent[np.argsort(number[lent])]
-        for_train = 1 if len(lent) == len(own) else 0
-        low = max((number[lent] < test).sum(), test > 0)
-        high = max((number[lent] >= 1 - valid).sum(), valid > 0)
-        while low + high > len(lent) - for_train:
-            low, high = (low - 1, high) if low > high else (low, high - 1)
-        part[lent] = "train"
-        part[lent[:low]] = "test"
-        part[lent[len(lent) - high :]] = "valid"
-    return part[group]
+    size = _large(group, by_class, min(shares.values()))
+    part[size > 0] = "train"
+    inside = [np.unique(group[some]) for some in by_class]
+    members: dict[int, list[int]] = {}  # the classes of each group
+    for label, names in enumerate(inside):
+        for name in names.tolist():
+            members.setdefault(name, []).append(label)
+    have = {p: np.array([(part[names] == p).sum() for names in inside]) for p in ("train", *shares)}
+
+    def spare(name: int) -> bool:
+        return all(have[part[name]][label] > 1 for label in members[name])
+
+    # Small groups first; of these those whose number is nearest to the part's.
+    best = {"test": number, "valid": -number, "train": abs(number - 0.5)}
+    missing = []
+    for to in [p for p in ("test", "valid", "train") if p in have]:
+        for label in np.flatnonzero(have[to] == 0).tolist():
+            free = [name for name in inside[label].tolist() if spare(name)]
+            if have[to][label]:  # lent with a group of another class
+                continue
+            if not free:
+                missing.append(label)
+                continue
+            lent = min(free, key=lambda name: (size[name] * (to != "train"), best[to][name]))
+            for each in members[lent]:
+                have[part[lent]][each] -= 1
+                have[to][each] += 1
+            part[lent] = to
+    return part[group], sorted(set(missing))
 
 
 def _numbers(contents: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -192,21 +233,16 @@ def _numbers(contents: np.ndarray, group: np.ndarray) -> np.ndarray:
     return number
 
 
-def _large(group: np.ndarray, by_class: Sequence[np.ndarray]) -> np.ndarray:
-    """The groups of several contents that hold more than the share `LARGE` of a class."""
+def _large(group: np.ndarray, by_class: Sequence[np.ndarray], share: float) -> np.ndarray:
+    """The size, at its first, of each group that is too large for a part; 0 for all others."""
     several = np.bincount(group, minlength=len(group)) > 1
-    found = []
+    limit = min(LARGE * share, LARGEST)
+    size = np.zeros(len(group), np.int64)
     for inside in by_class:
         names, counts = np.unique(group[inside], return_counts=True)
-        found.append(names[(counts > LARGE * len(inside)) & several[names]])
-    return np.concatenate(found)
-
-
-def _own(group: np.ndarray, by_class: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Of each class, the groups that lie in no other."""
-    inside = [np.unique(group[some]) for some in by_class]
-    alone = np.bincount(np.concatenate(inside), minlength=len(group)) == 1
-    return [names[alone[names]] for names in inside]
+        large = (counts > limit * len(inside)) & several[names]
+        size[names[large]] = np.maximum(size[names[large]], counts[large])
+    return size
 
 
 def _phrase(group: np.ndarray, torn: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from flowerlib import models
-from flowerlib.data import Photos, photos
+from flowerlib.data import Photos, loading
 from flowerlib.features import Features
 from flowerlib.models import Backbone
 from flowerlib.support import modes
@@ -99,7 +99,7 @@ def _learn(
     schedule = warm_up_and_cosine(optimizer, EPOCHS * -(-size // BATCH_SIZE))
     loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
     for epoch in range(1, EPOCHS + 1):
-        for batch in photos.shuffled(size, seed, epoch).split(BATCH_SIZE):
+        for batch in loading.shuffled(size, seed, epoch).split(BATCH_SIZE):
             values = maps.values[batch].to(maps.device).float()
             labels = maps.labels[batch].to(maps.device)
             if torch.rand((), dtype=torch.float32) < 0.5:

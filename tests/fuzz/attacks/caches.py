@@ -26,9 +26,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from flowerlib import features, garden, models, train
+from flowerlib import data, features, garden, models, train
 from flowerlib.cli import runs  # noqa: F401
-from flowerlib.data import photos
 from flowerlib.support.errors import InputError
 from flowerlib.train.checkpoints import Checkpoint
 from flowerlib.transforms import Preprocessing
@@ -48,14 +47,14 @@ def small() -> models.Backbone:
     return models.backbone("small_resnet", "small")
 
 
-def extracted(some: photos.Photos, backbone: Any = None, preprocessing: Any = SMALL) -> Any:
+def extracted(some: data.Photos, backbone: Any = None, preprocessing: Any = SMALL) -> Any:
     """Features with the cache, a file for each eight photos."""
     features.SHARD = 8
     backbone = backbone or small()
     return features.extract(backbone, some, preprocessing, device="cpu", precision="fp32")
 
 
-def fresh(some: photos.Photos, backbone: Any = None, preprocessing: Any = SMALL) -> torch.Tensor:
+def fresh(some: data.Photos, backbone: Any = None, preprocessing: Any = SMALL) -> torch.Tensor:
     """What a cache must answer."""
     options = {"device": "cpu", "precision": "fp32", "cache": False}
     return features.extract(backbone or small(), some, preprocessing, **options).values
@@ -323,13 +322,13 @@ def read_only_command(folder: Path, dice: random.Random) -> str:
 def changed_file(folder: Path, dice: random.Random) -> str:
     """A photo is replaced by another one of its size, name and time."""
     use(folder / "cache")
-    pixels = pictures(2).source
+    pixels = pictures(2).contents.array
     path = folder / "a.bmp"
 
-    def put(content: np.ndarray) -> photos.Photos:
+    def put(content: np.ndarray) -> data.Photos:
         Image.fromarray(content).save(path)
         os.utime(path, (1_000_000_000, 1_000_000_000))
-        return photos.Photos([path], [0], ["a"])
+        return data.Photos([path], [0], ["a"])
 
     size = path.stat().st_size if extracted(put(pixels[0])) and path.exists() else 0
     other = pixels[0].copy()
@@ -446,7 +445,7 @@ def drawn_once(folder: Path) -> np.ndarray:
 
 def photo_folder(root: Path) -> Path:
     """Two classes of noise as PNG, with a folder for each split."""
-    source = pictures(24).source
+    source = pictures(24).contents.array
     for number, pixels in enumerate(source):
         part = ("train", "train", "valid", "test")[number // 2 % 4]
         place = root / part / "ab"[number % 2]

@@ -33,7 +33,6 @@ from torch import nn
 from flowerlib import data, features, garden, models, train
 from flowerlib.classifier import Classifier
 from flowerlib.cli import runs  # noqa: F401
-from flowerlib.data import photos
 from flowerlib.train.checkpoints import Checkpoint
 from flowerlib.transforms import Augmentation, Preprocessing
 from tests.fuzz import Outcome
@@ -48,12 +47,12 @@ WITHIN = 0.002  # seconds after a file began to be written
 Task = Callable[[Path, int], str]  # folder, workers → digest of the result
 
 
-def pictures(count: int, size: int = 48) -> photos.Photos:
+def pictures(count: int, size: int = 48) -> data.Photos:
     """Noise in four classes, each with a color of its own."""
     noise = np.random.default_rng(5).integers(0, 200, (count, size, size, 3), np.uint8)
     labels = np.arange(count) % 4
     noise[np.arange(count), :, :, labels % 3] += (20 + 10 * labels[:, None, None]).astype(np.uint8)
-    return photos.Photos(noise, labels, ("a", "b", "c", "d"))
+    return data.Photos(noise, labels, ("a", "b", "c", "d"))
 
 
 def digest(*parts: Any) -> str:
@@ -104,8 +103,8 @@ def training_on_views(folder: Path, workers: int) -> str:
     network = models.Network(backbone, models.linear_head(backbone.num_features, 4))
     history = train.fit(
         network,
-        photos.loader(some, Augmentation(SMALL), batch_size=6, shuffle=True, workers=workers),
-        photos.loader(some, SMALL, batch_size=12),
+        data.loader(some, Augmentation(SMALL), batch_size=6, shuffle=True, workers=workers),
+        data.loader(some, SMALL, batch_size=12),
         epochs=4,
         lr=0.001,
         loss=nn.CrossEntropyLoss(),

@@ -9,26 +9,18 @@ import os
 from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowerlib.audit import manifest, survey
+from flowerlib.audit import examination, manifest
+from flowerlib.audit.examination import File
 from flowerlib.audit.report import Copies, Report
-from flowerlib.audit.survey import File
 from flowerlib.data.decoding import images
-from flowerlib.data.files import Files
-from flowerlib.data.folders import listing, reading
-from flowerlib.data.photos import Photos
+from flowerlib.data.folders import listing, naming
 from flowerlib.data.splitting import copies, division, thumbnails
 
-if TYPE_CHECKING:
-    from PIL import Image
 
-    from flowerlib.data import Splits
-
-
-def folder(
+def check(
     path: Path | str,
     *,
     against: Path | str | None = None,
@@ -45,8 +37,8 @@ def folder(
         InputError: there is no such folder, it holds no photo, or the manifest cannot be read.
     """
     root = Path(path)
-    before = manifest.load(against) if against is not None else None
-    found = reading.survey(listing.read(root))
+    before = manifest.load_manifest(against) if against is not None else None
+    found = naming.survey(listing.read(root))
     photos = [
         (split, name, Path(file))
         for split, classes in found.splits.items()
@@ -61,7 +53,7 @@ def folder(
     }
     files: list[File] = []
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
-        for file in pool.map(lambda job: survey.examine(root, *job), photos):
+        for file in pool.map(lambda job: examination.examine(root, *job), photos):
             files.append(file)
             if progress:
                 progress(len(files), len(photos))
@@ -111,55 +103,3 @@ def _copies(
     by_class = [np.unique(some) for some in inside.values()]
     problems = division.problems([*inside], by_class, len(contents), pairs, parts)
     return exact, near, problems
-
-
-def leaks(splits: Splits) -> list[str]:
-    """Sentences about photos in two splits, or in two classes, with the same content or nearly so.
-
-    Near copies are looked for in real photos, not in drawn ones. Quick where the features are
-    computed anyway: the digests are needed for them, too, and near copies are remembered.
-
-    Raises:
-        InputError: files cannot be read.
-    """
-    parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
-    starts = np.cumsum([0, *map(len, parts)])
-    place = np.repeat(np.arange(len(parts)), np.diff(starts))
-    labels = np.concatenate([part.labels for part in parts])
-    digests = np.concatenate([part.digests() for part in parts])
-    contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
-
-    def name(at: int) -> str:
-        return parts[place[at]].name(at - starts[place[at]])
-
-    def shrunk(position: int) -> Image.Image:
-        at = first[position]
-        part, at = parts[place[at]], at - starts[place[at]]
-        if type(part) is Photos and isinstance(part.source, Files):
-            return images.sketch(part.source.text(at), copies.SIDE)
-        return part.image(at)
-
-    same = np.stack([first[content], np.arange(len(content))], 1)
-    pairs = thumbnails.near_copies(contents, shrunk) if splits.world == "real" else []
-    alike = [sorted((first[pair.first], first[pair.second])) for pair in pairs]
-    sentences = []
-    for where, what, harm in (
-        (place, "splits", "accuracies will flatter"),
-        (labels, "classes", "their labels conflict"),
-    ):
-        for both, one, many in (
-            (same, "1 photo lies", "photos lie"),
-            (
-                np.array(alike, int).reshape(-1, 2),
-                "1 pair of near copies lies",
-                "pairs of near copies lie",
-            ),
-        ):
-            apart = both[where[both[:, 0]] != where[both[:, 1]]]
-            if count := len(np.unique(content[apart], axis=0)):
-                said = one if count == 1 else f"{count:,} {many}"
-                sentences.append(
-                    f"{said} in two {what}, such as {name(apart[0, 0])} and {name(apart[0, 1])}: "
-                    f"{harm}; `flowerlib check` lists them all, keep each in one place."
-                )
-    return sentences

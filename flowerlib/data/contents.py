@@ -1,0 +1,251 @@
+"""What `Photos` hold: files, an array in memory, the items of another data set, several of these.
+
+Each answers the same questions, so `Photos` need not know which it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from flowerlib.data.decoding import images
+from flowerlib.data.digests import Digests
+
+Rows = Sequence[int] | np.ndarray
+
+# Data sets are rarely written for several threads: one item at a time.
+_FETCHING = threading.Lock()
+
+
+class Contents(ABC):
+    """Pictures by position: opened, named, and known by a digest of what they show.
+
+    Attributes:
+        cut: they have the size that a network takes, and are not to be cut once more.
+    """
+
+    cut = False
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """What messages call a picture."""
+
+    @abstractmethod
+    def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
+        """A picture in RGB (see `images.open_photo`), and the digest of what was decoded."""
+
+    def sketch(self, index: int, side: int) -> Image.Image:
+        """A picture, perhaps smaller, whose shorter side has `side` pixels at least."""
+        return self.opened(index)[0]
+
+    @abstractmethod
+    def digest(self, index: int) -> bytes:
+        """16 bytes that stand for a picture as it is now."""
+
+    @abstractmethod
+    def take(self, rows: Rows) -> Contents:
+        """The pictures at some positions from 0 up, in that order."""
+
+    def origin(self, index: int) -> bytes:
+        """The digest of the photo that a picture is, or is a view of."""
+        return self.digest(index)
+
+    def recalling(self) -> contextlib.AbstractContextManager[None]:
+        """Within it, digests of an earlier process count, where nothing has changed since."""
+        return contextlib.nullcontext()
+
+
+class Files(Contents):
+    """Photos in files.
+
+    Relative paths are those of the working directory at the time when they were given: a notebook
+    may go to another one.
+
+    Attributes:
+        names: the paths as they were given.
+        paths: the same from the root of the file system.
+        digests: what is known of the files; parts of a set share it, so none is read twice.
+    """
+
+    def __init__(
+        self, names: Iterable[str | os.PathLike[str]], digests: Digests | None = None
+    ) -> None:
+        self.names = [os.fsdecode(name) for name in names]
+        here = "" if all(map(os.path.isabs, self.names)) else os.getcwd()
+        self.paths = [os.path.join(here, name) for name in self.names]
+        self.digests = Digests(self.paths) if digests is None else digests
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int) -> str:
+        return self.names[index]
+
+    def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
+        content = images.read(self.paths[index], self.names[index])
+        return images.open_photo(content, shrink_to, self.names[index]), images.digest_of(content)
+
+    def sketch(self, index: int, side: int) -> Image.Image:
+        return images.sketch(self.paths[index], side, self.names[index])
+
+    def digest(self, index: int) -> bytes:
+        return self.digests.digest(self.paths[index], self.names[index])
+
+    def take(self, rows: Rows) -> Files:
+        made = Files([], self.digests)
+        made.names = [self.names[at] for at in rows]
+        made.paths = [self.paths[at] for at in rows]
+        return made
+
+    def recalling(self) -> contextlib.AbstractContextManager[None]:
+        return self.digests.recalling(self.paths)
+
+
+class Pixels(Contents):
+    """Pictures in memory: a uint8 array (N, H, W, 3)."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def name(self, index: int) -> str:
+        return f"picture {index}"
+
+    def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
+        pixels = self.array[index].copy()  # its owner may change it at any time
+        return images.open_photo(pixels, name=self.name(index)), _digest_of(pixels)
+
+    def digest(self, index: int) -> bytes:
+        return _digest_of(self.array[index])
+
+    def take(self, rows: Rows) -> Pixels:
+        return Pixels(self.array[np.asarray(rows, np.int64)])
+
+
+class Items(Contents):
+    """The pictures of a data set that gives one after the other, the same at every visit.
+
+    The digest of a file's content is that of the file; of anything else, that of its pixels.
+
+    Attributes:
+        fetch: from a row of the data set to what `images.open_photo` takes.
+        rows: those that are meant.
+        known: digests by row; parts of a set share it, so that each item is asked for once.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[int], images.Photo],
+        rows: Iterable[int],
+        known: dict[int, bytes] | None = None,
+    ) -> None:
+        self.fetch, self.rows = fetch, [int(row) for row in rows]
+        self.known: dict[int, bytes] = {} if known is None else known
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def name(self, index: int) -> str:
+        return f"picture {self.rows[index]}"
+
+    def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
+        with _FETCHING:
+            photo = self.fetch(self.rows[index])
+            opened = images.open_photo(photo, shrink_to, self.name(index))
+        if isinstance(photo, bytes):
+            return opened, images.digest_of(photo)
+        return opened, _digest_of(np.asarray(opened))
+
+    def sketch(self, index: int, side: int) -> Image.Image:
+        with _FETCHING:
+            return images.sketch(self.fetch(self.rows[index]), side, self.name(index))
+
+    def digest(self, index: int) -> bytes:
+        row = self.rows[index]
+        if row not in self.known:
+            self.known[row] = self.opened(index)[1]
+        return self.known[row]
+
+    def take(self, rows: Rows) -> Items:
+        return Items(self.fetch, [self.rows[at] for at in rows], self.known)
+
+
+class Chain(Contents):
+    """Several contents, one after the other.
+
+    Attributes:
+        parts: the contents.
+        places: int64 (N, 2), of each picture its part and its position there.
+    """
+
+    def __init__(self, parts: Sequence[Contents], places: np.ndarray | None = None) -> None:
+        if places is None:
+            rows = [(number, at) for number, part in enumerate(parts) for at in range(len(part))]
+            places = np.array(rows, np.int64).reshape(-1, 2)
+        self.parts, self.places = list(parts), places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def _at(self, index: int) -> tuple[Contents, int]:
+        part, at = self.places[index].tolist()
+        return self.parts[part], at
+
+    def name(self, index: int) -> str:
+        part, at = self._at(index)
+        return part.name(at)
+
+    def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
+        part, at = self._at(index)
+        return part.opened(at, shrink_to)
+
+    def sketch(self, index: int, side: int) -> Image.Image:
+        part, at = self._at(index)
+        return part.sketch(at, side)
+
+    def digest(self, index: int) -> bytes:
+        part, at = self._at(index)
+        return part.digest(at)
+
+    def take(self, rows: Rows) -> Chain:
+        return Chain(self.parts, self.places[np.asarray(rows, np.int64)])
+
+    @contextlib.contextmanager
+    def recalling(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for part in self.parts:
+                stack.enter_context(part.recalling())
+            yield
+
+
+def joined(parts: Sequence[Contents]) -> Contents:
+    """The pictures of several contents, one after the other."""
+    files = [part for part in parts if isinstance(part, Files)]
+    arrays = [part.array for part in parts if isinstance(part, Pixels)]
+    if len(files) == len(parts):
+        known = files[0].digests
+        for part in files[1:]:
+            known = known if part.digests is known else known.joined(part.digests)
+        made = Files([], known)
+        made.names = [name for part in files for name in part.names]
+        made.paths = [path for part in files for path in part.paths]
+        return made
+    if len(arrays) == len(parts) and len({array.shape[1:] for array in arrays}) == 1:
+        return Pixels(np.concatenate(arrays))
+    return Chain(parts)
+
+
+def _digest_of(pixels: np.ndarray) -> bytes:
+    """16 bytes that stand for a picture uint8 (H, W, 3)."""
+    return images.digest_of(str(pixels.shape).encode() + pixels.tobytes())

@@ -1,0 +1,94 @@
+"""Photos divided into a training, a validation and a test set, with what is known about them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flowerlib.data import labeling
+from flowerlib.data.file_counts import FileCounts
+from flowerlib.data.photos import Photos
+from flowerlib.support.errors import InputError, listed
+
+
+@dataclass(frozen=True, repr=False)
+class Splits:
+    """The three parts of a data set, with what is known about it.
+
+    Each part has the same class names. One that has them in another order is taken by name: its
+    labels become positions in `class_names`.
+
+    Attributes:
+        train, valid: to learn from; to choose with.
+        test: to measure with, once; None if the set has none.
+        class_names: in the order of the labels.
+        name: of the set, such as "flowers" or the folder's name.
+        world: "garden" (drawn by this project) or "real".
+        origin: one phrase about where the pictures come from.
+        files: how many files below the folder are used, and how many of which kind are not; None
+            for drawn pictures.
+        notes: sentences about how the folder was read that its owner should know.
+
+    Raises:
+        InputError: the parts have different classes, or two classes have the same name.
+    """
+
+    train: Photos
+    valid: Photos
+    test: Photos | None
+    class_names: tuple[str, ...]
+    name: str
+    world: str
+    origin: str
+    files: FileCounts | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = tuple(self.class_names)
+        object.__setattr__(self, "class_names", names)
+        try:  # now, not when a trained classifier cannot be saved
+            labeling.check_class_names(names)
+        except ValueError as problem:
+            raise InputError(f"Splits need other class names: {problem}.") from None
+        for part in ("train", "valid", "test"):
+            photos = getattr(self, part)
+            if photos is None or photos.class_names == names:
+                continue
+            if lacking := sorted(set(names) - set(photos.class_names)):
+                told = f"lacks {listed(lacking)}"
+            elif unknown := sorted(set(photos.class_names) - set(names)):
+                told = f"has {listed(unknown)}, which class_names lacks"
+            else:
+                object.__setattr__(self, part, photos.in_order(names))
+                continue
+            raise InputError(
+                f"{part} {told}: every split needs the same classes, or labels would shift; "
+                "Photos.of_classes takes those that are wanted."
+            )
+
+    def __repr__(self) -> str:
+        return f"<Splits: {self.describe()}>"
+
+    def describe(self) -> str:
+        """One line that says which world, which set, how many classes and pictures."""
+        test = f"{len(self.test):,} test" if self.test is not None else "no test set"
+        return (
+            f"{self.world} world · {self.name} ({self.origin}) · {len(self.class_names)} classes · "
+            f"{len(self.train):,} train, {len(self.valid):,} valid, {test}"
+        )
+
+    def sizes(self) -> dict[str, int]:
+        """Number of pictures in each split; 0 where there is no test set."""
+        test = 0 if self.test is None else len(self.test)
+        return {"train": len(self.train), "valid": len(self.valid), "test": test}
+
+    def of_classes(self, names: Sequence[str]) -> Splits:
+        """The same splits with only the classes in `names`; labels count in their order."""
+        return dataclasses.replace(
+            self,
+            train=self.train.of_classes(names),
+            valid=self.valid.of_classes(names),
+            test=None if self.test is None else self.test.of_classes(names),
+            class_names=tuple(names),
+        )
