@@ -37,7 +37,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "lesson_pages",
-    "used_in_lessons",
+    "reference",
     "command_help",
 ]
 root_doc = "docs/index"

@@ -31,7 +31,7 @@ def commands() -> list[str]:
 
 class CommandHelp(SphinxDirective):
     def run(self) -> list[nodes.Node]:
-        lines = ["```text", help_of(), "```", ""]
+        lines = ["## All commands", "", "```text", help_of(), "```", ""]
         for name in commands():
             lines += [f"## flowerlib {name}", "", "```text", help_of(name), "```", ""]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)

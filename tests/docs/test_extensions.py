@@ -65,7 +65,7 @@ splits = data.flowers(per_class=3)
 training.fit(np.mean, data.loader)
 other.data.garden()
 """
-    assert extension("used_in_lessons").uses(code) == {
+    assert extension("reference").uses(code) == {
         "flowerlib.data",
         "flowerlib.data.flowers",
         "flowerlib.data.loader",

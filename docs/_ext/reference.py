@@ -1,4 +1,4 @@
-"""Adds to each function of the reference which lessons use it, read from the lessons' code."""
+"""The reference: which lessons use a function, read from their code; signatures as plain blocks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,20 @@ def add_lessons(app: Sphinx, what: str, name: str, item: object, options: object
         lines += ["", f":Used in lessons: {links}", ""]
 
 
+def list_parameters(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Makes lines of long signatures plain blocks: Sphinx's are a list that names nothing."""
+
+    def plain(found: re.Match) -> str:
+        lines = found[2].replace("<dd>", "<div>").replace("</dd>", "</div>")
+        return f'{found[1]}<div class="sig-parameters">{lines}</div>'
+
+    if "body" in context:
+        pattern = r'(<span class="sig-paren">\(</span>\s*)<dl>(.*?)</dl>'
+        context["body"] = re.sub(pattern, plain, context["body"], flags=re.DOTALL)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", read_lessons)
     app.connect("autodoc-process-docstring", add_lessons, priority=900)  # after napoleon
+    app.connect("html-page-context", list_parameters)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
