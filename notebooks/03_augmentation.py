@@ -6,146 +6,120 @@
 #
 # | | |
 # |---|---|
-# | **You will learn** | the six things below |
-# | **You should know** | Python; what a network, a loss and an epoch are |
-# | **Data** | garden world: 20 of 102 drawn species; real world: 30 of Oxford's 102 flowers |
-# | **Time** | garden world: under a minute on two processor cores; real world: some minutes |
-#
-# - What a random transform does to one photo, and what it does to a batch.
-# - Why pictures for evaluation must stand still.
-# - In which order the steps come, and how to undo the last one for display.
-# - How random views can be the same on every machine.
-# - Which changes keep the label, and which do not.
-# - How to find out whether augmentation helps.
+# | **You will learn** | what random transforms do, how to make them reproducible, which of them preserve a label, and how to tell whether they help |
+# | **You should know** | what a training loop is (lesson 01) and what the features of a network are (lesson 02) |
+# | **Data** | 20 flower species: drawn ones, or those with the most photos among Oxford's 102 flowers |
+# | **Time** | 40 minutes to read; about 40 seconds to run on two processor cores |
 
 # %%
+import math
 import os
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from flowerlib import data, features, lesson, metrics, models, plots, train
+from flowerlib import data, features, lesson, metrics, models, plots
 from flowerlib.transforms import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 # %% [markdown]
-# All choices stand in one cell. In the garden world the pictures are drawn by this project, so
-# nothing is downloaded; in the real world the same code runs on photos. The first output of each
-# lesson says which world you are in.
+# All settings are in one cell.
 
 # %% tags=["settings"]
 BACKBONE = os.environ.get("FLOWERLIB_BACKBONE", "small_resnet")
 WEIGHTS = os.environ.get("FLOWERLIB_WEIGHTS", "small")
-PER_CLASS = (20, 5, 5)  # garden pictures of each species: train, valid, test
-CLASSES = {"garden": 15, "real": 30}  # of the 102 species, those with the most pictures first
+NUM_CLASSES = 20
+PER_CLASS = (20, 10, 15)  # drawn pictures of each species: train, valid, test
+TURNS = (-0.5, -0.25, -0.1, -0.05, 0, 0.05, 0.1, 0.25, 0.5)  # of the circle of hues
 FEW, SIZE = 5, 32  # the experiment: training pictures of a class, and their side in pixels
 LR, BATCH, EPOCHS = 0.003, 25, 30
 SEEDS = (0, 1, 2, 3, 4)
 SEED = 0
-torch.backends.cudnn.allow_tf32 = False  # on a GPU, compute with all digits
 
 # %%
-flowers = data.flowers(per_class=PER_CLASS)
-num_classes = CLASSES[flowers.world]
-most = np.argsort(-flowers.train.counts(), kind="stable")[:num_classes]
-splits = flowers.of_classes([flowers.class_names[i] for i in most])
+splits = data.flowers(per_class=PER_CLASS, num_classes=NUM_CLASSES)
 lesson.banner(splits)
-
-# %% [markdown]
-# ## What do we have?
-#
-# Three sets of pictures, the *splits*. A network learns from *train*. We compare and choose with
-# *valid*. *Test* stays closed until the end, because a set that we chose by says too much good
-# about our choice. No picture may be in two of them: a network could simply remember it.
-
-# %%
-parts = (splits.train, splits.valid, splits.test)
-contents = [{part.digest(i) for i in range(len(part))} for part in parts]
-shared = (contents[0] & contents[1]) | (contents[0] & contents[2]) | (contents[1] & contents[2])
-lesson.claim(not shared, "no picture of one split is in another one")
-
-# %% [markdown]
-# The line with the ✓ is a *claim*: a sentence with a condition. The code checks the condition, and
-# the lesson stops with an error if it is false. When the text below says that one thing is better
-# than another, look for the claim beside it. Numbers that depend on the world or the machine stand
-# in the outputs, not in the text.
 
 # %% [markdown]
 # ## What does a transform do to a photo, and to a batch?
 #
-# A network with millions of weights can learn a few hundred photos by heart. *Augmentation* makes
-# that harder: at each visit it shows the photo a little changed. The recipe that this lesson
-# follows turns the photo by up to ten degrees and mirrors half of them. Here it is in
+# A network with thousands of weights can memorize a few hundred photos. It then knows those photos
+# and not the species: this is [overfitting](../docs/glossary.md#overfitting).
+# [Augmentation](../docs/glossary.md#augmentation) makes memorizing harder: at each visit, the
+# network sees the photo a little changed, with the same label. A recipe found in many tutorials
+# rotates the photo by up to ten degrees and mirrors half of the photos. Here it is with
 # torchvision's second version of transforms, `v2`:
 
 # %%
-source_train = v2.Compose(
-    [
-        v2.RandomRotation(10),
-        v2.RandomHorizontalFlip(),
-        v2.Resize(224),
-        v2.CenterCrop(224),
-        v2.ToImage(),
-        v2.ToDtype(torch.float32, scale=True),  # 0..255 becomes 0..1
-        v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
-    ]
+to_tensor = [
+    v2.ToImage(),
+    v2.ToDtype(torch.float32, scale=True),  # 0..255 becomes 0..1
+    v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+]
+rotate_and_flip = v2.Compose(
+    [v2.RandomRotation(10), v2.RandomHorizontalFlip(), v2.Resize(224), v2.CenterCrop(224)]
+    + to_tensor
 )
 
 # %% [markdown]
-# Another recipe of the same kind replaces the first steps by a random part of the photo, brought
-# back to full size:
+# Another common recipe takes a random part of the photo and enlarges it to full size:
 
 # %%
-crop_train = v2.Compose(
-    [v2.RandomResizedCrop(224), v2.RandomHorizontalFlip(), *source_train.transforms[-3:]]
-)
-display = Preprocessing(resize=224, crop=224)  # it knows the same mean and deviation
-index = 3
-image = splits.train.image(index)
+crop_and_flip = v2.Compose([v2.RandomResizedCrop(224), v2.RandomHorizontalFlip(), *to_tensor])
+image = splits.train.image(3)
 torch.manual_seed(SEED)
-views = [display.undo(source_train(image)) for _ in range(5)]
-views += [display.undo(crop_train(image)) for _ in range(5)]
+views = [recipe(image) for recipe in (rotate_and_flip, crop_and_flip) for _ in range(5)]
+print(len(views), "views, each a tensor", tuple(views[0].shape))
 
-# %%
-whole = display.pixels(image)
-names = ["the photo"] + ["turn, flip"] * 5 + ["the photo"] + ["crop, flip"] * 5
+# %% tags=["hide-input"]
+display = Preprocessing(resize=224, crop=224)
+photo, shown = display.pixels(image), [display.undo(view) for view in views]
+names = ["the photo", *["rotate, flip"] * 5, "the photo", *["crop, flip"] * 5]
 grid = plots.photo_grid(
-    [whole, *views[:5], whole, *views[5:]],
+    [photo, *shown[:5], photo, *shown[5:]],
     names,
-    title=f"Ten views of one photo, each is new; the label stays: {splits.train.class_name(index)}",
+    title=f"Ten views of one photo, all different, all labeled {splits.train.class_name(3)}",
 )
-lesson.show(grid, alt="One flower, five views turned and mirrored, five cropped and mirrored.")
-
-# %%
-turn = source_train.transforms[0]
-print(turn)
-lesson.claim("nearest" in str(turn).lower(), "RandomRotation copies the nearest pixel by default")
+lesson.show(grid, alt="One flower, five views rotated and mirrored, five cropped and mirrored.")
 
 # %% [markdown]
-# That is why turned edges can look like stairs; `interpolation=v2.InterpolationMode.BILINEAR` makes
-# them smooth. The black corners are the subject of the next section.
-#
-# By default `RandomResizedCrop` keeps between 8 % and 100 % of the area. That is a lot of freedom:
-# a view may hold one petal, or background only. Nothing tells us; the label stays on it. So look
-# at a batch, with names, before you train:
+# By default, `RandomResizedCrop` takes between 8 % and 100 % of the area. That is a lot of freedom:
+# a view may hold one petal, or only background, and the label stays on it. So look at a batch, with
+# names, before you train. We write some photos into one folder per class, as you would store your
+# own, and read them with plain PyTorch:
 
 # %%
-batches = data.loader(splits.train, crop_train, batch_size=12, shuffle=True, seed=SEED)
-images, labels = next(iter(batches))
+folder = Path(tempfile.mkdtemp())
+some = splits.train.per_class(2)
+for index in range(len(some)):
+    place = folder / some.class_name(index)
+    place.mkdir(exist_ok=True)
+    some.image(index).save(place / f"{index}.png")
+
+# %%
+dataset = ImageFolder(folder, transform=crop_and_flip)
+torch.manual_seed(SEED)
+images, labels = next(iter(DataLoader(dataset, batch_size=12, shuffle=True)))
 print("images", tuple(images.shape), images.dtype, "· labels", tuple(labels.shape), labels.dtype)
+
+# %% tags=["hide-input"]
 grid = plots.photo_grid(
     [display.undo(view) for view in images],
-    [splits.class_names[label] for label in labels],
-    title="The first batch: each view keeps its label, whether or not it shows the flower",
+    [dataset.classes[label] for label in labels],
+    title="A batch: each view keeps its label, whether or not it shows the flower",
 )
 lesson.show(grid, alt="Twelve random crops of flowers in two rows, each with its class name.")
 
 # %% [markdown]
-# The loader calls the transform once for each photo. If you give a whole batch to the same
-# transform, it makes *one* random choice for all of them:
+# The data set calls the transform once for each photo. If you give a whole batch to the same
+# transform, it makes *one* random choice for all of it:
 
 # %%
 flip = v2.RandomHorizontalFlip()
@@ -156,111 +130,170 @@ def mirrored(batch):
     return int((batch == images.flip(3)).flatten(1).all(1).sum())
 
 
-# %%
 torch.manual_seed(SEED)
-at_once = {mirrored(flip(images)) for _ in range(20)}
-one_by_one = mirrored(torch.stack([flip(view) for view in images]))
-lesson.claim(at_once == {0, 12}, "given a batch, the flip mirrors all 12 pictures or none")
-lesson.claim(0 < one_by_one < 12, f"called for each picture, it mirrored {one_by_one} of 12")
+at_once = [mirrored(flip(images)) for _ in range(10)]
+one_by_one = [mirrored(torch.stack([flip(view) for view in images])) for _ in range(10)]
+print("of 12 mirrored, given the batch: ", at_once)
+print("of 12 mirrored, given each photo:", one_by_one)
+
+# %% tags=["hide-input"]
+lesson.claim(set(at_once) == {0, 12}, "given a batch, the flip mirrors all of it or nothing")
+lesson.claim(any(0 < n < 12 for n in one_by_one), "given single photos, it mirrors some of them")
 
 # %% [markdown]
 # No error tells you. The training still runs, with less variety than you believe.
+#
+# **Check yourself.** How often does a network see exactly the same picture in 30 epochs without
+# augmentation, and with it? Does augmentation make an epoch longer?
+#
+# <details><summary>Answers</summary>
+#
+# 30 times without; with random crops, almost never twice. The number of steps stays the same: each
+# photo is still visited once per epoch. Only the transform takes time.
+# </details>
 
 # %% [markdown]
-# ## Why must evaluation stand still?
+# ## Why must evaluation be deterministic?
 #
 # Training pictures may vary. Pictures that we measure with may not: two measurements of the same
-# network would differ, and we could not compare two networks. So evaluation has a pipeline of its
-# own, without chance: resize, cut the center, normalize. What both must share is the end of it,
-# size and normalization. In this project `Preprocessing` is that pipeline, as plain data:
+# network would differ, and we could not compare two networks. So evaluation has a pipeline without
+# randomness, its [preprocessing](../docs/glossary.md#preprocessing). Only the end of it, size and
+# normalization, is that of training:
 
 # %%
-print(display)
-valid_image = splits.valid.image(0)
-still = torch.equal(display(valid_image), display(valid_image))
-moved = not torch.equal(source_train(valid_image), source_train(valid_image))
-lesson.claim(still, "evaluation preprocessing gives the same tensor twice")
-lesson.claim(moved, "training preprocessing gives another tensor each time")
+evaluation = v2.Compose([v2.Resize(256), v2.CenterCrop(224), *to_tensor])
+preprocessing = Preprocessing(resize=256, crop=224)  # the library's short form
+photo = splits.valid.image(0)
+print("evaluation, twice:", float((evaluation(photo) - evaluation(photo)).abs().max()))
+print("training, twice:", float((rotate_and_flip(photo) - rotate_and_flip(photo)).abs().max()))
+print("the short form against v2:", float((preprocessing(photo) - evaluation(photo)).abs().mean()))
+
+# %% tags=["hide-input"]
+lesson.claim(torch.equal(evaluation(photo), evaluation(photo)), "evaluation repeats itself exactly")
+moved = (rotate_and_flip(photo) - rotate_and_flip(photo)).abs().max()
+lesson.claim(moved > 0.1, "training views differ")
+same = (preprocessing(photo) - evaluation(photo)).abs().mean()
+lesson.claim(same < 0.001, "the short form gives the same numbers, apart from rounding")
 
 # %% [markdown]
-# The order of the steps matters too. A picture that is turned leaves its square, and the empty
-# corners are filled with black. Turning first and cutting the center afterwards cuts most of the
-# corners off. To measure them, turn a white picture: what is not white is corner.
+# The short form is plain data, so a classifier's file can hold it, and prediction later uses the
+# same numbers.
+#
+# The order of the steps matters, too. Rotation leaves empty corners, filled with black. If the
+# center is cropped afterwards, most of them are cut off. To measure this, rotate a white picture
+# and count what is not white:
 
 # %%
-turn = v2.RandomRotation((10, 10), interpolation=v2.InterpolationMode.BILINEAR)
+rotate = v2.RandomRotation((10, 10), interpolation=v2.InterpolationMode.BILINEAR)
 orders = {
-    "cut, then turn": v2.Compose([v2.Resize(224), v2.CenterCrop(224), turn]),
-    "turn, then cut": v2.Compose([v2.Resize(256), turn, v2.CenterCrop(224)]),
+    "crop, then rotate": v2.Compose([v2.Resize(224), v2.CenterCrop(224), rotate]),
+    "rotate, then crop": v2.Compose([v2.Resize(256), rotate, v2.CenterCrop(224)]),
 }
 white = Image.new("RGB", (256, 256), "white")
 corners = {name: float((np.asarray(steps(white)) < 128).mean()) for name, steps in orders.items()}
-lesson.claim(corners["cut, then turn"] > 0.05, "cut first: over 5 % of the picture is corner")
-lesson.claim(corners["turn, then cut"] < 0.005, "turned first: less than 0.5 % is")
+lesson.table(list(corners.items()), ["order", "share of the picture that is corner"])
 
 # %% [markdown]
-# Note that the source resizes to 224 and cuts 224: its center crop takes nothing off a square
-# picture, and the corners stay. Does that hurt? Not by itself. But black corners then occur in
-# training only, and evaluation has none.
+# The tutorials' recipe above resizes to 224 and crops 224: of a square picture, its center crop
+# removes nothing, and the corners stay. They then occur in training only; evaluation has none.
 #
-# The last step, `Normalize`, subtracts a mean and divides by a deviation, channel by channel. The
-# numbers are those of ImageNet, because pretrained networks expect them. The result is no picture
-# any more. Drawn as it is, it looks wrong; multiply and add, and it is back:
+# The last step, `Normalize`, subtracts a mean and divides by a standard deviation, channel by
+# channel: those of ImageNet, which pretrained networks expect. The result is not a picture any
+# more. To display it, multiply and add:
 
 # %%
-tensor = display(image)
+tensor = evaluation(image)
+mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+restored = tensor * std + mean
 outside = float(((tensor < 0) | (tensor > 1)).float().mean())
-back = display.undo(tensor)
-shown = [steps(image) for steps in orders.values()]
-shown += [tensor.permute(1, 2, 0).clamp(0, 1).numpy(), back]
-grid = plots.photo_grid(
-    shown,
-    [*orders, "normalized", "undone"],
-    columns=4,
-    title="Turning last leaves black corners; a normalized picture must be undone for display",
-)
-lesson.show(grid, alt="Turned with black corners, turned without, in false colors, undone.")
+print(f"normalized: {outside:.0%} of the values are outside of 0..1")
+print(f"restored: {float(restored.min()):.2f} to {float(restored.max()):.2f}")
 
-# %%
-error = float(np.abs(back - display.pixels(image) / 255).max())
-lesson.claim(outside > 0.25, "of the normalized values, over 25 % lie outside of 0 to 1")
-lesson.claim(error < 1e-5, "undoing the normalization gives the pixels back")
+# %% tags=["hide-input"]
+shown = [steps(image) for steps in orders.values()]
+shown += [pixels.permute(1, 2, 0).clamp(0, 1).numpy() for pixels in (tensor, restored)]
+names, title = [*orders, "normalized", "restored"], "Rotating last leaves black corners"
+lesson.show(
+    plots.photo_grid(shown, names, columns=4, title=title),
+    alt="A flower rotated with black corners, without, in false colors, and restored.",
+)
+crop_first, rotate_first = corners.values()
+lesson.claim(
+    crop_first > 10 * rotate_first, "rotating first leaves less than a tenth of the corner"
+)
+lesson.claim(outside > 0.25, "of the normalized values, over 25 % are outside of 0 to 1")
+lesson.claim(-0.01 < restored.min() and restored.max() < 1.01, "restored, all are inside again")
 
 # %% [markdown]
-# ## Can chance be the same everywhere?
+# **Check yourself.** A colleague augments the validation set as well, "to make it larger". What
+# happens to the choice of the best epoch?
 #
-# A view that nobody can make again is a problem: a run that fails cannot be repeated, and two
-# programs cannot be compared. A seed at the top of the program is not enough, since several
-# processes often load pictures side by side, and each has its own stream of random numbers. The
-# cure is to give each view its own seed, made of three numbers: the seed of the run, the epoch, and
-# the index of the picture. The project's data set does so, in the last lines:
+# <details><summary>Answer</summary>
+#
+# Each epoch is then measured on other pictures. The best epoch is partly the one with the easiest
+# views, and a repetition chooses another.
+# </details>
+
+# %% [markdown]
+# ## Can random augmentation be reproducible?
+#
+# A run that cannot be repeated cannot be debugged. PyTorch's usual answer is to give the
+# `DataLoader` a generator: it decides the order, and it seeds the worker processes, which draw the
+# views.
+
 
 # %%
-lesson.show_source(data.Views.__getitem__)
+def first_batch(workers, seed=SEED):
+    """Eight views and their labels, as a loader gives them first."""
+    torch.manual_seed(seed)  # without workers, views come from the global generator
+    generator = torch.Generator().manual_seed(seed)
+    batches = DataLoader(
+        dataset, batch_size=8, shuffle=True, num_workers=workers, generator=generator
+    )
+    return next(iter(batches))
+
 
 # %%
-few_photos = splits.train.subset(range(8))
+alone, two, again = first_batch(workers=0), first_batch(workers=2), first_batch(workers=2)
+lesson.claim(torch.equal(two[0], again[0]), "with the same seed and two workers: the same views")
+lesson.claim(torch.equal(two[1], alone[1]), "without workers: still the same order")
+lesson.claim(not torch.equal(two[0], alone[0]), "but other views")
+
+# %% [markdown]
+# Transforms that draw from NumPy or Python's `random` need one more argument, because PyTorch seeds
+# neither of them in a worker with your generator. Define the function in a module, not in a
+# notebook: on some systems, workers cannot import it from there.
+#
+# ```python
+# def seed_worker(worker):
+#     np.random.seed(torch.initial_seed() % 2**32)
+#     random.seed(torch.initial_seed())
+#
+# DataLoader(..., generator=torch.Generator().manual_seed(0), worker_init_fn=seed_worker)
+# ```
+#
+# A result that depends on the number of workers is still a nuisance: your colleague has other
+# cores. The library's `data.loader` goes one step further and seeds each view by the seed of the
+# run, the epoch, and the position of the photo.
 
 
-def first_batch(epoch, workers):
-    """The batch of eight views that this epoch starts with, in their fixed order."""
-    batches = data.loader(few_photos, source_train, batch_size=8, seed=SEED, workers=workers)
+# %%
+def library_batch(workers, epoch):
+    """The same from the library's loader, in this epoch."""
+    batches = data.loader(some, crop_and_flip, batch_size=8, seed=SEED, workers=workers)
     batches.dataset.epoch = epoch
     return next(iter(batches))[0]
 
 
-# %%
-alone = first_batch(epoch=1, workers=0)
-lesson.claim(torch.equal(alone, first_batch(1, 0)), "the same epoch twice: the same views")
-lesson.claim(torch.equal(alone, first_batch(1, 2)), "with two workers: still the same views")
-lesson.claim(not torch.equal(alone, first_batch(2, 0)), "the next epoch: other views")
+alone, two, later = library_batch(0, 1), library_batch(2, 1), library_batch(0, 2)
+lesson.claim(torch.equal(alone, two), "any number of workers: the same views")
+lesson.claim(not torch.equal(alone, later), "the next epoch: other views")
 
 # %% [markdown]
-# ## Which changes keep the label?
+# ## Which changes preserve the label?
 #
-# A transform changes the picture and leaves the label as it is. That is a promise to the network:
-# "these two are the same thing". It is true for a mirrored flower. It is false for an arrow, and
-# for some digits:
+# A transform changes the picture and leaves the label alone. That is a statement: "these two are
+# the same thing". It is true of a mirrored flower. It is false of an arrow, and of some digits:
 
 
 # %%
@@ -275,263 +308,323 @@ def drawn(text=None):
     return picture
 
 
-# %%
 left, six, nine = drawn(), drawn("6"), drawn("9")
-right = v2.functional.horizontal_flip(left)
-turned = v2.functional.rotate(six, 180)
+right, rotated = v2.functional.horizontal_flip(left), v2.functional.rotate(six, 180)
+
+# %% tags=["hide-input"]
 grid = plots.photo_grid(
-    [left, right, six, turned, nine],
-    ["left", "left, mirrored", "six", "six, upside down", "nine"],
+    [left, right, six, rotated, nine],
+    ["left", "left, mirrored", "six", "six, rotated by 180°", "nine"],
     columns=5,
     title="A mirrored arrow points right, and an upside-down six is a nine",
 )
 lesson.show(grid, alt="An arrow and its mirror image; a six, the six upside down, and a nine.")
-
-# %%
-ink = [255 - np.asarray(p, float)[..., 0] for p in (turned, six, nine)]
+ink = [255 - np.asarray(p, float)[..., 0] for p in (rotated, six, nine)]
 ink = [np.roll(i, 32 - np.argwhere(i > 99).mean(0).astype(int), (0, 1)).ravel() for i in ink]
 as_six, as_nine = (float(np.corrcoef(ink[0], other)[0, 1]) for other in ink[1:])
 lesson.claim(as_nine > 0.9 > as_six, "upside down, the six correlates over 0.9 with a nine only")
 
 # %% [markdown]
-# With flowers, color counts. `v2.ColorJitter(hue=0.5)` turns the circle of hues by up to half a
-# turn, and a yellow flower may become blue. Is it still the same species? We ask a network that was
-# not trained to name these species. It gives each picture a row of numbers, its *features*, and
-# lesson 2 explains how. A class is represented by the mean of its training pictures, and a new
-# picture is given to the class whose mean points in the most similar direction.
-
+# With flowers, color matters. `v2.ColorJitter(hue=0.5)` moves every color along the circle of hues
+# by up to half a turn, and a yellow flower may become blue. First we ask a pretrained network
+# whether it still recognizes the species. It answers with features; each class is represented by
+# the mean of its training features, and a picture is given to the class whose mean points in the
+# most similar direction (cosine similarity).
 
 # %%
 backbone = models.freeze(models.backbone(BACKBONE, WEIGHTS, seed=SEED))
-preprocessing = models.default_preprocessing(backbone)
-known = features.extract(backbone, splits.train.per_class(10), preprocessing, precision="fp32")
+prepare = models.default_preprocessing(backbone)
+known = features.extract(backbone, splits.train.per_class(10), prepare, precision="fp32")
 rows = F.normalize(known.values, dim=1)
-means = torch.stack([rows[known.labels == label].mean(0) for label in range(num_classes)])
-truth = torch.from_numpy(splits.valid.labels)
+means = torch.stack([rows[known.labels == label].mean(0) for label in range(NUM_CLASSES)])
 
 
-# %%
-def look(change):
-    """Features of the changed validation pictures, and the class that each is given to."""
-    changed = data.loader(splits.valid, v2.Compose([change, preprocessing]), batch_size=16)
+def answers(change):
+    """The class that each changed validation picture is given to."""
+    changed = data.loader(splits.valid, v2.Compose([change, prepare]), batch_size=32)
     with torch.inference_mode():
-        values = torch.cat([backbone(images) for images, _ in changed])
-    return values, (F.normalize(values, dim=1) @ F.normalize(means, dim=1).T).argmax(1)
+        found = torch.cat([backbone(images) for images, _ in changed])
+    return (F.normalize(found, dim=1) @ F.normalize(means, dim=1).T).argmax(1)
 
 
 # %%
-changes = {
-    "nothing": lambda image: image,
-    "mirrored": v2.functional.horizontal_flip,
-    "top down": v2.functional.vertical_flip,
-    "hue, a quarter turn": lambda image: v2.functional.adjust_hue(image, 0.25),
-    "hue, half a turn": lambda image: v2.functional.adjust_hue(image, 0.5),
-}
-seen = {name: look(change) for name, change in changes.items()}
-values, before = seen["nothing"]
-rows = [
-    {"change": name, "accuracy": float((answers == truth).double().mean()),
-     "same answer as before": float((answers == before).double().mean()),
-     "cosine of features": float(F.cosine_similarity(found, values).mean())}
-    for name, (found, answers) in seen.items()
-]  # fmt: skip
-lesson.table(rows, digits=2)
+changes = {f"hue {turn:+g}": lambda image, turn=turn: v2.functional.adjust_hue(image, turn)
+           for turn in TURNS}  # fmt: skip
+changes |= {"mirrored": v2.functional.horizontal_flip, "upside down": v2.functional.vertical_flip}
+truth = torch.from_numpy(splits.valid.labels)
+is_right = {name: answers(change) == truth for name, change in changes.items()}
+plain = is_right["hue +0"]
 
 # %%
-plain, mirror, upside, quarter, half = (row["accuracy"] for row in rows)
-closer = rows[1]["cosine of features"] > rows[4]["cosine of features"] + 0.1
-lesson.claim(min(mirror, upside) > plain - 0.1, "flipped either way, flowers lose under 10 points")
-lesson.claim(max(quarter, half) < plain - 0.2, "turning the hue costs over 20 points")
-lesson.claim(closer, "and half a turn moves the features farther than a mirror does")
+rows = []
+for name, found in is_right.items():
+    lost, low, high = metrics.paired_difference(found, plain)
+    accuracy = float(found.double().mean())
+    rows.append(
+        {"change": name, "accuracy": accuracy, "difference": lost, "low": low, "high": high}
+    )
+lesson.table(rows, digits=2, caption="Nearest class mean, validation set; difference to unchanged")
 
-# %%
-lost = (before == truth) & (seen["hue, half a turn"][1] != truth)
-chosen = [int(i) for i in lost.nonzero()[:24:4, 0]]
-pictures, names = [], []
-for name in ("nothing", "hue, half a turn"):
-    pictures += [preprocessing.pixels(changes[name](splits.valid.image(i))) for i in chosen]
-    names += [splits.class_names[seen[name][1][i]] for i in chosen]
-grid = plots.photo_grid(
-    pictures, names, columns=len(chosen), title="With another hue, a flower gets another name"
+# %% tags=["hide-input"]
+hues = [row["accuracy"] for row in rows[: len(TURNS)]]
+axes = plots.figure(6.5, 3.2).subplots()
+axes.plot(TURNS, hues, "o-", color=plots.BLUE, label="hue moved")
+for row, color in zip(rows[len(TURNS) :], (plots.GREEN, plots.ORANGE), strict=True):
+    axes.axhline(row["accuracy"], color=color, ls="--", label=row["change"])
+axes.set(xlabel="turn of the hue circle", ylabel="accuracy", ylim=(0, 1), xticks=TURNS[::2])
+axes.set_title("Accuracy falls with the hue, hardly with a flip", loc="left")
+axes.spines[["top", "right"]].set_visible(False)
+axes.legend(frameon=False, loc="upper right")
+lesson.show(axes, alt="Accuracy peaks where the hue is unchanged; flips stay close to the peak.")
+
+# %% tags=["hide-input"]
+by_name = {row["change"]: row for row in rows}
+flips = [by_name[name]["difference"] for name in ("mirrored", "upside down")]
+quarter, half = by_name["hue +0.25"], by_name["hue +0.5"]
+lesson.claim(quarter["high"] < min(flips), "a quarter turn of the hue costs more than either flip")
+lesson.verdict(
+    *metrics.paired_difference(is_right["hue +0.5"], is_right["hue +0.25"]),
+    better="A half turn costs less than a quarter: a longer way is not a larger mistake.",
+    worse="A half turn costs more than a quarter.",
+    unclear="A half turn and a quarter cost about the same: hardly anything is left to lose.",
 )
-lesson.show(grid, alt="Flowers with their names; below, the same with turned hues and other names.")
 
 # %% [markdown]
-# The plant is the same, but many of the pictures now show another species. Their labels are wrong,
-# and a network that trains on them is taught to ignore the color. Where color says nothing, as with
-# cars, the same transform would be harmless. So the data decide, not the library.
+# Does this prove that the label is wrong? Not quite. It shows that *one network* changes its
+# answers, and that network may simply never have seen such colors. What matters for augmentation is
+# another question: is a network that *learns* from recolored flowers worse on flowers as they are?
+# That is an experiment, and it comes next. Here is what it would learn from, the first validation
+# picture of six classes, whatever was answered:
+
+# %% tags=["hide-input"]
+firsts = [splits.valid.image(int((truth == label).nonzero()[0])) for label in range(6)]
+pictures = [prepare.pixels(changes[f"hue {turn}"](p)) for turn in ("+0", "+0.5") for p in firsts]
+title = "Half a turn of the hue: which species is it now?"
+grid = plots.photo_grid(pictures, [*splits.class_names[:6]] * 2, title=title)
+lesson.show(grid, alt="Six flowers with their names, and below the same six in other colors.")
+
+# %% [markdown]
+# **Check yourself.** Which of these preserve the label: mirroring traffic signs, hue for cars,
+# rotating satellite images by 90 degrees?
 #
-# The mirror moved the features a little, though it changed nothing that matters. A network does
-# not know by itself that a mirrored flower is the same. It must be taught, or get both views.
+# <details><summary>Answers</summary>
+#
+# Signs: no, arrows and letters change. Cars: yes, a red one and a blue one are the same model.
+# Satellite images: yes, there is no "up". The data decide, not the library.
+# </details>
 
 # %% [markdown]
 # ## Does augmentation help?
 #
-# An experiment compares recipes and keeps all else equal: the same small network, the same start,
-# the same few training pictures in the same order, the same number of steps. Flips go both ways
-# here, since a flower seen from the front has no top; crops move the picture by some pixels. One
-# run proves nothing, since another seed gives another accuracy. So each recipe runs with several
-# seeds, and each seed draws its own training pictures. To make this fast, all pictures are shrunk
-# once.
+# An experiment compares recipes and keeps all else equal: the same small network, the same initial
+# weights, the same few training pictures in the same order, the same number of steps. One run
+# proves nothing, so each recipe runs with several seeds, and each seed draws its own training
+# pictures. To make this fast, pictures are shrunk once and stay in memory as tensors.
 
 # %%
 shrink = Preprocessing(resize=SIZE, crop=SIZE)
 
 
 def shrunk(part):
-    """The same photos in memory, SIZE pixels a side."""
-    pictures = [shrink.pixels(part.image(i, shrink_to=SIZE)) for i in range(len(part))]
-    return data.Photos(np.stack(pictures), part.labels, part.class_names)
+    """Images uint8 (N, 3, SIZE, SIZE) and labels (N,)."""
+    pixels = [shrink.pixels(part.image(i, shrink_to=SIZE)) for i in range(len(part))]
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), torch.from_numpy(part.labels)
 
 
 pools = {seed: shrunk(splits.train.per_class(FEW, seed)) for seed in SEEDS}
-valid = list(data.loader(shrunk(splits.valid), shrink, batch_size=256))
+valid = shrunk(splits.valid)
 
 # %%
-flips = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+flips = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]  # from the front, nothing is "up"
 crops = [v2.RandomCrop(SIZE, padding=3, padding_mode="reflect")]  # moves by up to 3 pixels
-recipes = {"none": [], "flips": flips, "crops": crops, "flips and crops": flips + crops}
+recipes = {
+    "none": [nn.Identity()],
+    "flips": flips,
+    "crops": crops,
+    "flips and crops": flips + crops,
+}
+recipes["any hue"] = [v2.ColorJitter(hue=0.5)]
+normalize = v2.Compose(to_tensor[1:])
 
 
 # %%
-def block(inputs, outputs, stride):
-    """Convolution, BatchNorm, ReLU; halves the size, by a stride of 2 or by pooling."""
-    layers = [nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)]
-    layers += [nn.BatchNorm2d(outputs), nn.ReLU()]
-    return nn.Sequential(*layers, nn.MaxPool2d(2) if stride == 1 else nn.Identity())
+def block(inputs, outputs):
+    """Convolution, BatchNorm, ReLU, and a pooling that halves the size."""
+    layers = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*layers, nn.ReLU(), nn.MaxPool2d(2))
 
 
 def network(seed):
     """A small network, the same for the same seed."""
     torch.manual_seed(seed)
-    body = nn.Sequential(block(3, 16, 2), block(16, 32, 1), block(32, 64, 1))
-    return nn.Sequential(body, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(256, num_classes))
+    body = nn.Sequential(nn.AvgPool2d(2), block(3, 24), block(24, 48), block(48, 48))
+    return nn.Sequential(body, nn.Flatten(), nn.Linear(192, NUM_CLASSES))
+
+
+@torch.inference_mode()
+def evaluate(model, images, labels):
+    """Mean loss, and which answers are right."""
+    outputs = model.eval()(normalize(images))
+    return float(F.cross_entropy(outputs, labels)), outputs.argmax(1) == labels
 
 
 # %% [markdown]
-# The loop is the usual one. The learning rate falls to zero over the last four fifths, so that
-# the network settles. The number of steps depends on the settings only, so it is the same for all
-# recipes.
+# The loop is the usual one. The transform is called once for each picture. The learning rate falls
+# to zero over the last four fifths, so that the weights settle.
 
 
 # %%
 def trained(recipe, seed):
-    """A network that has learned from the training pictures of `seed` by this recipe."""
-    model = network(seed).to(memory_format=torch.channels_last)  # a faster layout
-    steps = v2.Compose([v2.PILToTensor(), *recipes[recipe]])
-    batches = data.loader(pools[seed], steps, batch_size=BATCH, shuffle=True, seed=seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
-    total = EPOCHS * len(batches)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, 1.25 * (1 - s / total)))
-    for epoch in range(EPOCHS):
-        batches.dataset.epoch = epoch  # other views in every epoch
-        for pixels, labels in batches:
-            loss = F.cross_entropy(model(shrink.normalize(pixels)), labels)
+    """A network trained by this recipe, and after every epoch: loss on train and on valid."""
+    model, (images, labels) = network(seed), pools[seed]
+    transform = v2.Compose(recipes[recipe])
+    optimizer = torch.optim.Adam(model.parameters(), lr=LR)
+    total = EPOCHS * math.ceil(len(images) / BATCH)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda s: min(1, 1.25 - 1.25 * s / total)
+    )
+    order, curve = torch.Generator().manual_seed(seed), []
+    for _ in range(EPOCHS):
+        model.train()
+        for batch in torch.randperm(len(images), generator=order).split(BATCH):
+            views = torch.stack([transform(image) for image in images[batch]])
+            loss = F.cross_entropy(model(normalize(views)), labels[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            rate.step()
-    return model.eval()
+            schedule.step()
+        curve.append([evaluate(model, images, labels)[0], evaluate(model, *valid)[0]])
+    return model, curve
 
 
 # %%
-torch.set_num_threads(1)  # two threads of so small a network only wait for each other
+torch.set_num_threads(1)  # batches this small gain nothing from a second thread
 runs = {recipe: [trained(recipe, seed) for seed in SEEDS] for recipe in recipes}
-loss = nn.CrossEntropyLoss()
-measured = {
-    recipe: torch.tensor([train.evaluate(model, valid, loss) for model in trained_])
-    for recipe, trained_ in runs.items()
-}
+right = {
+    recipe: torch.stack([evaluate(model, *valid)[1] for model, _ in found]).double()
+    for recipe, found in runs.items()
+}  # (seeds, pictures)
 
 # %% [markdown]
-# First a look at the networks without augmentation, on the pictures that they learned from:
+# First the losses, mean over seeds, with and without augmentation. Both are measured on unchanged
+# pictures.
 
-# %%
-own = [
-    train.evaluate(model, data.loader(pools[seed], shrink, batch_size=256), loss)[1]
-    for seed, model in zip(SEEDS, runs["none"], strict=True)
-]
-lesson.claim(min(own) > 0.95, "each of them knows over 95 % of its own training pictures")
-lesson.claim(min(own) > measured["none"][:, 1].max() + 0.1, "and over 10 points less of valid")
-
-# %% [markdown]
-# They learned by heart, as we feared. Now the recipes. Each one is compared with *none* seed by
-# seed, because both runs of a seed share their start and their training pictures. What is left
-# after subtracting belongs to the recipe, and to luck; the interval says how much of it may be
-# luck.
-
-# %%
-rows = []
-for recipe, found in measured.items():
-    mean, low, high = metrics.mean_interval(found[:, 1].tolist())
-    gain, worst, best = metrics.mean_interval((found[:, 1] - measured["none"][:, 1]).tolist())
-    rows.append({"recipe": recipe, "valid loss": float(found[:, 0].mean()), "accuracy": mean,
-                 "gain over none": gain, "low": worst, "high": best})  # fmt: skip
-lesson.table(rows, caption=f"Means over {len(SEEDS)} seeds; low and high: of the gain")
-
-# %%
-axes = plots.figure(7.0, 2.9).subplots()
-for place, row in zip((2, 1, 0), rows[1:], strict=True):
-    each = measured[row["recipe"]][:, 1] - measured["none"][:, 1]
-    axes.plot([row["low"], row["high"]], [place] * 2, color=plots.BLUE, lw=6, alpha=0.35)
-    axes.plot(each, [place] * len(each), "|", color=plots.ORANGE, ms=14, mew=2)
-    axes.plot(row["gain over none"], place, "o", color=plots.BLUE)
-axes.axvline(0, color=plots.GRAY, lw=1, ls=":")
-axes.set_yticks((2, 1, 0), [row["recipe"] for row in rows[1:]])
-axes.set(xlabel="gain in accuracy over no augmentation, same seed", ylim=(-0.6, 2.6))
-axes.set_title("Flips and crops together help the network", loc="left")
-axes.spines[["top", "right"]].set_visible(False)
+# %% tags=["hide-input"]
+panels = plots.figure(9, 3.2).subplots(1, 2, sharey=True)
+curves = {recipe: np.mean([curve for _, curve in found], 0) for recipe, found in runs.items()}
+for axes, recipe in zip(panels, ("none", "flips and crops"), strict=True):
+    axes.plot(range(1, EPOCHS + 1), curves[recipe][:, 0], color=plots.BLUE, label="training")
+    axes.plot(range(1, EPOCHS + 1), curves[recipe][:, 1], color=plots.ORANGE, label="validation")
+    axes.set(xlabel="epoch", ylabel="mean loss (nats)")
+    axes.set_title(f"augmentation: {recipe}", loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+panels[0].legend(frameon=False)
 lesson.show(
-    axes,
-    alt="Three gains with intervals and single seeds; that of flips and crops lies above zero.",
+    panels, alt="Training and validation loss over epochs; the gap is smaller on the right."
 )
 
 # %%
-for row in rows[1:]:
-    told = "lies above zero" if row["low"] > 0 else "does not lie above zero"
-    print(f"{row['recipe']}: the interval of its gain {told}")
-lesson.claim(rows[-1]["low"] > 0, "flips and crops together help: their interval is above zero")
+own = [float(evaluate(model, *pools[s])[1].double().mean())
+       for s, (model, _) in zip(SEEDS, runs["none"], strict=True)]  # fmt: skip
+gap = {recipe: curve[-1, 1] - curve[-1, 0] for recipe, curve in curves.items()}
+print("accuracy on their own training pictures, without augmentation:", np.round(own, 2))
+print("validation loss minus training loss:", {name: round(float(g), 2) for name, g in gap.items()})
+lesson.claim(min(own) > right["none"].mean() + 0.2, "they know their own pictures far better")
+lesson.claim(gap["flips and crops"] < gap["none"], "with flips and crops, the gap is smaller")
 
 # %% [markdown]
-# If an interval contains zero, these runs do not show that the recipe helps, and they do not show
-# that it is useless either. More seeds would make the interval narrower.
+# Without augmentation, the networks memorized. Now the accuracies. Each recipe is compared with
+# *none* on the same pictures, seed by seed, since both runs of a seed share initial weights and
+# training pictures. How sure is the mean gain? Two things could have been different: the seeds, and
+# the validation pictures. An interval over seeds alone would be too narrow for new pictures;
+# `metrics.crossed_interval` adds the variances of both means.
+
+# %%
+gains = {name: found - right["none"] for name, found in right.items() if name != "none"}
+rows = []
+for name, found in right.items():
+    row = {"recipe": name, "accuracy": float(found.mean())}
+    if name in gains:
+        row |= zip(("gain", "low", "high"), metrics.crossed_interval(gains[name]), strict=True)
+    rows.append(row)
+columns = ["recipe", "accuracy", "gain", "low", "high"]
+lesson.table([[row.get(name, "") for name in columns] for row in rows], columns)
+
+# %% tags=["hide-input"]
+axes = plots.figure(7.0, 2.9).subplots()
+for place, row in enumerate(reversed(rows[1:])):
+    each = gains[row["recipe"]].mean(1)
+    axes.plot([row["low"], row["high"]], [place] * 2, color=plots.BLUE, lw=6, alpha=0.35,
+              label="95 % interval" if not place else None)  # fmt: skip
+    jitter = place + np.linspace(-0.18, 0.18, len(each))
+    axes.plot(each, jitter, ".", color=plots.ORANGE, label="one seed" if not place else None)
+    axes.plot(row["gain"], place, "o", color=plots.BLUE, label="mean" if not place else None)
+axes.axvline(0, color=plots.GRAY, lw=1, ls=":")
+axes.set_yticks(range(len(rows) - 1), [row["recipe"] for row in reversed(rows[1:])])
+best = max(rows[1:], key=lambda row: row["gain"])["recipe"]
+axes.set(xlabel="gain in accuracy over no augmentation, same seed, validation set")
+axes.set_title(f"The largest gain: {best}; the largest loss: any hue", loc="left")
+axes.spines[["top", "right"]].set_visible(False)
+axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+lesson.show(axes, alt="Gain of each recipe with its interval and single seeds; any hue loses most.")
+
+# %% tags=["hide-input"]
+lesson.verdict(
+    *metrics.crossed_interval(gains["flips"]),
+    better="Flips help.",
+    worse="Flips hurt.",
+    unclear="These runs do not show whether flips help.",
+)
+lesson.verdict(
+    *metrics.crossed_interval(right["flips and crops"] - right["flips"]),
+    better="Crops help beyond flips.",
+    worse="Crops take back some of what flips gain.",
+    unclear="These runs do not show that crops add anything to flips.",
+)
+lesson.claim(max(gains["any hue"].mean(1)) < 0, "random hues hurt with every seed")
+
+# %% [markdown]
+# So the label of a flower does not survive any hue: a network that learned to ignore color is worse
+# on flowers as they are. For cars, the same transform might help.
 #
-# Look at the single seeds too, the upright strokes. Some gain little, some much. Whoever tries one
-# seed, and keeps the recipe if it looks better, chooses by luck.
+# Where an interval contains zero, these runs show neither that the recipe helps nor that it is
+# useless. And look at the single seeds: whoever tries one, and adopts a recipe if it looks better,
+# chooses by luck.
 
 # %% [markdown]
 # ## Does it hold?
 #
-# The validation set chose the recipe, so its figure is a little too good. Now we open the test
-# set, once, for two recipes: *none* as the baseline, and the one whose gain is the surest, with the
-# highest lower end of its interval.
+# The validation set chose the recipe, and a set used for choosing flatters the choice. The test set
+# is used once, for two recipes: *none* as the baseline, and the one with the highest lower bound.
 
 # %%
-chosen = max(rows, key=lambda row: row["low"])["recipe"]
-test = list(data.loader(shrunk(splits.test), shrink, batch_size=256))
+chosen = max(rows[1:], key=lambda row: row["low"])["recipe"]
+test = shrunk(splits.test)
 ours, base = (
-    torch.tensor([train.evaluate(model, test, loss)[1] for model in runs[recipe]])
+    torch.stack([evaluate(model, *test)[1] for model, _ in runs[recipe]]).double()
     for recipe in (chosen, "none")
 )
-accuracy, least, highest = metrics.mean_interval(ours.tolist())
-gain, low, high = metrics.mean_interval((ours - base).tolist())
+accuracy, least, most = metrics.crossed_interval(ours)
+gain, low, high = metrics.crossed_interval(ours - base)
 
 # %%
 lesson.headline(
-    f"{FEW} pictures of each of {num_classes} species, {len(SEEDS)} seeds: test accuracy "
-    f"{accuracy:.2f} with {chosen} (95 % interval {least:.2f} to {highest:.2f}), "
-    f"{float(base.mean()):.2f} without; gain {gain:.3f} ({low:.3f} to {high:.3f})"
+    f"A small network that learned from {FEW} pictures of each of {NUM_CLASSES} species is right "
+    f"on {accuracy:.2f} of {len(splits.test)} test pictures with {chosen} (95 % interval "
+    f"{least:.2f} to {most:.2f}, {len(SEEDS)} seeds), on {float(base.mean()):.2f} without "
+    f"augmentation; gain {gain:.2f} ({low:.2f} to {high:.2f})"
 )
-lesson.claim(low > 0, "on the test set, too, the interval of the gain lies above zero")
-
-# %% [markdown] tags=["source"]
-# The flower article that this course follows reports 91.4 % of its 819 test photos right, with a
-# pretrained network and over 60 training photos of a class. That figure stands for the whole
-# recipe. What augmentation alone is worth, only a pair of runs can tell, with it and without.
+lesson.verdict(
+    gain, low, high,
+    better="On the test set, too, the chosen augmentation helps.",
+    worse="On the test set, the chosen augmentation hurts.",
+    unclear="The test set does not confirm the gain; more pictures or seeds might.",
+)  # fmt: skip
 
 # %% [markdown]
-# Our gain holds for this small network, on few and small pictures. It says nothing about other
-# data: a recipe that helps flowers may harm digits. The same lesson on real photos found this:
+# This gain is that of a small network, trained from scratch on few and small pictures. It says
+# nothing about other data, nor about a pretrained network, which [lesson 05](05_heads.ipynb) tries.
+# The same lesson on photos found this:
 
 # %%
 lesson.measured("03_augmentation")
@@ -539,72 +632,90 @@ lesson.measured("03_augmentation")
 # %% [markdown]
 # ## What can go wrong
 #
-# - **Augmenting the validation or test set.** The figure then changes from run to run, and two
-#   networks are not compared on the same pictures.
+# - **Augmenting the validation or test set.** The accuracy then changes from run to run.
 # - **A random transform called on a whole batch.** It makes one choice for all of its pictures.
-# - **A transform that breaks the label.** Nothing warns you. Draw the first batch with its names.
-# - **Another normalization in training than in evaluation.** Both must share size, mean and
+# - **A transform that changes the label.** Nothing warns you. Draw the first batch with its names.
+# - **Different normalization in training and evaluation.** Both must share size, mean and standard
 #   deviation.
-# - **Views that depend on the number of workers.** Seed each view by run, epoch and picture.
-# - **The same view in every epoch.** A loader whose epoch is never told draws the same views again.
-#   `train.fit` tells it; a loop of your own must.
-# - **Too few steps.** A network that sees new views learns more slowly than one that repeats the
-#   same pictures. Stopped early, it may show no gain at all.
-# - **One seed.** A gain of some points in a single run may be luck.
+# - **Views that depend on the number of workers.** Seed each view by run, epoch and photo.
+# - **The same views in every epoch.** `data.loader` must be told the epoch; `train.fit` does that.
+# - **Too few steps.** A network that sees new views learns more slowly. Stopped early, it may show
+#   no gain at all.
+# - **An interval over seeds only.** It says nothing about other pictures.
 
 # %% [markdown]
 # ## Recap
 #
-# - What a random transform does to one photo, and what it does to a batch. *A new view at each
-#   call; given a batch, one choice for all.*
-# - Why pictures for evaluation must stand still. *Two measurements must be comparable.*
-# - In which order the steps come, and how to undo the last one for display. *Turn before you cut;
-#   multiply by the deviation and add the mean.*
-# - How random views can be the same on every machine. *A seed of its own for each run, epoch and
-#   picture.*
-# - Which changes keep the label, and which do not. *It depends on the data: flowers may be mirrored
-#   and not recolored, arrows may not be mirrored.*
-# - How to find out whether augmentation helps. *Same steps, several seeds, differences by seed,
-#   intervals.*
+# - A random transform gives a new view at each call; given a batch, it makes one choice for all.
+# - Evaluation is deterministic. Rotate before you crop. To display a normalized tensor, multiply by
+#   the standard deviation and add the mean.
+# - `generator=` and `worker_init_fn=` make views reproducible for a fixed number of workers.
+# - Which changes preserve the label depends on the data.
+# - To tell whether augmentation helps: same steps, several seeds, paired differences, an interval
+#   over seeds and pictures, one look at the test set.
 
 # %% [markdown]
 # ## Exercises
 #
-# ### Exercise 03.1: how large a cut is free of corners? (warm-up)
-# A square photo is turned by 5, 10, 20 or 45 degrees. What is the largest centered square that
-# shows no black corner? To which size must a photo be resized, so that a cut of 224 pixels is
-# clean after a turn of 10 degrees?
+# ### Exercise 03.1: how large a crop is free of corners? (warm-up)
+# A square photo is rotated by 5, 10, 20 or 45 degrees. What is the largest centered square that
+# shows no black corner? To which size must a photo be resized, so that a crop of 224 pixels is
+# clean after a rotation by 10 degrees?
+#
+# <details><summary>Hint</summary>
+#
+# Draw a square of side 1 inside a rotated one. How long are the two legs of the triangle that is
+# left over at each corner? Check with `v2.functional.rotate(white, angle)`.
+# </details>
 #
 # ### Exercise 03.2: which digits survive a mirror?
-# Draw all ten digits. Mirror them left to right, flip them top down, and turn them by half a turn.
-# Which stay what they are, and which become another digit?
+# Draw all ten digits. Mirror them left to right, flip them upside down, and rotate them by 180
+# degrees. Which stay what they are, and which become another digit?
 #
-# ### Exercise 03.3: two views for one answer
-# Augmentation can be used after training as well. Take the mean of a picture's features and of its
-# mirror's, and repeat the comparison with the class means. Is it better? Give an interval of the
-# paired difference.
+# <details><summary>Hint</summary>
 #
-# ### Exercise 03.4: how many photos is augmentation worth? (stretch)
-# Train the small network on five pictures of a class, on the same five augmented, and on ten
-# without augmentation, with the same number of steps. What helps more?
+# Use `drawn` from above. To compare shapes, cut out the ink, resize it to one size, and take
+# `np.corrcoef`.
+# </details>
+#
+# ### Exercise 03.3: how many photos is augmentation worth? (challenge)
+# Train the small network on five pictures per class, on the same five augmented, and on ten without
+# augmentation, with the same number of steps. What helps more?
+#
+# <details><summary>Hint</summary>
+#
+# Compare *five, augmented* with *ten* directly, seed by seed. Start with
+# `pools[seed] = shrunk(splits.train.per_class(2 * FEW, seed))`, and count steps, not epochs.
+# </details>
+#
+# ### Exercise 03.4: your own photos
+# Choose 12 photos of your own from two classes, with names on them, and look at a batch of views.
+# Which transforms preserve your labels? Write down one that does not.
+#
+# <details><summary>Starter</summary>
+#
+# ```python
+# dataset = ImageFolder("my_photos", transform=crop_and_flip)  # my_photos/<class>/<photo>.jpg
+# images, labels = next(iter(DataLoader(dataset, batch_size=12, shuffle=True)))
+# ```
+# </details>
 #
 # Solutions: [solutions/03_augmentation](solutions/03_augmentation.ipynb).
-#
-# Next: [02_dogs_vs_cats](02_dogs_vs_cats.ipynb)
 
 # %% [markdown]
 # ## Sources
 #
-# - The first recipe (turn by 10 degrees, mirror, resize, center crop, normalize) and the second one
-#   (random resized crop, mirror) are those of the published articles that this course follows.
 # - A. Krizhevsky, I. Sutskever, G. E. Hinton: "ImageNet classification with deep convolutional
 #   neural networks", NeurIPS 2012. Random crops and mirror images against overfitting.
 # - C. Szegedy and others: "Going deeper with convolutions", CVPR 2015. The random resized crop.
 # - C. Shorten, T. M. Khoshgoftaar: "A survey on image data augmentation for deep learning", Journal
 #   of Big Data 6, 2019. Which transforms are safe for which labels.
+# - [Reproducibility](https://docs.pytorch.org/docs/stable/notes/randomness.html#dataloader), PyTorch
+#   documentation. `generator=` and `worker_init_fn=`.
 # - M.-E. Nilsback, A. Zisserman: "Automated flower classification over a large number of classes",
 #   ICVGIP 2008. The photos.
-# - Student: "The probable error of a mean", Biometrika 6, 1908. The interval over seeds.
+# - A. C. Cameron, J. B. Gelbach, D. L. Miller: "Robust inference with multiway clustering", Journal
+#   of Business & Economic Statistics 29, 2011. The interval over seeds and pictures.
 
 # %% tags=["nbval-ignore-output"]
 lesson.footer("fp32")
