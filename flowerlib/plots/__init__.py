@@ -1,6 +1,6 @@
 """Every figure; functions return Axes and show nothing by themselves."""
 
-from flowerlib.plots.comparisons import compare_curves, time_bars
+from flowerlib.plots.comparisons import compare_curves, differences, lines, time_bars
 from flowerlib.plots.diagrams import feature_maps, transfer_diagram
 from flowerlib.plots.figures import (
     BLUE,
@@ -28,9 +28,11 @@ __all__ = [
     "compare_curves",
     "confusion",
     "curves",
+    "differences",
     "feature_maps",
     "figure",
     "frontier",
+    "lines",
     "photo_and_bars",
     "photo_grid",
     "save",

@@ -1,14 +1,17 @@
-"""Several trainings in one figure: how they went, and what they cost.
+"""Several trainings, recipes or settings in one figure: how they went, and what they cost.
 
-Shown in: notebooks/02_dogs_vs_cats
+Shown in: notebooks/02_dogs_vs_cats, notebooks/03_augmentation
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from flowerlib.plots.drawing import PLAIN, labels
@@ -17,6 +20,8 @@ from flowerlib.support.errors import InputError
 
 COLORS = (ORANGE, BLUE, GREEN, RED, GRAY)
 WIDTH = 5.6  # inches: to be read on a phone
+LETTERS = 62  # of a title's line
+MOST_TICKS = 10
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -102,6 +107,95 @@ def time_bars(seconds: Mapping[str, Mapping[str, float]], *, title: str = "") ->
     axes.spines[["top", "right"]].set_visible(False)
     made.legend(frameon=False, fontsize=9, loc="outside lower left", ncols=2)
     axes.set_title(title, loc="left", fontsize=11, **PLAIN)
+    return axes
+
+
+def lines(
+    x: Sequence[float],
+    values: Mapping[str, Sequence[float]],
+    *,
+    x_label: str,
+    y_label: str = "accuracy",
+    title: str = "",
+    log: str = "",
+) -> Axes:
+    """One line for each name, over the same x; a name with a single value is a level, dashed.
+
+    Args:
+        x: where the values belong, N numbers; they are the ticks, too, if they are few and about
+            evenly spaced.
+        values: name → N values, or one that does not depend on x.
+        x_label, y_label: what the axes are of.
+        title: says what is seen.
+        log: "x", "y" or "xy": the axes that are logarithmic.
+
+    Raises:
+        InputError: there is no line, or one has another number of values.
+    """
+    if not values or any(len(row) not in (1, len(x)) for row in values.values()):
+        raise InputError(f"plots.lines needs lines of {len(x)} values, or of one.")
+    axes = figure(WIDTH, 3.4).subplots()
+    markers = "os^Dv"
+    for number, (name, row) in enumerate(values.items()):
+        style = {"color": _colors(len(values))[number], "label": name}
+        if len(row) == 1 < len(x):
+            axes.axhline(row[0], ls=(4 * number, (4, 4)), lw=1.5, **style)  # equal levels show
+        else:
+            axes.plot(x, row, marker=markers[number % len(markers)], ms=5, **style)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    if "x" in log:
+        axes.set_xscale("log")
+    if "y" in log:
+        axes.set_yscale("log")
+    steps = np.diff(np.log(x) if "x" in log else x)
+    if len(x) <= MOST_TICKS and np.ptp(np.abs(steps)) < np.abs(steps).mean():
+        axes.set_xticks(x, [f"{value:g}" for value in x])
+        axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(values) > 1:
+        axes.legend(frameon=False, fontsize=9)
+    axes.set_title(textwrap.fill(title, LETTERS), loc="left", fontsize=11, **PLAIN)
+    return axes
+
+
+def differences(
+    found: Mapping[str, tuple[float, float, float]],
+    *,
+    runs: Mapping[str, Sequence[float]] | None = None,
+    x_label: str = "difference in accuracy",
+    title: str = "",
+) -> Axes:
+    """Differences with their 95 % intervals, one row each, and a line where nothing differs.
+
+    Args:
+        found: name → difference, lower and upper end, such as `metrics.paired_difference` gives.
+        runs: name → the difference of each run, drawn as dots.
+        x_label: what the difference is of.
+        title: says what is seen.
+
+    Raises:
+        InputError: there is no difference.
+    """
+    if not found:
+        raise InputError("plots.differences needs at least one difference.")
+    axes = figure(WIDTH, 1.5 + 0.5 * len(found)).subplots()
+    for place, (name, (value, low, high)) in zip(
+        range(len(found))[::-1], found.items(), strict=True
+    ):
+        first = place == len(found) - 1
+        told = ("95 % interval", "mean", "one run") if first else (None, None, None)
+        axes.plot([low, high], [place] * 2, color=BLUE, lw=6, alpha=0.35, label=told[0])
+        if runs and name in runs:
+            heights = place + np.linspace(-0.2, 0.2, len(runs[name]))
+            axes.plot(runs[name], heights, ".", color=ORANGE, label=told[2])
+        axes.plot(value, place, "o", color=BLUE, label=told[1] if runs else None)
+    axes.axvline(0, color=GRAY, lw=1, ls=":")
+    names, style = labels(list(found))
+    axes.set_yticks(range(len(found))[::-1], names, **style)
+    axes.set(xlabel=x_label, ylim=(-0.6, len(found) - 0.4))
+    axes.spines[["top", "right"]].set_visible(False)
+    cast(Figure, axes.figure).legend(frameon=False, fontsize=9, loc="outside lower left", ncols=3)
+    axes.set_title(textwrap.fill(title, LETTERS), loc="left", fontsize=11, **PLAIN)
     return axes
 
 

@@ -100,8 +100,39 @@ def test_time_bars_add_up() -> None:
     assert axes.get_xlabel() == "seconds"
 
 
+def test_lines_over_the_same_x() -> None:
+    axes = plots.lines(
+        [0.1, 1, 10], {"valid": [0.2, 0.5, 0.4], "guessing": [0.1]}, x_label="penalty", log="x"
+    )
+    line, level = axes.lines
+    assert line.get_ydata().tolist() == [0.2, 0.5, 0.4]
+    assert set(level.get_ydata()) == {0.1}
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.1", "1", "10"]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["valid", "guessing"]
+
+
+def test_differences_with_intervals_and_single_runs() -> None:
+    axes = plots.differences(
+        {"flips": (0.1, 0.05, 0.15), "hue": (-0.3, -0.4, -0.2)},
+        runs={"flips": [0.06, 0.1, 0.14], "hue": [-0.3, -0.31, -0.29]},
+    )
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["flips", "hue"]
+    interval, dots, mean = axes.lines[:3]
+    assert interval.get_xdata().tolist() == [0.05, 0.15]
+    assert dots.get_xdata().tolist() == [0.06, 0.1, 0.14]
+    assert len(set(dots.get_ydata())) == 3, "no dot hides another"
+    assert mean.get_xdata().tolist() == [0.1]
+    legend = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert legend == ["95 % interval", "one run", "mean"]
+
+
 def test_nothing_to_compare_is_refused() -> None:
     with pytest.raises(InputError, match="needs at least one training"):
         plots.compare_curves({})
     with pytest.raises(InputError, match="needs seconds"):
         plots.time_bars({})
+    with pytest.raises(InputError, match="needs lines of 2 values"):
+        plots.lines([1, 2], {"valid": [1, 2, 3]}, x_label="x")
+    with pytest.raises(InputError, match="at least one difference"):
+        plots.differences({})
