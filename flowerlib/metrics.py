@@ -15,6 +15,7 @@ from flowerlib.support.errors import InputError
 __all__ = [
     "accuracy",
     "confusion",
+    "crossed_interval",
     "expected_calibration_error",
     "mcnemar_test",
     "mean_interval",
@@ -45,6 +46,12 @@ def accuracy(logits: Values, labels: Values) -> float:
     Raises:
         InputError: shapes do not fit, a label is out of range, or a logit is not a number. So do
             the other functions that take logits and labels.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]])
+        >>> accuracy(logits, torch.tensor([0, 1, 1])) * 3
+        2.0
     """
     logits, labels = _checked(logits, labels)
     return float((logits.argmax(1) == labels).double().mean())
@@ -57,6 +64,11 @@ def wilson_interval(correct: int, total: int, z: float = Z) -> tuple[float, floa
 
     Source: E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
     JASA 22 (1927), pp. 209-212.
+
+    Example:
+        >>> low, high = wilson_interval(749, 819)
+        >>> print(f"{749 / 819:.3f} [{low:.3f}, {high:.3f}]")
+        0.915 [0.893, 0.932]
     """
     try:
         correct, total = operator.index(correct), operator.index(total)
@@ -76,7 +88,12 @@ def wilson_interval(correct: int, total: int, z: float = Z) -> tuple[float, floa
 
 
 def told(correct: int, total: int, name: str = "") -> str:
-    """An accuracy in words, with its 95 % interval and the set that it was measured on."""
+    """An accuracy in words, with its 95 % interval and the set that it was measured on.
+
+    Example:
+        >>> told(749, 819, "test")
+        'accuracy 0.915 (95 % interval 0.893 to 0.932) on 819 photos of test'
+    """
     low, high = wilson_interval(correct, total)
     return (
         f"accuracy {correct / total:.3f} (95 % interval {low:.3f} to {high:.3f}) on {total:,} "
@@ -95,6 +112,11 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
         next run; runs that all agree show no variation, so it has no width.
 
     Source: Student, "The probable error of a mean", Biometrika 6 (1908).
+
+    Example:
+        >>> mean, low, high = mean_interval([0.91, 0.93, 0.92])
+        >>> print(f"{mean:.3f} [{low:.3f}, {high:.3f}]")
+        0.920 [0.895, 0.945]
     """
     from scipy.special import stdtrit  # here, for it takes a tenth of a second to import
 
@@ -125,6 +147,13 @@ def crossed_interval(values: Values) -> tuple[float, float, float]:
 
     Source: A. C. Cameron, J. B. Gelbach, D. L. Miller, "Robust inference with multiway clustering",
     Journal of Business & Economic Statistics 29 (2011), pp. 238-249.
+
+    Example:
+        >>> import torch
+        >>> right = torch.tensor([[1, 1, 0, 1], [1, 0, 0, 1]])  # two runs, four photos
+        >>> mean, low, high = crossed_interval(right)
+        >>> print(f"{mean:.3f}, within 0 to 1 only for more photos: {low < 0 and high > 1}")
+        0.625, within 0 to 1 only for more photos: True
     """
     from scipy.special import stdtrit  # here, for it takes a tenth of a second to import
 
@@ -161,6 +190,14 @@ def paired_difference(first_right: Values, second_right: Values) -> tuple[float,
 
     Source: A. Agresti and Y. Min, "Simple improved confidence intervals for comparing matched
     proportions", Statistics in Medicine 24 (2005), pp. 729-740.
+
+    Example:
+        >>> import torch
+        >>> first = torch.tensor([1, 1, 1, 1, 1, 1, 0, 1]).bool()
+        >>> second = torch.tensor([1, 0, 1, 1, 0, 1, 0, 1]).bool()
+        >>> difference, low, high = paired_difference(first, second)
+        >>> print(f"{difference:.2f} [{low:.2f}, {high:.2f}]")
+        0.25 [-0.12, 0.52]
     """
     wins, losses, total = _disagreements(first_right, second_right)
     enlarged = total + 2
@@ -185,6 +222,12 @@ def mcnemar_test(first_right: Tensor, second_right: Tensor) -> float:
 
     Returns:
         The two-sided p-value of that null hypothesis.
+
+    Example:
+        >>> import torch
+        >>> first = torch.ones(5).bool()  # right on all of the five photos
+        >>> mcnemar_test(first, ~first)
+        0.0625
     """
     first, second, _ = _disagreements(first_right, second_right)
     trials, fewer = first + second, min(first, second)
@@ -193,7 +236,14 @@ def mcnemar_test(first_right: Tensor, second_right: Tensor) -> float:
 
 
 def top_k_accuracy(logits: Values, labels: Values, k: int = 5) -> float:
-    """Share of rows whose label is among the `k` largest logits, of equal ones the first."""
+    """Share of rows whose label is among the `k` largest logits, of equal ones the first.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
+        >>> top_k_accuracy(logits, torch.tensor([1, 2]), k=2)
+        0.5
+    """
     logits, labels = _checked(logits, labels)
     if k < 1:
         raise InputError(f"top_k_accuracy needs k >= 1, got {k}.")
@@ -202,7 +252,13 @@ def top_k_accuracy(logits: Values, labels: Values, k: int = 5) -> float:
 
 
 def confusion(logits: Values, labels: Values) -> Tensor:
-    """Counts (C, C), int64: row = true class, column = predicted class."""
+    """Counts (C, C), int64: row = true class, column = predicted class.
+
+    Example:
+        >>> import torch
+        >>> confusion(torch.eye(2)[[0, 1, 1]], torch.tensor([0, 0, 1])).tolist()
+        [[1, 1], [0, 1]]
+    """
     logits, labels = _checked(logits, labels)
     num_classes = logits.shape[1]
     cells = labels * num_classes + logits.argmax(1)
@@ -218,6 +274,12 @@ def expected_calibration_error(probabilities: Values, labels: Values, bins: int 
         bins: equal-width bins of the largest probability.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks" (2017), equation 3.
+
+    Example:
+        >>> import torch
+        >>> sure = torch.tensor([[0.9, 0.1], [0.9, 0.1]])  # 90 % sure, and right half of the time
+        >>> round(expected_calibration_error(sure, torch.tensor([0, 1])), 3)
+        0.4
     """
     probabilities, labels = _checked(probabilities, labels)
     sums = probabilities.double().sum(1)

@@ -50,6 +50,14 @@ class Preprocessing:
         filter: "bilinear" or "bicubic"; both with antialiasing, as Pillow does it.
         resize_mode: "crop", or for photos that should be seen whole "squash" or "pad"; see
             `squashed` and `padded`.
+
+    Example:
+        >>> from flowerlib import garden
+        >>> from PIL import Image
+        >>> preprocessing = Preprocessing(resize=72, crop=64)
+        >>> image = Image.fromarray(garden.picture("flowers", 0, 0, size=96))
+        >>> tuple(preprocessing(image).shape)
+        (3, 64, 64)
     """
 
     resize: int = 256

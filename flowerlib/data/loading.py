@@ -76,6 +76,10 @@ def class_weights(labels: ArrayLike, num_classes: int | None = None) -> Tensor:
 
     Raises:
         InputError: there is no label, or one is negative, fractional or above C - 1.
+
+    Example:
+        >>> [round(weight, 2) for weight in class_weights([0, 0, 0, 1]).tolist()]
+        [0.67, 2.0]
     """
     given = np.asarray(labels)
     if given.ndim != 1 or not given.size or given.dtype.kind not in "iu" or given.min() < 0:
@@ -110,6 +114,14 @@ def loader(
         balanced: draw each class equally often, in a new order every epoch; see `BalancedOrder`.
         seed: of the order and of the random views.
         workers: processes that open and transform pictures; 0 does it in this process.
+
+    Example:
+        >>> from flowerlib import data, transforms
+        >>> photos = data.garden("pets", per_class=(4, 2, 2), size=32).train
+        >>> preprocessing = transforms.Preprocessing(resize=32, crop=32)
+        >>> images, labels = next(iter(loader(photos, preprocessing, batch_size=8)))
+        >>> tuple(images.shape), labels.tolist()
+        ((8, 3, 32, 32), [0, 0, 0, 0, 1, 1, 1, 1])
     """
     order: Order | None = None
     if balanced:

@@ -199,6 +199,12 @@ def join(*parts: Photos) -> Photos:
 
     Raises:
         InputError: a part has classes that another has not, or holds random views.
+
+    Example:
+        >>> from flowerlib import data
+        >>> splits = data.garden("pets", per_class=(4, 2, 2), size=32)
+        >>> len(join(splits.train, splits.valid))
+        12
     """
     if not parts:
         raise InputError("There is nothing to join; give some photos.")

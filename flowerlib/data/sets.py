@@ -40,6 +40,13 @@ def garden(
         size: side of the square pictures, in pixels.
         seed: other seeds give other pictures of the same classes.
         num_classes: only the first so many classes; all if None.
+
+    Example:
+        >>> splits = garden("pets", per_class=(4, 2, 2), size=32)
+        >>> splits.sizes()
+        {'train': 8, 'valid': 4, 'test': 4}
+        >>> splits.class_names
+        ('cat', 'dog')
     """
     class_names = _garden.class_names(kind)[:num_classes]
     total = sum(per_class)
@@ -78,6 +85,11 @@ def flowers(
 
     Source: Nilsback and Zisserman, "Automated flower classification over a large number of
     classes" (2008).
+
+    Example:
+        >>> splits = flowers(world="garden", per_class=(2, 1, 1), size=32, num_classes=5)
+        >>> len(splits.train), len(splits.class_names)
+        (10, 5)
     """
     if split not in ("udacity", "official"):
         raise InputError(f'split must be "udacity" or "official", not "{split}".')

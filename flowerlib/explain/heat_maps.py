@@ -22,6 +22,13 @@ def nearest(queries: Tensor, values: Tensor, count: int = 5) -> tuple[Tensor, Te
         float32 (M, count) in [-1, 1].
 
     Shown in: notebooks/07_bed_or_sofa
+
+    Example:
+        >>> import torch
+        >>> values = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1]])
+        >>> positions, similarities = nearest(torch.tensor([[3.0, 0.0]]), values, count=2)
+        >>> positions.tolist()
+        [[0, 2]]
     """
     if not 1 <= count <= len(values):
         raise ValueError(f"count must be between 1 and {len(values)}, got {count}")

@@ -101,6 +101,14 @@ def extract(
     Raises:
         InputError: photos that cannot be read (all of them are named; what could be computed is
             kept in the cache), or a device that is not there.
+
+    Example:
+        >>> from flowerlib import data, models
+        >>> photos = data.garden("pets", per_class=(2, 1, 1), size=32).train
+        >>> backbone = models.freeze(models.backbone("small_resnet", "small"))
+        >>> found = extract(backbone, photos, models.default_preprocessing(backbone), cache=False)
+        >>> tuple(found.values.shape) == (4, backbone.num_features)
+        True
     """
     start = time.perf_counter()
     device = choose_device(device)

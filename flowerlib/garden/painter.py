@@ -33,6 +33,10 @@ def class_names(kind: str) -> tuple[str, ...]:
 
     Raises:
         InputError: there is no such kind.
+
+    Example:
+        >>> class_names("pets")
+        ('cat', 'dog')
     """
     return _drawer(kind).CLASS_NAMES
 
@@ -46,6 +50,10 @@ def picture(kind: str, label: int, index: int, *, seed: int = 0, size: int = 96)
 
     Raises:
         InputError: an argument is out of its range.
+
+    Example:
+        >>> picture("flowers", label=3, index=0, size=64).shape
+        (64, 64, 3)
     """
     _check(kind, np.array([label]), np.array([index]), seed, size)
     return _draw(kind, label, index, seed, size)
@@ -69,6 +77,10 @@ def pictures(
 
     Raises:
         InputError: an argument is out of its range, or the cache folder cannot be written.
+
+    Example:
+        >>> pictures("furniture", labels=[0, 1, 1], indices=[0, 0, 1], size=32).shape
+        (3, 32, 32, 3)
     """
     labels, indices = np.asarray(labels), np.asarray(indices)
     _check(kind, labels, indices, seed, size)

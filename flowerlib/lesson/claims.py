@@ -19,6 +19,10 @@ def claim(condition: Any, sentence: str) -> None:
         FalseClaim: `condition` is false; the message is the sentence.
 
     Shown in: every lesson.
+
+    Example:
+        >>> claim(2 + 2 == 4, "two and two are four")
+        ✓ two and two are four
     """
     if not bool(condition):
         raise FalseClaim(f"This does not hold: {sentence}")
@@ -51,6 +55,11 @@ def verdict(
 
     Raises:
         InputError: the difference is not between the ends of its interval.
+
+    Example:
+        >>> words = {"better": "It helps.", "worse": "It harms.", "unclear": "It may be luck."}
+        >>> verdict(0.02, -0.01, 0.05, **words)
+        → It may be luck. (+0.020, 95 % interval -0.010 to +0.050)
     """
     if not low <= difference <= high:
         raise InputError(

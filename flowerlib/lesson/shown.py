@@ -53,6 +53,13 @@ def table(
 
     Raises:
         InputError: the rows make no table, or a name in `volatile` is not a column.
+
+    Example:
+        >>> table([("frozen", 0.91), ("from scratch", 0.6)], ["way", "accuracy"], digits=2)
+        way           accuracy
+        ------------  --------
+        frozen            0.91
+        from scratch      0.60
     """
     made = tables.table(rows, columns, digits=digits)
     if unknown := [name for name in volatile if name not in made.columns]:

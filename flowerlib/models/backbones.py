@@ -162,6 +162,11 @@ def backbone(name: str, weights: str | Path = "imagenet", *, seed: int = 0) -> B
 
     Raises:
         InputError: unknown name, weights that are missing, cannot be had, or of another network.
+
+    Example:
+        >>> network = backbone("small_resnet", "small")
+        >>> network.num_features > 100
+        True
     """
     if name not in names():
         close = difflib.get_close_matches(name, names(), n=3)
@@ -476,7 +481,13 @@ def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:
 
 @modes.usual()
 def linear_head(num_features: int, num_classes: int) -> nn.Sequential:
-    """One linear layer: features (N, D) → logits (N, C)."""
+    """One linear layer: features (N, D) → logits (N, C).
+
+    Example:
+        >>> import torch
+        >>> tuple(linear_head(620, 102)(torch.zeros(4, 620)).shape)
+        (4, 102)
+    """
     return nn.Sequential(nn.Linear(num_features, num_classes, dtype=torch.float32))
 
 
@@ -487,6 +498,16 @@ def hidden_head(
     """The source's head: Linear, ReLU, Dropout for each hidden layer, then Linear and LogSoftmax.
 
     Features (N, D) → log-probabilities (N, C), to be trained with `nn.NLLLoss`.
+
+    Example:
+        >>> hidden_head(620, 102, hidden=(512,), dropout=0.2)
+        Sequential(
+          (0): Linear(in_features=620, out_features=512, bias=True)
+          (1): ReLU()
+          (2): Dropout(p=0.2, inplace=False)
+          (3): Linear(in_features=512, out_features=102, bias=True)
+          (4): LogSoftmax(dim=1)
+        )
     """
     layers: list[nn.Module] = []
     width = num_features
@@ -506,6 +527,12 @@ def freeze(module: M) -> M:
 
     Returns:
         The same module.
+
+    Example:
+        >>> from flowerlib import models
+        >>> backbone = models.freeze(models.backbone("small_resnet", "small"))
+        >>> sum(p.requires_grad for p in backbone.parameters()), backbone.train().training
+        (0, False)
     """
     module.requires_grad_(False)
     module.eval()
@@ -538,5 +565,12 @@ def unfreeze(module: M) -> M:
 
 
 def trainable_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
-    """The parameters that an optimizer should be given."""
+    """The parameters that an optimizer should be given.
+
+    Example:
+        >>> from flowerlib import models
+        >>> head = models.linear_head(8, 2)
+        >>> sum(parameter.numel() for parameter in trainable_parameters(head))
+        18
+    """
     return (parameter for parameter in module.parameters() if parameter.requires_grad)

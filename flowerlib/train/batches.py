@@ -32,6 +32,12 @@ class FeatureBatches:
         batch_size: rows in a batch; the last one may have fewer.
         shuffle: whether each pass has an order of its own.
         seed: of the order.
+
+    Example:
+        >>> import torch
+        >>> batches = FeatureBatches(torch.zeros(10, 4), torch.zeros(10).long(), 4, shuffle=True)
+        >>> [len(labels) for _, labels in batches]
+        [4, 4, 2]
     """
 
     def __init__(

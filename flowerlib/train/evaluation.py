@@ -40,6 +40,16 @@ def evaluate(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float
     Raises:
         InputError: the loss is no mean over samples, labels are no class numbers, or the model
             answers NaN.
+
+    Example:
+        >>> import torch
+        >>> batches = [(torch.eye(2), torch.tensor([0, 1]))]
+        >>> model = torch.nn.Linear(2, 2)
+        >>> model.load_state_dict({"weight": torch.eye(2), "bias": torch.zeros(2)})
+        <All keys matched successfully>
+        >>> loss, accuracy = evaluate(model, batches, torch.nn.CrossEntropyLoss())
+        >>> f"{loss:.3f}, {accuracy:.1f}"
+        '0.313, 1.0'
     """
     check_mean(loss)
     outputs, labels = outputs_and_labels(model, batches, loss)

@@ -56,6 +56,17 @@ def fit(
     Raises:
         InputError: outputs and loss do not fit together, the loss is no mean or not finite, or
             there are no training batches.
+
+    Example:
+        >>> import torch
+        >>> from flowerlib import models
+        >>> values, labels = torch.eye(4), torch.tensor([0, 0, 1, 1])
+        >>> batches = FeatureBatches(values, labels, 4, shuffle=False)
+        >>> with models.seeded(0):
+        ...     head = models.hidden_head(4, 2, hidden=(8,), dropout=0.0)
+        >>> history = fit(head, batches, batches, epochs=20, lr=0.1)
+        >>> history.rows[-1]["valid_accuracy"]
+        1.0
     """
     modes.check_trainable(model)
     loss = loss or nn.NLLLoss()
