@@ -83,6 +83,16 @@ class Splits:
         test = 0 if self.test is None else len(self.test)
         return {"train": len(self.train), "valid": len(self.valid), "test": test}
 
+    def per_class(self, counts: tuple[int, int, int], seed: int = 0) -> Splits:
+        """The same splits with at most so many pictures of each class in train, valid and test."""
+        train, valid, test = counts
+        return dataclasses.replace(
+            self,
+            train=self.train.per_class(train, seed),
+            valid=self.valid.per_class(valid, seed),
+            test=None if self.test is None else self.test.per_class(test, seed),
+        )
+
     def of_classes(self, names: Sequence[str]) -> Splits:
         """The same splits with only the classes in `names`; labels count in their order."""
         return dataclasses.replace(

@@ -323,3 +323,11 @@ assert all(hasattr(data, name) for name in data.__all__) and not hasattr(data, "
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
+
+
+def test_splits_with_few_pictures_of_each_class() -> None:
+    splits = data.garden("pets", per_class=(5, 3, 2), size=32)
+    few = splits.per_class((2, 1, 9))
+    assert few.sizes() == {"train": 4, "valid": 2, "test": 4}
+    assert few.train.counts().tolist() == [2, 2] and few.class_names == splits.class_names
+    assert np.array_equal(few.train.digests(), splits.train.per_class(2).digests())
