@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flowerlib.data.file_counts import FileCounts
-    from flowerlib.data.folders.reading import image_folder, labeled_folder, labeled_photos
+    from flowerlib.data.folders.reading import image_folder
+    from flowerlib.data.labeled import labeled_folder, labeled_photos
     from flowerlib.data.loading import BalancedOrder, Order, class_weights, loader
     from flowerlib.data.photos import Photos, join
+    from flowerlib.data.records.building import (
+        from_arrays,
+        from_file_names,
+        from_items,
+        from_table,
+    )
+    from flowerlib.data.records.datasets import from_dataset
     from flowerlib.data.saving import to_folders
     from flowerlib.data.sets import (
         beds_and_sofas,
@@ -44,7 +52,12 @@ __all__ = [
     "find",
     "flowers",
     "folder_of",
+    "from_arrays",
+    "from_dataset",
+    "from_file_names",
+    "from_items",
     "from_name",
+    "from_table",
     "garden",
     "home",
     "image_folder",
@@ -64,6 +77,9 @@ _MODULES = (
     "loading",
     "saving",
     "folders.reading",
+    "records.building",
+    "records.datasets",
+    "labeled",
     "sets",
 )
 

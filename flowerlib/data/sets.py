@@ -8,7 +8,7 @@ Shown in: notebooks/04_flowers
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from flowerlib import garden as _garden
 from flowerlib.data.folders import reading
 from flowerlib.data.folders.reading import image_folder
 from flowerlib.data.photos import Photos
+from flowerlib.data.records import building, tables
 from flowerlib.data.sources import named_sets, oxford
 from flowerlib.data.splits import Splits
 from flowerlib.support import storage
@@ -172,15 +173,25 @@ def _named(
     return read(folder)
 
 
-def from_name(name: str, *, split: str | None = None) -> Splits:
-    """Splits by one word, as on the command line: "garden", "flowers", or a folder.
+def from_name(
+    name: str, *, split: str | None = None, columns: Mapping[str, str | None] | None = None
+) -> Splits:
+    """Splits by one word, as on the command line: "garden", "flowers", a folder, a CSV file.
 
     What is left out of a folder is in `Splits.files`; there is no warning.
 
+    Args:
+        name: the word.
+        split: of the flowers, "udacity" or "official".
+        columns: of a table, the names of those of "path", "label", "split" and "group".
+
     Raises:
-        InputError: the word is the name of a data set and of a folder here; `split` is given for
-            something else than flowers, which alone has several; or as `image_folder`.
+        InputError: the word is the name of a data set and of a folder here; `split` or `columns`
+            have no effect; or as `image_folder` and `from_table`.
     """
+    table = tables.is_table(name)
+    if not table and (named := [f"{role} column" for role, it in (columns or {}).items() if it]):
+        raise InputError(f"{name} is no table, so the {named[0]} has no effect; leave it out.")
     if name in ("garden", "flowers") and Path(name).is_dir():
         raise InputError(
             f"{name} is a data set, and a folder here: write ./{name} for "
@@ -193,14 +204,19 @@ def from_name(name: str, *, split: str | None = None) -> Splits:
             f"split {split} has no effect on {name}: only the published flowers have several; "
             "leave it out."
         )
+    if table:
+        known = columns or {}
+        roles = ("path", "label", "split", "group")
+        path, label, part, group = (known.get(role) for role in roles)
+        return building.from_table(name, path=path, label=label, split=part, group=group)
     return garden("flowers") if name == "garden" else reading.read_folder(name)
 
 
 def folder_of(name: str) -> Path | None:
     """The folder that `from_name` reads photos from, whether it is there or not.
 
-    None for the garden's, which are drawn.
+    None for the garden's, which are drawn, and for those that a table lists.
     """
-    if name == "garden":
+    if name == "garden" or tables.is_table(name):
         return None
     return (named_sets.find("flowers") if name == "flowers" else None) or storage.expand(name)

@@ -14,7 +14,7 @@ from flowerlib.data.photos import Photos
 from flowerlib.data.splits import Splits
 from flowerlib.data.splitting import parts
 from flowerlib.support import storage
-from flowerlib.support.errors import InputError, listed
+from flowerlib.support.errors import InputError
 
 
 def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
@@ -39,11 +39,12 @@ def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -
             cannot be decided which folders are splits.
     """
     splits = read_folder(path, valid=valid, test=test)
-    _warn(splits.files, splits.notes)
+    warn(splits.files, splits.notes)
     return splits
 
 
-def _warn(counts: FileCounts | None, notes: Sequence[str] = ()) -> None:
+def warn(counts: FileCounts | None, notes: Sequence[str] = ()) -> None:
+    """Warns of what is left out and of notes, in the name of the caller's caller."""
     counted = [counts.sentence()] if counts is not None and counts.remarkable else []
     for sentence in [*counted, *notes]:
         warnings.warn(sentence, stacklevel=3)
@@ -61,7 +62,7 @@ def read_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) ->
         None if "" in found.splits else given,
         valid=valid,
         test=test,
-        by="folders",
+        as_given="split by folders",
         where=str(root),
     )
     return Splits(
@@ -96,38 +97,3 @@ def _photos(root: Path, found: Layout) -> tuple[Photos, list[str], list[str]]:
             labels += [label] * (len(paths) - len(labels))
         given += [split] * (len(paths) - len(given))
     return Photos(paths, labels, class_names), given, notes
-
-
-def labeled_folder(path: Path | str, class_names: Sequence[str]) -> Photos:
-    """Photos of a folder of class folders, labeled by the names that a classifier knows.
-
-    A warning says which files are not used.
-
-    Raises:
-        InputError: a folder's class is unknown to the classifier, or it holds no class folders.
-    """
-    photos, counts = labeled_photos(path, class_names)
-    _warn(counts)
-    return photos
-
-
-def labeled_photos(path: Path | str, class_names: Sequence[str]) -> tuple[Photos, FileCounts]:
-    """Like `labeled_folder`, with the number of files instead of a warning."""
-    root = storage.expand(path)
-    found = layout.arrange(listing.read(root), least=1)
-    if split := found.places.get("test", found.places.get("train")):
-        raise InputError(f"{root} holds several splits; did you mean {root / split.name}?")
-    found.refuse()
-    classes = found.splits[""]
-    position = {layout.composed(name): label for label, name in enumerate(class_names)}
-    names, _ = naming.readable_names(root, classes)
-    if not set(names.values()) <= position.keys() and classes.keys() <= position.keys():
-        names = {name: name for name in classes}  # the classifier goes by the folders' names
-    if unknown := sorted(name for name in names.values() if name not in position):
-        raise InputError(f"{root}: the classifier does not know {listed(unknown)}.")
-    paths: list[str] = []
-    labels: list[int] = []
-    for name, folder in classes.items():
-        paths += folder.below()
-        labels += [position[names[name]]] * (len(paths) - len(labels))
-    return Photos(paths, labels, class_names), found.counts()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowerlib.data.photos import Photos
 from flowerlib.data.splitting import division
 from flowerlib.support.errors import InputError
+
+if TYPE_CHECKING:
+    from flowerlib.data.photos import Photos
 
 PARTS = ("train", "valid", "test")
 
@@ -26,7 +29,7 @@ def part(
     *,
     valid: float,
     test: float,
-    by: str,
+    as_given: str,
     where: str,
 ) -> tuple[dict[str, Photos], str]:
     """Divides photos into "train", "valid" and perhaps "test".
@@ -39,7 +42,7 @@ def part(
         given: the part of each photo; None if nobody has divided them.
         groups_of: for each photo what it belongs to, such as a patient; equal ones are never apart.
         valid, test: shares of each class, where these parts must be made.
-        by: what `given` comes from, such as "folders".
+        as_given: the phrase for `given`, such as "split by folders".
         where: the photos' place, for messages.
 
     Returns:
@@ -53,10 +56,11 @@ def part(
         rows, told = division.divide(photos, {"test": test, "valid": valid}, groups_of, where=where)
         how = f"split by content{told}"
     else:
-        _refuse_torn(given, groups_of, where)
+        if groups_of is not None and (torn := torn_group(given, groups_of)):
+            raise InputError(f"{where}: {torn}.")
         order = np.argsort(photos.labels, kind="stable")
         rows = {name: order[np.asarray(given)[order] == name] for name in PARTS}
-        how = f"split by {by}"
+        how = as_given
         if not len(rows["valid"]):
             inside = rows["train"]
             groups = None if groups_of is None else [groups_of[at] for at in inside]
@@ -68,14 +72,13 @@ def part(
     return {name: photos.subset(some) for name, some in rows.items() if len(some)}, how
 
 
-def _refuse_torn(
-    given: Sequence[str] | np.ndarray, groups_of: Sequence[object] | np.ndarray | None, where: str
-) -> None:
-    """Refuses a group whose photos are asked for in several parts."""
-    place: dict[object, str] = {}
-    for name, group in zip(given, () if groups_of is None else groups_of, strict=False):
-        if (first := place.setdefault(group, str(name))) != name:
-            raise InputError(
-                f"{where}: the group {group} is in {first} and in {name}; put each group into one "
-                "split, or leave the split out to have the groups divided."
+def torn_group(given: Iterable[object], groups_of: Iterable[object]) -> str | None:
+    """What to say about a group whose photos are asked for in several parts, if there is one."""
+    place: dict[object, object] = {}
+    for name, group in zip(given, groups_of, strict=True):
+        if (first := place.setdefault(group, name)) != name:
+            return (
+                f"the group {group} is in {first} and in {name}; put each group into one split, or "
+                "leave the splits out to have the groups divided"
             )
+    return None

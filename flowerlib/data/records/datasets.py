@@ -1,0 +1,238 @@
+"""Splits from other libraries' data sets: torch's, torchvision's, Hugging Face's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from PIL import Image
+
+from flowerlib.data import contents
+from flowerlib.data.contents import Contents, Files, Items
+from flowerlib.data.decoding import images
+from flowerlib.data.folders.layout import split_of
+from flowerlib.data.photos import Photos
+from flowerlib.data.records import building
+from flowerlib.data.splits import Splits
+from flowerlib.support.errors import InputError
+
+# Columns of a data set whose items are dicts.
+IMAGE_COLUMNS = ("image", "img", "photo", "picture", "pixel_values")
+LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "fine_label")
+
+
+class MapStyle(Protocol):
+    """A map-style data set: of a known length, its items by position."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> object: ...
+
+
+def from_dataset(
+    dataset: MapStyle | Mapping[str, MapStyle],
+    class_names: Sequence[str] | None = None,
+    *,
+    image: str | int | None = None,
+    label: str | int | None = None,
+    groups: Sequence[object] | np.ndarray | None = None,
+    valid: float = 0.15,
+    test: float = 0.15,
+) -> Splits:
+    """Splits from a data set of torch, of torchvision, of Hugging Face, or a list of pairs.
+
+    Pictures are asked for when they are needed, and must be the same at every visit: without random
+    transforms, and not normalized. Files behind them are read as files, where the data set says
+    which they are; so the same photos give the same features and the same splits as from a folder.
+
+    Args:
+        dataset: items (picture, class), or dicts; or several data sets by split, as
+            {"train": ..., "test": ...}. One data set is divided by content, as in `image_folder`; a
+            missing valid set is taken out of train, a missing test set stays missing. A picture is
+            a PIL image, a uint8 array (H, W, 3), a tensor (3, H, W) of uint8 or of floats from 0 to
+            1, a file's content, or a path.
+        class_names: in the order of the labels; by default those that the data set knows, or else
+            its labels themselves.
+        image, label: the positions or keys of both in an item; by default 0 and 1, or the usual
+            keys.
+        groups: what each photo belongs to, over all data sets in their order; those of one group
+            are never on both sides.
+        valid, test: shares of each class that go into valid and test, where they must be made.
+
+    Raises:
+        InputError: the items are no pictures with labels, or other at every visit; the data sets
+            have other classes; or as in `from_items`.
+    """
+    several = dataset if isinstance(dataset, Mapping) else {"": dataset}
+    if not several or not all(hasattr(one, "__getitem__") for one in several.values()):
+        raise InputError("from_dataset takes a map-style data set, or a dict of them by split.")
+    if empty := [name for name, one in several.items() if not len(one)]:
+        raise InputError(f"The data set{f' {empty[0]}' if empty[0] else ''} has no items.")
+    read = [_read(one, image, label, class_names) for one in several.values()]
+    names = class_names or read[0].class_names
+    if other := [
+        one.class_names for one in read if class_names is None and one.class_names != names
+    ]:
+        raise InputError(
+            f"The data sets have different classes, {_short(names)} and {_short(other[0])}; give "
+            "class_names."
+        )
+    labels = [name for one in read for name in one.labels]
+    numbered, found = building.positions(labels, names)
+    photos = Photos(contents.joined([one.pictures for one in read]), numbered, found)
+    given = None
+    if isinstance(dataset, Mapping):
+        given = [name for name, one in several.items() for _ in range(len(one))]
+        if strange := [name for name in several if not split_of(name)]:
+            raise InputError(
+                f"{strange[0]!r} is no split; give a dict of train, valid and test alone."
+            )
+    name = type(next(iter(several.values()))).__name__
+    return building.divided(
+        photos, given, groups, valid=valid, test=test, where="the data set", name=name
+    )
+
+
+@dataclass
+class _Read:
+    """What was found in a data set: its pictures, its labels, the names of its classes."""
+
+    pictures: Contents
+    labels: list[object]
+    class_names: tuple[str, ...] | None
+
+
+def _read(
+    dataset: MapStyle,
+    image: str | int | None,
+    label: str | int | None,
+    class_names: Sequence[str] | None,
+) -> _Read:
+    files = _files(dataset)
+    if files and image is None and label is None:
+        paths, labels = files
+        return _Read(Files(paths), labels, tuple(getattr(dataset, "classes", ())))
+    first = dataset[0]
+    image = _key(first, image, IMAGE_COLUMNS, 0, "image")
+    label = _key(first, label, LABEL_COLUMNS, 1, "label")
+    known = getattr(dataset, "classes", None)
+    if isinstance(features := getattr(dataset, "features", None), Mapping):  # of Hugging Face
+        table = cast(Any, dataset)
+        labels = list(table[label])
+        known = getattr(features.get(label), "names", None)
+        if hasattr(table, "cast_column") and hasattr(kind := features.get(image), "decode"):
+            dataset = table.cast_column(image, type(kind)(decode=False))  # the files' content
+    else:
+        labels = _labels(dataset, label)
+    pictures = Items(_Fetch(dataset, image), range(len(dataset)))
+    if pictures.opened(0)[1] != pictures.opened(0)[1]:
+        raise InputError(
+            "The data set gives another picture each time it is asked for the first one; leave its "
+            "random transforms out."
+        )
+    whole = all(isinstance(one, int) for one in labels)
+    names = tuple(map(str, known)) if known is not None and whole else None
+    return _Read(pictures, labels, names)
+
+
+def _files(dataset: object) -> tuple[list[str], list[object]] | None:
+    """Paths and labels of torchvision's folders of images, unless they are transformed."""
+    samples = getattr(dataset, "samples", None)
+    transformed = [getattr(dataset, name, 0) for name in ("transform", "target_transform")]
+    if not isinstance(samples, list) or not hasattr(dataset, "classes") or any(transformed):
+        return None
+    if not all(isinstance(one, tuple) and isinstance(one[0], str) for one in samples):
+        return None
+    return [path for path, _ in samples], [label for _, label in samples]
+
+
+def _key(
+    item: object, asked: str | int | None, usual: Sequence[str], position: int, what: str
+) -> str | int:
+    """Where in an item the picture or the label is."""
+    if isinstance(item, Mapping):
+        found = [asked] if asked in item else [name for name in usual if name in item]
+        if asked is not None and asked not in item:
+            found = []
+        if not found:
+            raise InputError(
+                f"The data set's items have no {asked or what}; they have "
+                f"{', '.join(map(str, item))}. Say which is the {what}: {what}=..."
+            )
+        return found[0]  # type: ignore[return-value]
+    at = position if asked is None else asked
+    if not isinstance(item, Sequence) or isinstance(item, (str, bytes)) or isinstance(at, str):
+        raise InputError(
+            f"The data set's items are {type(item).__name__}; (picture, class) pairs or dicts are "
+            "needed."
+        )
+    if not -len(item) <= at < len(item):
+        raise InputError(f"The data set's items have {len(item)} parts; none is the {what}.")
+    return at
+
+
+def _labels(dataset: MapStyle, label: str | int) -> list[object]:
+    """All labels; from the list that torchvision's data sets have, or else from every item."""
+    if isinstance(dataset, torch.utils.data.Subset):
+        inside = _labels(dataset.dataset, label)  # type: ignore[arg-type]
+        return [inside[at] for at in dataset.indices]
+    targets = getattr(dataset, "targets", None)
+    usual = label == 1 and getattr(dataset, "target_transform", None) is None
+    if usual and isinstance(targets, Iterable) and len(list(targets)) == len(dataset):
+        return [_plain(target) for target in targets]
+    return [_plain(dataset[at][label]) for at in range(len(dataset))]  # type: ignore[index]
+
+
+def _plain(label: object) -> object:
+    """A label as a plain number or text of Python."""
+    return label.item() if isinstance(label, (np.generic, torch.Tensor)) else label
+
+
+@dataclass
+class _Fetch:
+    """From a row of a data set to its picture."""
+
+    dataset: MapStyle
+    image: str | int
+
+    def __call__(self, row: int) -> images.Photo:
+        return _picture(self.dataset[row][self.image], row)  # type: ignore[index]
+
+
+def _picture(found: object, row: int) -> images.Photo:
+    """A picture as `images.open_photo` takes it."""
+    if isinstance(found, Mapping) and "bytes" in found:  # as Hugging Face stores a file
+        found = found["bytes"] if found["bytes"] is not None else found.get("path")
+    if isinstance(found, str):
+        return images.read(found)
+    if isinstance(found, torch.Tensor):
+        found = found.detach().cpu().numpy()
+        found = found.transpose(1, 2, 0) if found.ndim == 3 else found
+    if isinstance(found, np.ndarray):
+        return _pixels(found, row)
+    if isinstance(found, (bytes, Image.Image)):
+        return found
+    raise InputError(f"Item {row} of the data set is {type(found).__name__}, which is no picture.")
+
+
+def _pixels(found: np.ndarray, row: int) -> np.ndarray:
+    """An array or tensor as uint8; floats are those that were whole numbers divided by 255."""
+    if found.dtype.kind == "f" and found.size and 0 <= found.min() and found.max() <= 1:
+        whole = np.rint(found * 255)
+        if np.abs(found * 255 - whole).max() < 1e-3:
+            return whole.astype(np.uint8)
+    if found.dtype != np.uint8:
+        raise InputError(
+            f"Item {row} of the data set is {found.dtype} from {found.min():.3g} to "
+            f"{found.max():.3g}; leave its transform out, since photos are prepared here: uint8, "
+            "or floats from 0 to 1 as ToTensor gives them, are taken."
+        )
+    return found
+
+
+def _short(names: Sequence[str] | None) -> str:
+    text = ", ".join(names or ["no names"])
+    return text if len(text) < 60 else f"{text[:57]}..."
