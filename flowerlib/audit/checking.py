@@ -1,4 +1,4 @@
-"""Look over a folder of photos before training: broken and odd files, copies, uneven classes.
+"""Look over photos before training: broken and odd files, copies, uneven classes.
 
 Every file is decoded whole, since nothing less notices a truncated one, and looked at once.
 """
@@ -6,8 +6,9 @@ Every file is decoded whole, since nothing less notices a truncated one, and loo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +18,66 @@ from flowerlib.audit.examination import File
 from flowerlib.audit.report import Copies, Report
 from flowerlib.data.decoding import images
 from flowerlib.data.folders import listing, naming
+from flowerlib.data.records import tables
 from flowerlib.data.splitting import copies, division, thumbnails
 
 
 def check(
     path: Path | str,
     *,
+    columns: Mapping[str, str | None] | None = None,
     against: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Reads and decodes every photo below a folder and reports what is wrong with them.
+    """Reads and decodes every photo of a folder or a table and reports what is wrong with them.
 
     Args:
-        path: a folder as `data.image_folder` takes it.
+        path: a folder as `data.image_folder` takes it, or a CSV file as `data.from_table` does.
+        columns: of a table, the names of those of "path", "label", "split" and "group".
         against: a manifest of an earlier day; what has changed since is reported.
         progress: called with (photos done, photos in all).
 
     Raises:
-        InputError: there is no such folder, it holds no photo, or the manifest cannot be read.
+        InputError: there is no such folder or table, it holds no photo, or the manifest cannot be
+            read.
     """
-    root = Path(path)
     before = manifest.load_manifest(against) if against is not None else None
+    found = _of_table(path, columns) if tables.is_table(path) else _of_folder(Path(path))
+    files: list[File] = []
+    with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
+        for file in pool.map(lambda job: examination.examine(found.root, *job), found.photos):
+            files.append(file)
+            if progress:
+                progress(len(files), len(found.photos))
+    exact, near, undivided = _copies(found.root, files, found.counts)
+    report = Report(
+        Path(path),
+        files,
+        exact,
+        near,
+        found.counts,
+        found.problems + undivided,
+        found.left_out,
+        found.notes,
+    )
+    if before is not None:
+        report.changes = manifest.compare(before, report.entries())
+    return report
+
+
+@dataclass
+class _Found:
+    """What is to be checked: each photo's split, class and path, and what is said of them all."""
+
+    root: Path
+    photos: list[tuple[str, str, Path]]
+    counts: dict[str, dict[str, int]]
+    problems: list[str]
+    left_out: dict[str, list[str]]
+    notes: list[str]
+
+
+def _of_folder(root: Path) -> _Found:
     found = naming.survey(listing.read(root))
     photos = [
         (split, name, Path(file))
@@ -51,18 +91,28 @@ def check(
         split: {name: inside.count() for name, inside in classes.items()}
         for split, classes in found.splits.items()
     }
-    files: list[File] = []
-    with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
-        for file in pool.map(lambda job: examination.examine(root, *job), photos):
-            files.append(file)
-            if progress:
-                progress(len(files), len(photos))
-    exact, near, undivided = _copies(root, files, counts)
-    problems, left_out = found.problems + undivided, found.listing.left_out
-    report = Report(root, files, exact, near, counts, problems, left_out, found.notes)
-    if before is not None:
-        report.changes = manifest.compare(before, report.entries())
-    return report
+    return _Found(root, photos, counts, found.problems, found.listing.left_out, found.notes)
+
+
+def _of_table(path: Path | str, columns: Mapping[str, str | None] | None) -> _Found:
+    """A photo that is not there is among the photos: it is reported as one that cannot be read."""
+    found = tables.read(path, columns)
+    splits = found.splits or [""] * len(found.paths)
+    each = {
+        file: (split, label, Path(file))
+        for split, label, file in zip(splits, found.labels, found.paths, strict=True)
+        if file and label
+    }
+    if not each:
+        found.refuse()
+    return _Found(
+        Path(path).parent,
+        [*each.values()],
+        found.counts(),
+        found.problems,
+        {},
+        naming.lookalikes(sorted(set(found.labels))),
+    )
 
 
 def _copies(

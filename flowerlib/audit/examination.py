@@ -27,7 +27,7 @@ class File:
     """One photo: where it lies, what it holds, what is odd about it.
 
     Attributes:
-        path: below the folder, with /.
+        path: below the folder, with /; or the whole one, if a table names a photo elsewhere.
         split, class_name: where it lies; the split is "" where there are class folders only.
         sha256, size: of the content; "" and 0 if its bytes cannot be read.
         problem: why it is no usable photo, or None.
@@ -47,7 +47,8 @@ class File:
 
 def examine(root: Path, split: str, class_name: str, path: Path) -> File:
     """Decodes one photo whole, and says what it is."""
-    place = path.relative_to(root).as_posix()
+    inside = path.is_relative_to(root)
+    place = (path.relative_to(root) if inside else path).as_posix()
     content, size = _content(path)
     try:
         image, facts = images.open_with_facts(path)

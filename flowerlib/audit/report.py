@@ -50,7 +50,7 @@ class Report:
     """What `folder` found.
 
     Attributes:
-        root: the folder.
+        root: the folder, or the table.
         files: all photos, readable or not.
         exact, near: groups of the same content; pairs that look the same.
         counts: photos by split and class folder.

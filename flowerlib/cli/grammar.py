@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import flowerlib
+from flowerlib.cli import columns
 from flowerlib.cli import commands as runs
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
@@ -39,7 +40,10 @@ def parser() -> argparse.ArgumentParser:
 
     train = add("train", "train a classifier on a folder of photos")
     train.add_argument(
-        "data", nargs="?", metavar="DIR|flowers|garden", help="photos, one folder a class"
+        "data",
+        nargs="?",
+        metavar="DIR|CSV|flowers|garden",
+        help="photos, one folder a class, or a table of them",
     )
     train.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for results")
     train.add_argument("--backbone", metavar="NAME", help="default: densenet121, or small_densenet")
@@ -84,8 +88,11 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("photos", nargs="+", type=_path, metavar="IMAGE|DIR")
     predict.add_argument("--top-k", type=_positive, metavar="K", help="default: 5")
 
-    evaluate = add("evaluate", "measure a classifier on labelled photos")
-    evaluate.add_argument("data", metavar="DIR", help="photos, one folder a class")
+    evaluate = add("evaluate", "measure a classifier on labeled photos")
+    evaluate.add_argument("data", metavar="DIR|CSV", help="photos, one folder a class, or a table")
+    evaluate.add_argument(
+        "--split", choices=("train", "valid", "test"), help="of photos that hold several"
+    )
     evaluate.add_argument("--table", action="store_true", help="one line a photo, pass or FAIL")
 
     for command in (predict, evaluate):
@@ -99,11 +106,16 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
 
     check = add("check", "look for broken photos, copies, uneven classes before training")
-    check.add_argument("data", type=_path, metavar="DIR", help="photos, one folder a class")
+    check.add_argument(
+        "data", type=_path, metavar="DIR|CSV", help="photos, one folder a class, or a table"
+    )
     check.add_argument("--json", type=_path, metavar="FILE", help="write the whole report")
     check.add_argument("--manifest", type=_path, metavar="FILE", help="write every photo's SHA-256")
     check.add_argument("--against", type=_path, metavar="MANIFEST", help="report what has changed")
     check.add_argument("--examples", type=_positive, default=5, metavar="N", help="a section (5)")
+
+    for command in (train, evaluate, check):
+        columns.add_to(command)
 
     download = add("download", "fetch a named data set, checked against its digest")
     download.add_argument("name", metavar="flowers|cifar10", help="goes on where it was stopped")

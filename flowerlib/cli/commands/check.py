@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from flowerlib.cli import columns
 from flowerlib.cli.progress import Progress
 from flowerlib.support import storage
 from flowerlib.support.console import say
@@ -14,7 +15,9 @@ def check(options: argparse.Namespace) -> int:
     from flowerlib import audit
 
     with Progress("checked") as progress:
-        report = audit.check(options.data, against=options.against, progress=progress)
+        report = audit.check(
+            options.data, columns=columns.named(options), against=options.against, progress=progress
+        )
     if options.json:
         with storage.atomic_path(options.json) as temporary:
             temporary.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from flowerlib.cli import columns
 from flowerlib.cli.complaints import complain
 from flowerlib.support import tables
 from flowerlib.support.console import one_line, say
@@ -15,7 +16,9 @@ def evaluate(options: argparse.Namespace) -> int:
     from flowerlib.classifier import Classifier
 
     classifier = Classifier.load(options.model)
-    photos, counts = data.labeled_photos(options.data, classifier.class_names)
+    photos, counts = data.labeled_photos(
+        options.data, classifier.class_names, split=options.split, columns=columns.named(options)
+    )
     if line := counts.sentence():
         complain(f"{one_line(options.data)}: {line}")
     found = classifier.evaluate(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from flowerlib.cli import config
+from flowerlib.cli import columns, config
 from flowerlib.cli.progress import Progress
 from flowerlib.support import storage
 from flowerlib.support.console import say
@@ -31,7 +31,9 @@ def train(options: argparse.Namespace) -> int:
     backbone = options.backbone or ("small_densenet" if options.data == "garden" else "densenet121")
     with Progress(quiet=options.quiet) as progress:
         found = runs.train(
-            lambda: data.from_name(options.data, split=options.split),
+            lambda: data.from_name(
+                options.data, split=options.split, columns=columns.named(options)
+            ),
             options.out,
             photos=data.folder_of(options.data),
             force=options.force,

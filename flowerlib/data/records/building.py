@@ -272,8 +272,11 @@ def divided(
         known = [layout.split_of(rows.text(split)) or rows.text(split) for split in given]
         if strange := sorted(set(known) - set(parts.PARTS)):
             raise InputError(f"{where}: {strange[0]!r} is no split; say train, valid or test.")
-        if "train" not in known:
-            raise InputError(f"{where}: no photo is in train, from which classes are learned.")
+        learned = photos.labels[np.array(known) == "train"]
+        if lacking := [names[at] for at in np.setdiff1d(photos.labels, learned)]:
+            raise InputError(
+                f"{where}: train, from which classes are learned, lacks {listed(lacking)}."
+            )
     if groups is not None:
         groups = [rows.text(group) for group in groups]
         if "" in groups:
@@ -281,11 +284,6 @@ def divided(
     made, how = parts.part(
         photos, known, groups, valid=valid, test=test, as_given="split as given", where=where
     )
-    lacking = [names[at] for at in np.flatnonzero(made["train"].counts() == 0)]
-    if lacking:
-        raise InputError(
-            f"{where}: train, from which classes are learned, lacks {listed(lacking)}."
-        )
     notes = [
         f"{part} has no photo of {listed(missing)}"
         for part in ("valid", "test")

@@ -123,7 +123,8 @@ def _read(
         table = cast(Any, dataset)
         labels = list(table[label])
         known = getattr(features.get(label), "names", None)
-        if hasattr(table, "cast_column") and hasattr(kind := features.get(image), "decode"):
+        kind: Any = features.get(image)
+        if hasattr(table, "cast_column") and hasattr(kind, "decode"):
             dataset = table.cast_column(image, type(kind)(decode=False))  # the files' content
     else:
         labels = _labels(dataset, label)

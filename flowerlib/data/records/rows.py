@@ -49,7 +49,7 @@ class Rows:
             first = self.absent[0]
             hint = '; write "/" instead of "\\"' if "\\" in self.paths[first] else ""
             problems.append(
-                f"{_many(len(self.absent), len(self.paths), 'photo is', 'photos are')} not there, "
+                f"{_many(len(self.absent), len(self.paths), 'photos', 'is', 'are')} not there, "
                 f"such as {one_line(self.paths[first])} in {self.places[first]}{hint}"
             )
         if problems:
@@ -128,7 +128,7 @@ def _find_gaps(found: Rows) -> None:
     columns |= {"group": found.groups} if found.groups is not None else {}
     for name, column in columns.items():
         if empty := [place for place, cell in zip(found.places, column, strict=True) if not cell]:
-            rows = _many(len(empty), len(column), "row has", "rows have")
+            rows = _many(len(empty), len(column), "rows", "has", "have")
             found.problems.append(
                 f"{rows} no {name}, such as {empty[0]}; fill it in, or leave the row out"
             )
@@ -172,11 +172,11 @@ def _find_twins(found: Rows) -> None:
         names = found.labels[one], found.labels[two]
         labels = f" as {names[0]} and as {names[1]}" if names[0] != names[1] else ""
         found.problems.append(
-            f"{_many(len(twins), len(found.paths), 'row repeats', 'rows repeat')} a photo, such as "
+            f"{_many(len(twins), len(found.paths), 'rows', 'repeats', 'repeat')} a photo, such as "
             f"{one_line(found.paths[one])}, in {found.places[one]} and {found.places[two]}{labels}"
             "; list each photo once"
         )
 
 
-def _many(count: int, total: int, one: str, several: str) -> str:
-    return f"{count:,} of {total:,} {one if count == 1 else several}"
+def _many(count: int, total: int, things: str, one: str, several: str) -> str:
+    return f"{count:,} of {total:,} {things} {one if count == 1 else several}"

@@ -70,7 +70,10 @@ def read(
     else:
         where, cells = "the table", _cells(table)
         places = [f"row {number}" for number in range(len(next(iter(cells.values()), [])))]
-    named = {role: _column(where, [*cells], role, (columns or {}).get(role)) for role in NAMES}
+    asked = {role: name for role, name in (columns or {}).items() if name is not None}
+    if wrong := [name for name in asked.values() if name not in cells]:
+        raise InputError(f'{where} has no column "{wrong[0]}"; it has {_names(cells)}.')
+    named = {role: asked.get(role) or _column(where, [*cells], role) for role in NAMES}
     found = {role: cells[name] if name is not None else None for role, name in named.items()}
     return rows.arrange(
         where,
@@ -93,13 +96,8 @@ def _cells(table: Mapping[str, Iterable[object]] | DataFrame) -> dict[str, Seque
     return {str(name): list(table[name]) for name in names}
 
 
-def _column(where: str, names: Sequence[str], role: str, asked: str | None) -> str | None:
-    """The name of the column that holds the paths, labels, splits or groups."""
-    has = f"it has {', '.join(names) or 'none'}"
-    if asked is not None:
-        if asked not in names:
-            raise InputError(f'{where} has no column "{asked}"; {has}.')
-        return asked
+def _column(where: str, names: Sequence[str], role: str) -> str | None:
+    """The name of the column that holds the paths, labels, splits or groups, by its usual names."""
     found = [name for name in names if "".join(filter(str.isalnum, name)).lower() in NAMES[role]]
     exact = [name for name in found if name.lower() == role]
     if len(exact or found) == 1:
@@ -108,8 +106,8 @@ def _column(where: str, names: Sequence[str], role: str, asked: str | None) -> s
         return None
     which = f"one for the {role}: {', '.join(found)}" if found else f"for the {role}"
     raise InputError(
-        f"{where} has {'more than ' if found else 'no column '}{which}; {has}. Say which it is "
-        f"({role}=... in Python, --{role}-column ... in a shell)."
+        f"{where} has {'more than ' if found else 'no column '}{which}; it has {_names(names)}. Say "
+        f"which it is ({role}=... in Python, --{role}-column ... in a shell)."
     )
 
 
@@ -156,3 +154,7 @@ def _decoded(file: Path) -> str:
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{file} is not UTF-8; save the table as CSV in UTF-8.") from None
+
+
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(columns) or "none"
