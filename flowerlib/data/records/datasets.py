@@ -15,7 +15,7 @@ from flowerlib.data.contents import Contents, Files, Items
 from flowerlib.data.decoding import images
 from flowerlib.data.folders.layout import split_of
 from flowerlib.data.photos import Photos
-from flowerlib.data.records import building
+from flowerlib.data.records import assembly
 from flowerlib.data.splits import Splits
 from flowerlib.support.errors import InputError
 
@@ -81,7 +81,7 @@ def from_dataset(
             "class_names."
         )
     labels = [name for one in read for name in one.labels]
-    numbered, found = building.positions(labels, names)
+    numbered, found = assembly.positions(labels, names)
     photos = Photos(contents.joined([one.pictures for one in read]), numbered, found)
     given = None
     if isinstance(dataset, Mapping):
@@ -91,7 +91,7 @@ def from_dataset(
                 f"{strange[0]!r} is no split; give a dict of train, valid and test alone."
             )
     name = type(next(iter(several.values()))).__name__
-    return building.divided(
+    return assembly.divided(
         photos, given, groups, valid=valid, test=test, where="the data set", name=name
     )
 

@@ -104,10 +104,10 @@ def _column(where: str, names: Sequence[str], role: str) -> str | None:
         return (exact or found)[0]
     if not found and role in OPTIONAL:
         return None
-    which = f"one for the {role}: {', '.join(found)}" if found else f"for the {role}"
+    several = f"more than one for the {role}: {_names(found)}"
     raise InputError(
-        f"{where} has {'more than ' if found else 'no column '}{which}; it has {_names(names)}. Say "
-        f"which it is ({role}=... in Python, --{role}-column ... in a shell)."
+        f"{where} has {several if found else f'no column for the {role}'}; it has {_names(names)}. "
+        f"Say which it is ({role}=... in Python, --{role}-column ... in a shell)."
     )
 
 
