@@ -1,9 +1,10 @@
-"""The site, built once for all tests that look at it."""
+"""The site, built once for all tests that look at it, and a browser to look with."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -54,3 +55,28 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     if ready := os.environ.get("BUILT_SITE"):  # while working on the site
         return Site(Path(ready), "", 0.0)
     return build(tmp_path_factory.mktemp("site"))
+
+
+# Nothing that a browser does on its own shall look like something that a page does.
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+
+def find_chromium() -> str | None:
+    """The browser of this machine: CHROMIUM, or one that Linux distributions install."""
+    names = [os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"]
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright here")
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no chromium here: install it, or name it in CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield opened
+        opened.close()

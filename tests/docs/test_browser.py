@@ -16,17 +16,6 @@ pytestmark = pytest.mark.browser
 
 WIDTHS = (390, 1200)
 SCHEMES = ("light", "dark")
-# Nothing that a browser does on its own shall look like something that a page does.
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
-
-
-def find_chromium() -> str | None:
-    """The browser of this machine: CHROMIUM, or one that Linux distributions install."""
-    names = [os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"]
-    return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
 def find_axe() -> Path | None:
@@ -36,18 +25,6 @@ def find_axe() -> Path | None:
         done = subprocess.run([npm, "root", "-g"], capture_output=True, text=True)
         places.append(Path(done.stdout.strip(), "axe-core", "axe.min.js"))
     return next((place for place in places if place.is_file()), None)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright here")
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no chromium here: install it, or name it in CHROMIUM")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
