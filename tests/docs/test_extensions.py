@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -52,6 +53,28 @@ def test_launch_links_follow_the_one_setting(extension):
         "Binder": "https://mybinder.org/v2/gh/some/one/main?urlpath=lab/tree/"
         "notebooks/04_flowers.ipynb",
         "Codespaces": "https://codespaces.new/some/one",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "colab"),
+    [
+        ("", "../docs/online.html#colab"),
+        (
+            "https://github.com/some/one",
+            "https://colab.research.google.com/github/some/one/blob/main/notebooks/04_flowers.ipynb",
+        ),
+    ],
+)
+def test_a_lesson_says_where_it_can_be_run(extension, url, colab):
+    pytest.importorskip("sphinx")
+    app = SimpleNamespace(config=SimpleNamespace(repository_url=url))
+    context = {"pathto": lambda name, raw=0: f"../{name}" if raw else f"../{name}.html"}
+    extension("lesson_pages").add_links(app, "notebooks/04_flowers", "page.html", context, None)
+    assert context["launch_links"]["Colab"] == colab
+    assert context["lesson_files"] == {
+        "notebook": "../_downloads/lessons/04_flowers.ipynb",
+        "script": "../_downloads/lessons/04_flowers.py",
     }
 
 

@@ -157,4 +157,4 @@ def test_the_continuous_integration_calls_the_readme_command(repository):
     workflow = (repository / ".github" / "workflows" / "tests.yml").read_text()
     commands = re.findall(r"- run: (.+)", workflow)
     assert commands
-    assert all(re.match(r"make (test|lint)\b", command) for command in commands)
+    assert all(re.match(r"make (test|lint|pages)\b", command) for command in commands)
