@@ -50,8 +50,8 @@ def accuracy(logits: Values, labels: Values) -> float:
     Example:
         >>> import torch
         >>> logits = torch.tensor([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]])
-        >>> accuracy(logits, torch.tensor([0, 1, 1])) * 3
-        2.0
+        >>> round(accuracy(logits, torch.tensor([0, 1, 1])), 3)
+        0.667
     """
     logits, labels = _checked(logits, labels)
     return float((logits.argmax(1) == labels).double().mean())

@@ -59,6 +59,28 @@ def test_a_dead_link_is_found(tmp_path):
     assert dead_links(page) == ["c.md", "b.md#two", "e.png"]
 
 
+def test_options_that_pages_name_exist(capsys):
+    from flowerlib import cli
+
+    known = {"--nbval", "--nbval-sanitize-with"}  # of pytest
+    for command in ("train", "predict", "evaluate", "check", "import-old", "garden"):
+        with pytest.raises(SystemExit):
+            cli.parser().parse_args([command, "--help"])
+        known |= set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+    for page in (
+        "README.md",
+        "docs/index.md",
+        "docs/own_photos.md",
+        "docs/comparison.md",
+        "docs/results.md",
+        "docs/how_fast.md",
+        "docs/teaching.md",
+    ):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", re.sub(r"<!--.*?-->", "", text)))
+        assert named <= known, page
+
+
 def test_what_links_lead_to_is_part_of_the_project():
     done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
