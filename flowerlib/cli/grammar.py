@@ -5,22 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import flowerlib
 from flowerlib.cli import columns
 from flowerlib.cli import commands as runs
-from flowerlib.support import storage
+from flowerlib.support import options, storage
 from flowerlib.support.errors import InputError
-from flowerlib.support.options import (
-    COUNT,
-    HEADS,
-    HIDDEN_HEAD,
-    LAYERS,
-    PRESETS,
-    RESIZE_MODES,
-    SEED,
-    Setting,
-)
+from flowerlib.support.options import Choice, FineTuning, HiddenHead, Number
 
 GARDEN_KINDS = ("flowers", "pets", "furniture", "things", "patterns")
 
@@ -46,34 +38,25 @@ def parser() -> argparse.ArgumentParser:
         help="photos, one folder a class, or a table of them",
     )
     train.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for results")
-    train.add_argument("--backbone", metavar="NAME", help="default: densenet121, or small_densenet")
+    train.add_argument(
+        "--backbone",
+        metavar="NAME",
+        help=f"default: {options.BACKBONE}, or {options.GARDEN_BACKBONE} for garden",
+    )
     train.add_argument(
         "--weights", type=_word_or_path, metavar="imagenet|small|none|FILE", help="of the backbone"
     )
-    train.add_argument("--preset", choices=tuple(PRESETS), default="standard")
+    _add_choice(train, "preset", options.PRESET)
+    _add_choice(train, "resize_mode", options.RESIZE_MODE)
+    _add_choice(train, "head", options.HEAD)
+    _add_choice(train, "layers", options.LAYERS)
     train.add_argument(
-        "--resize-mode",
-        choices=RESIZE_MODES,
-        default="crop",
-        help="crop shows only the middle of wide photos; squash and pad, all of them",
+        "--fine-tune",
+        choices=options.FINE_TUNE.words,
+        help=f"{options.FINE_TUNE.help}; default: last for the preset best, else none",
     )
-    train.add_argument("--head", choices=HEADS, default="linear")
-    train.add_argument(
-        "--layers",
-        choices=LAYERS,
-        default="auto",
-        help="what the head sees; auto: stages for linear and ridge",
-    )
-    for name, setting in HIDDEN_HEAD.items():
-        train.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=_number(setting),
-            nargs="+" if name == "hidden" else None,
-            metavar="N" if isinstance(setting.default, int) else "F",
-            help=f"of the hidden head; default: {setting.default}",
-        )
     train.add_argument("--split", choices=("udacity", "official"), help="of flowers; udacity")
-    train.add_argument("--seed", type=_number(SEED), default=SEED.default, metavar="N")
+    _add_seed(train)
     train.add_argument("--force", action="store_true", help="overwrite a finished run")
     train.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     train.add_argument(
@@ -83,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     amount.add_argument("--quiet", action="store_true", help="say only what went wrong")
     amount.add_argument("--verbose", action="store_true", help="say also with what it is computed")
     train.add_argument("--no-cache", action="store_true", help="neither read nor write features")
+    _add_settings(train)
 
     predict = add("predict", "say what is on photos")
     predict.add_argument("photos", nargs="+", type=_path, metavar="IMAGE|DIR")
@@ -102,8 +86,8 @@ def parser() -> argparse.ArgumentParser:
     forms.add_argument("--csv", action="store_true")
     evaluate.add_argument("--json", action="store_true")
     for command in (train, predict, evaluate):
-        command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-        command.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+        _add_choice(command, "device", options.DEVICE)
+        _add_choice(command, "precision", options.PRECISION)
 
     check = add("check", "look for broken photos, copies, uneven classes before training")
     check.add_argument(
@@ -140,22 +124,66 @@ def parser() -> argparse.ArgumentParser:
     garden.add_argument("--out", type=_path, required=True, metavar="FILE.png")
     garden.add_argument("--columns", type=_positive, default=12, metavar="N")
     garden.add_argument("--size", type=_positive, default=128, metavar="PIXELS")
-    garden.add_argument("--seed", type=_number(SEED), default=SEED.default, metavar="N")
+    _add_seed(garden)
     add("doctor", "say what is installed, which device, which data sets")
     return top
 
 
-def _number(setting: Setting) -> Callable[[str], float]:
+def _add_choice(command: argparse.ArgumentParser, name: str, choice: Choice) -> None:
+    command.add_argument(
+        _flag(name),
+        choices=choice.words,
+        default=choice.default,
+        help=f"{choice.help}; default: {choice.default}",
+    )
+
+
+def _add_seed(command: argparse.ArgumentParser) -> None:
+    seed = options.SEED
+    command.add_argument(
+        "--seed", type=_number(seed), default=seed.default, metavar="N", help=seed.help
+    )
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    """The settings of what is trained by epochs: the hidden head, or all with --fine-tune all."""
+    kinds = {"--head hidden": HiddenHead, "--fine-tune all": FineTuning}
+    uses: dict[str, dict[str, options.Option]] = {}
+    for kind, settings in kinds.items():
+        for name, option in options.options_of(settings).items():
+            uses.setdefault(name, {})[kind] = option
+    groups = {(kind,): command.add_argument_group(f"with {kind}") for kind in reversed(kinds)} | {
+        tuple(kinds): command.add_argument_group(f"with {' or '.join(kinds)}")
+    }
+    for name, by_kind in uses.items():
+        option = next(iter(by_kind.values()))
+        defaults = " or ".join(str(one.default) for one in by_kind.values())
+        details: dict[str, Any] = {"help": f"{option.help}; default: {defaults}"}
+        if isinstance(option, Choice):
+            details["choices"] = option.words
+        else:
+            details["type"] = _number(option)
+            details["metavar"] = "N" if isinstance(option.default, int) else "F"
+        if name == "hidden":
+            details["nargs"] = "+"
+        groups[tuple(by_kind)].add_argument(_flag(name), **details)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _number(option: Number) -> Callable[[str], float]:
     def read(text: str) -> float:
         try:
-            return setting.read(text)
+            return option.read(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {setting.told}") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not {option.requirement}") from None
 
     return read
 
 
-_positive = _number(COUNT)
+_positive = _number(options.COUNT)
 
 
 def _path(text: str) -> Path:

@@ -100,6 +100,12 @@ def _train(
         f"{results['device']}, {results['precision']}"
     )
     later = results["valid"]["trained_on_it_afterwards"]
+    if "difference" in (tuning := results["fine_tuning"]):
+        gain, low, high = tuning["difference"]
+        say(
+            f"fine-tuning changed accuracy on valid by {gain:+.3f} "
+            f"(95 % interval {low:+.3f} to {high:+.3f}), from {tuning['frozen_valid_accuracy']:.3f}"
+        )
     say(f"{history}" + ", before the head learned from them, too" * later)
     if splits.test is not None:
         judged, name = splits.test, "test"
@@ -143,6 +149,7 @@ def _train(
         "weights": classifier.backbone.weights,
         "preprocessing": classifier.preprocessing.to_dict(),
         "head": results["head"],
+        "fine_tuning": results["fine_tuning"],
         "num_classes": len(splits.class_names),
         "num_images": splits.sizes(),
         "files": splits.files.to_dict() if splits.files is not None else None,

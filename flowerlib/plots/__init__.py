@@ -17,6 +17,7 @@ from flowerlib.plots.figures import (
     photo_grid,
     save,
 )
+from flowerlib.plots.learning_rates import learning_rates
 
 __all__ = [
     "BLUE",
@@ -32,6 +33,7 @@ __all__ = [
     "feature_maps",
     "figure",
     "frontier",
+    "learning_rates",
     "lines",
     "photo_and_bars",
     "photo_grid",

@@ -120,7 +120,7 @@ class RunningLoss:
 
     def ignores(self, labels: Tensor) -> bool:
         """Whether the loss ignores every label of a batch: its mean would be 0 / 0."""
-        return not _weight(self.loss, labels)
+        return not weight_of(self.loss, labels)
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The loss of a batch, a scalar with a gradient.
@@ -131,10 +131,13 @@ class RunningLoss:
         if not self.count:
             check_outputs(outputs, self.loss)
         value: Tensor = self.loss(outputs, labels)
-        weight = _weight(self.loss, labels)
-        self.total += value.item() * weight
-        self.count += weight
+        self.add(value.item(), weight_of(self.loss, labels))
         return value
+
+    def add(self, value: float, weight: float) -> None:
+        """Counts a batch: its mean loss, and what that was divided by."""
+        self.total += value * weight
+        self.count += weight
 
     @property
     def mean(self) -> float:
@@ -150,7 +153,7 @@ class RunningLoss:
         return self.total / self.count
 
 
-def _weight(loss: nn.Module, labels: Tensor) -> float:
+def weight_of(loss: nn.Module, labels: Tensor) -> float:
     """What the loss of a batch was divided by: its samples, or the weights of their classes."""
     if labels.is_floating_point() or not isinstance(loss, (nn.CrossEntropyLoss, nn.NLLLoss)):
         return len(labels)

@@ -1,33 +1,28 @@
-"""The steps of transfer learning: prepare a backbone, extract features, train a head, sum up.
+"""The steps of transfer learning around its head: prepare, extract, and sum up at the end.
 
 Shown in: notebooks/04_flowers
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowerlib import features, metrics, models, solvers
+from flowerlib import features, metrics, models
 from flowerlib.classifier import Classifier
 from flowerlib.classifier.provenance import Provenance
 from flowerlib.data import Photos, Splits, join
 from flowerlib.features import Features
 from flowerlib.models import Backbone, levels
 from flowerlib.support.errors import InputError
-from flowerlib.support.options import LAYERS, HiddenHead
-from flowerlib.train.batches import FeatureBatches
-from flowerlib.train.checkpoints import Checkpoint
-from flowerlib.train.evaluation import outputs_and_labels
+from flowerlib.support.options import LAYERS, RESIZE_MODE
 from flowerlib.train.history import History
-from flowerlib.train.loop import fit
 from flowerlib.transforms import Preprocessing
 
 
@@ -67,9 +62,6 @@ class Computing:
         )
 
 
-# ------------------------------------------------------------ 1. prepare
-
-
 def prepare(
     backbone: str | Backbone,
     *,
@@ -88,8 +80,8 @@ def prepare(
     Raises:
         InputError: a word is unknown, or something has no effect beside what else was given.
     """
-    if layers not in LAYERS:
-        raise InputError(f'layers must be "auto", "last" or "stages", not "{layers}".')
+    LAYERS.checked("layers", layers)
+    RESIZE_MODE.checked("resize_mode", resize_mode)
     if isinstance(backbone, str):
         backbone = _built(backbone, weights, layers, head, seed)
     else:
@@ -125,9 +117,6 @@ def _refuse_for_built(backbone: Backbone, weights: str | Path | None, layers: st
             f'{backbone.name} gives more than its last layer; say layers="stages", or give '
             "models.without_stages(backbone)."
         )
-
-
-# ------------------------------------------------------------ 2. extract
 
 
 @dataclass(frozen=True)
@@ -175,9 +164,6 @@ def extract(
     )
 
 
-# ------------------------------------------------------------ 3. train the head
-
-
 @dataclass(frozen=True)
 class TrainedHead:
     """A head, and what was measured on the way.
@@ -197,63 +183,6 @@ class TrainedHead:
     refitted: bool
 
 
-def solve(known: SplitFeatures, head: str, num_classes: int, *, refit: bool = True) -> TrainedHead:
-    """A "linear" (logistic regression) or "ridge" head, with the penalty that is best on valid."""
-    solver = solvers.logistic if head == "linear" else solvers.ridge
-    found = solver(*known.train, *known.valid, num_classes, refit=refit)
-    num_valid = len(known.values) - known.num_train
-    history = History(len(found.rows), found.rows, found.best + 1, num_valid=num_valid)
-    settings: dict[str, object] = {"kind": head, "penalty": found.penalty}
-    return TrainedHead(found.head, history, found.valid_logits, settings, refit)
-
-
-def train_hidden(
-    known: SplitFeatures,
-    settings: HiddenHead,
-    num_classes: int,
-    *,
-    seed: int,
-    report: Callable[[History], None] | None = None,
-    checkpoint: Path | str | None = None,
-) -> TrainedHead:
-    """A head with hidden layers, trained with Adam and NLLLoss; the best epoch on valid."""
-    valid_batches = FeatureBatches(*known.valid, 1024, shuffle=False)
-    with models.seeded(seed):
-        width = known.values.shape[1]
-        module = models.hidden_head(width, num_classes, settings.hidden, settings.dropout)
-        history = fit(
-            module,
-            FeatureBatches(*known.train, settings.batch_size, shuffle=True, seed=seed),
-            valid_batches,
-            epochs=settings.epochs,
-            lr=settings.lr,
-            report=report,
-            checkpoint=_checkpoint(checkpoint, known, settings, seed, num_classes),
-        )
-    valid_logits, _ = outputs_and_labels(module, valid_batches, nn.NLLLoss())
-    plain = {"kind": "hidden", **asdict(settings), "hidden": list(settings.hidden)}
-    return TrainedHead(module, history, valid_logits, plain, refitted=False)
-
-
-def _checkpoint(
-    path: Path | str | None,
-    known: SplitFeatures,
-    settings: HiddenHead,
-    seed: int,
-    num_classes: int,
-) -> Checkpoint | None:
-    """A checkpoint that belongs to these features and settings alone."""
-    if not path:
-        return None
-    content = hashlib.sha256(known.values.view(torch.uint8).numpy().data)
-    content.update(known.labels.numpy().data)
-    run = [asdict(settings), seed, known.num_train, num_classes, content.hexdigest()]
-    return Checkpoint(path, run)
-
-
-# ------------------------------------------------------------ 4. sum up
-
-
 def sum_up(
     splits: Splits,
     backbone: Backbone,
@@ -263,12 +192,14 @@ def sum_up(
     seed: int,
     known: SplitFeatures,
     seconds: dict[str, float],
+    fine_tuning: dict[str, object],
 ) -> Classifier:
     """The classifier, with its results and with the photos that it learned from."""
     count = len(splits.valid)
     right = int((head.valid_logits.argmax(1) == torch.from_numpy(splits.valid.labels)).sum())
     results: dict[str, object] = {
         "head": head.settings,
+        "fine_tuning": fine_tuning,
         "seed": seed,
         "valid": {
             "set": "valid",

@@ -12,8 +12,9 @@ from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.models import Backbone
 from flowerlib.support import modes, options
-from flowerlib.train import steps
-from flowerlib.train.fine_tuning import last_stage
+from flowerlib.support.options import FineTuning
+from flowerlib.train import heads, steps
+from flowerlib.train.fine_tuning import last_stage, whole_network
 from flowerlib.train.history import History
 from flowerlib.transforms import Preprocessing
 
@@ -21,28 +22,32 @@ from flowerlib.transforms import Preprocessing
 @modes.usual()
 def transfer(
     splits: Splits,
-    backbone: str | Backbone = "densenet121",
+    backbone: str | Backbone = options.BACKBONE,
     *,
     weights: str | Path | None = None,
-    head: str = "linear",
-    layers: str = "auto",
+    head: str = options.HEAD.default,
+    layers: str = options.LAYERS.default,
     hidden: int | Sequence[int] | None = None,
     dropout: float | None = None,
     epochs: int | None = None,
     lr: float | None = None,
     batch_size: int | None = None,
     seed: int = 0,
-    preset: str = "standard",
+    preset: str = options.PRESET.default,
+    fine_tune: str | None = None,
+    fine_tuning: FineTuning | None = None,
     preprocessing: Preprocessing | None = None,
-    resize_mode: str = "crop",
-    device: str = "auto",
-    precision: str = "auto",
+    resize_mode: str = options.RESIZE_MODE.default,
+    device: str = options.DEVICE.default,
+    precision: str = options.PRECISION.default,
     cache: bool = True,
     report: Callable[[History], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     checkpoint: Path | str | None = None,
 ) -> Classifier:
     """Trains a head on the features of a frozen backbone. The test set is not touched.
+
+    Where `fine_tune` asks for it, the backbone learns from the training photos as well.
 
     Args:
         splits: from `data`.
@@ -62,15 +67,18 @@ def transfer(
             layer), 0.2, 10, 0.003 and 64.
         seed: of random weights, of the hidden head's start and of its batches.
         preset: "standard" sees images at the size that the backbone's weights were trained for,
-            "quick" at a smaller one, "best" at a larger one, and it tunes the backbone's last stage
-            on the training photos first; see `models.default_preprocessing`.
+            "quick" at a smaller one, "best" at a larger one; see `models.default_preprocessing`.
+        fine_tune: "none"; "last", the backbone's last stage learns first, from cached maps (see
+            `last_stage.tuned`); or "all", the whole network learns, from photos, which takes many
+            times as long (see `fine_tune`). By default "last" for the preset "best", else "none".
+        fine_tuning: settings for "all".
         preprocessing: instead of that of `preset`.
         resize_mode: "crop" shows the middle of wide photos, "squash" and "pad" all of them; see
             `Preprocessing.squashed` and `Preprocessing.padded`.
         device, precision, cache, progress: as in `features.extract`.
-        report: called after every epoch of the hidden head.
-        checkpoint: a file that holds the hidden head's state after every epoch; where it exists,
-            training continues from it. (Features are in the cache.)
+        report: called after every epoch of the hidden head, or of fine-tuning all.
+        checkpoint: a file that holds the state after every such epoch; where it exists, training
+            continues from it. (Features are in the cache.)
 
     Returns:
         A classifier; `results` holds valid accuracy, seconds by phase, device and precision,
@@ -84,6 +92,25 @@ def transfer(
     settings = options.of_the_head(
         head, hidden=hidden, dropout=dropout, epochs=epochs, lr=lr, batch_size=batch_size
     )
+    fine_tune = options.of_fine_tuning(fine_tune, preset, head, fine_tuning)
+    if fine_tune == "all":
+        return whole_network.fine_tune(
+            splits,
+            backbone,
+            fine_tuning,
+            weights=weights,
+            layers=layers,
+            seed=seed,
+            preset=preset,
+            preprocessing=preprocessing,
+            resize_mode=resize_mode,
+            device=device,
+            precision=precision,
+            cache=cache,
+            report=report,
+            progress=progress,
+            checkpoint=checkpoint,
+        )
     seed = int(options.SEED.checked("seed", seed))
     computing = steps.Computing(device, precision, cache, progress)
     clock = steps.Clock()
@@ -99,19 +126,26 @@ def transfer(
         seed=seed,
     )
     clock.end("backbone")
-    if preset == "best":
+    if fine_tune == "last":
         network = last_stage.tuned(network, splits.train, preprocessing, computing, seed=seed)
     clock.end("tuning")
     known = steps.extract(network, splits, preprocessing, computing)
     clock.end("features")
     num_classes = len(splits.class_names)
     if settings is None:
-        solution = steps.solve(known, head, num_classes)
+        trained = heads.solve(known, head, num_classes)
     else:
-        solution = steps.train_hidden(
+        trained = heads.train_hidden(
             known, settings, num_classes, seed=seed, report=report, checkpoint=checkpoint
         )
     clock.end("head")
     return steps.sum_up(
-        splits, network, preprocessing, solution, seed=seed, known=known, seconds=clock.seconds
+        splits,
+        network,
+        preprocessing,
+        trained,
+        seed=seed,
+        known=known,
+        seconds=clock.seconds,
+        fine_tuning={"what": fine_tune},
     )

@@ -157,6 +157,26 @@ def test_train_a_hidden_head_without_test_set(
     assert "no test set" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_train_fine_tunes_the_whole_network(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["--backbone", "small_resnet", "--weights", "small", "--preset", "quick"]
+    arguments += ["--fine-tune", "all", "--epochs", "1", "--lr", "1e-4", "--mix", "cutmix"]
+    assert cli.main(["train", str(photos), *arguments, "--out", str(out)]) == 0
+    found = json.loads((out / "results.json").read_text())
+    tuning = found["fine_tuning"]
+    assert (tuning["what"], tuning["epochs"], tuning["lr"], tuning["mix"]) == (
+        *("all", 1, 1e-4, "cutmix"),
+    )
+    assert found["weights"] == "small, fine-tuned"
+    said = capsys.readouterr().out
+    assert f"changed accuracy on valid by {tuning['difference'][0]:+.3f} (95 % interval" in said
+    config = (out / "config.toml").read_text()
+    assert 'fine-tune = "all"' in config and 'mix = "cutmix"' in config
+
+
 def test_predict_as_text_json_and_csv(
     model: str, flower_folder: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -344,6 +364,15 @@ def test_options_without_effect_are_refused(refused, photos: Path, tmp_path: Pat
             assert 'choose the head "hidden"' in told
     told = refused("train", photos, "--epochs", "50", "--lr", "0.1", "--hidden", "9", "9", *out)
     assert "hidden, epochs, lr have no effect on the linear head" in told
+    assert "--mix has no effect without --fine-tune all" in refused(
+        "train", photos, "--mix", "cutmix", "--fine-tune", "last", *out
+    )
+    assert "hidden has no effect on the linear head" in refused(
+        "train", photos, "--fine-tune", "all", "--hidden", "9", *out
+    )
+    assert 'fine_tune "all" needs the linear head, not the hidden one' in refused(
+        "train", photos, "--fine-tune", "all", "--head", "hidden", *out
+    )
     assert "split official has no effect on" in refused(
         "train", photos, "--split", "official", *out
     )

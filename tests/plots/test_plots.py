@@ -15,7 +15,7 @@ from flowerlib import plots
 from flowerlib.classifier import Prediction
 from flowerlib.plots import drawing
 from flowerlib.support.errors import InputError
-from flowerlib.train import History
+from flowerlib.train import History, RateSearch
 
 ROWS = [
     {"epoch": i, "train_loss": 1 / i, "valid_loss": 0.5 / i + 0.1, "valid_accuracy": 0.2 * i}
@@ -184,3 +184,13 @@ def test_figures_show_themselves_at_the_end_of_a_cell_and_change_no_setting() ->
     assert repr(both) == "<2 axes of one figure>"
     assert plots.figure().add_subplot(projection="polar").name == "polar"
     assert dict(rcParams) == before and not pyplot.get_fignums()
+
+
+def test_learning_rates_mark_the_suggestion() -> None:
+    search = RateSearch((1e-3, 1e-2, 1e-1, 1.0), (2.0, 1.5, 1.0, 3.0))
+    axes = plots.learning_rates(search)
+    assert search.suggestion == pytest.approx(1e-2)
+    assert "1.0e-02" in axes.get_title(loc="left") and axes.get_xscale() == "log"
+    curve, mark = axes.get_lines()
+    assert list(curve.get_ydata()) == [2.0, 1.5, 1.0, 3.0]
+    assert list(mark.get_xdata()) == pytest.approx([1e-2, 1e-2])

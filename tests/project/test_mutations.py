@@ -61,8 +61,8 @@ MISTAKES = {
     ),
     "accuracy is a mean of batch means": (
         "train/evaluation.py",
-        "self.total += value.item() * weight",
-        "self.total += value.item() * 16",
+        "self.total += value * weight",
+        "self.total += value * 16",
         "train/test_train.py::test_figures_are_over_samples_not_means_of_batches",
     ),
 }

@@ -235,7 +235,7 @@ def test_history_is_written_as_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_cache")
-@pytest.mark.parametrize("kind", options.HEADS)
+@pytest.mark.parametrize("kind", options.HEAD.words)
 def test_three_lines_for_a_borrower(flower_folder: Path, kind: str) -> None:
     splits = data.image_folder(flower_folder)
     classifier = train.transfer(splits, backbone="small_densenet", head=kind)

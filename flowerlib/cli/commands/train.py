@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from flowerlib.cli import columns, config
 from flowerlib.cli.progress import Progress
+from flowerlib.support import options as known
 from flowerlib.support import storage
 from flowerlib.support.console import say
 from flowerlib.support.errors import InputError
-from flowerlib.support.options import HIDDEN_HEAD, of_the_head
 
 if TYPE_CHECKING:
     from flowerlib.train import Bar, History
@@ -26,9 +26,8 @@ def train(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     if options.data is None:
         raise InputError("train needs photos: a folder, a named set, or `data` in the --config.")
-    of_head = {name: getattr(options, name) for name in HIDDEN_HEAD}
-    of_the_head(options.head, **of_head)  # refused before a photo is read
-    backbone = options.backbone or ("small_densenet" if options.data == "garden" else "densenet121")
+    settings = _settings(options)  # refused before a photo is read
+    usual = known.GARDEN_BACKBONE if options.data == "garden" else known.BACKBONE
     with Progress(quiet=options.quiet) as progress:
         found = runs.train(
             lambda: data.from_name(
@@ -40,11 +39,11 @@ def train(options: argparse.Namespace) -> int:
             resume=options.resume,
             say=_nothing if options.quiet else progress.say,
             config=config.text(options),
-            backbone=backbone,
+            backbone=options.backbone or usual,
             weights=options.weights,
             head=options.head,
             layers=options.layers,
-            **of_head,
+            **settings,
             preset=options.preset,
             resize_mode=options.resize_mode,
             seed=options.seed,
@@ -65,6 +64,23 @@ def train(options: argparse.Namespace) -> int:
         f"{options.out / 'classifier.safetensors'}"
     )
     return 0
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What `train.transfer` needs to know about the hidden head or about fine-tuning."""
+    of_head = {name: getattr(options, name) for name in known.options_of(known.HiddenHead)}
+    of_all = {name: getattr(options, name) for name in known.options_of(known.FineTuning)}
+    fine_tune = known.of_fine_tuning(options.fine_tune, options.preset, options.head)
+    if fine_tune == "all":
+        of_head = {name: value for name, value in of_head.items() if name not in of_all}
+        given = {name: value for name, value in of_all.items() if value is not None}
+        known.of_the_head(options.head, **of_head)
+        return {"fine_tune": fine_tune, "fine_tuning": known.FineTuning(**given)}
+    known.of_the_head(options.head, **of_head)
+    for name, value in of_all.items():
+        if value is not None and name not in of_head:
+            raise InputError(f"--{name.replace('_', '-')} has no effect without --fine-tune all.")
+    return {"fine_tune": fine_tune, **of_head}
 
 
 def _epochs() -> Callable[[History], None]:

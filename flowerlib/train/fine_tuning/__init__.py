@@ -1,1 +1,1 @@
-"""Fine-tuning: the backbone learns as well."""
+"""Fine-tuning: the backbone learns as well, its last stage or all of it."""

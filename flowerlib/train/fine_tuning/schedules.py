@@ -6,18 +6,47 @@ import contextlib
 import math
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-WARM_UP = 0.1  # of the steps
+from flowerlib.support.options import FineTuning
 
 
-def warm_up_and_cosine(optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
-    """Learning rates that rise during the first tenth of the steps and fall to nothing."""
+def schedule(optimizer: torch.optim.Optimizer, steps: int, settings: FineTuning) -> LRScheduler:
+    """Learning rates by step, from the highest of each group, which the optimizer holds.
+
+    Args:
+        optimizer: with the highest rate in each group.
+        steps: of the whole training.
+        settings: `schedule` and `warm_up`.
+
+    Returns:
+        "cosine": a linear warm-up, below half a cosine that falls to 0. "constant": after the
+        warm-up, the highest rate. "one-cycle": torch's OneCycleLR, whose momentum moves against the
+        rate.
+    """
+    if settings.schedule == "one-cycle":
+        highest = [group["lr"] for group in optimizer.param_groups]
+        warm_up = max(settings.warm_up, 1e-3)  # torch divides by it
+        return OneCycleLR(optimizer, highest, total_steps=steps + 1, pct_start=warm_up)
+    if settings.schedule == "cosine":
+        return warm_up_and_cosine(optimizer, steps, settings.warm_up)
+    return LambdaLR(optimizer, lambda step: _rising(step, steps, settings.warm_up))
+
+
+def warm_up_and_cosine(
+    optimizer: torch.optim.Optimizer, steps: int, warm_up: float = 0.1
+) -> LambdaLR:
+    """Learning rates that rise during that share of the steps, and fall to 0 like a cosine."""
 
     def share(step: int) -> float:
-        return min((step + 1) / (WARM_UP * steps), (1 + math.cos(math.pi * step / steps)) / 2)
+        return min(_rising(step, steps, warm_up), (1 + math.cos(math.pi * step / steps)) / 2)
 
     return LambdaLR(optimizer, share)
+
+
+def _rising(step: int, steps: int, warm_up: float) -> float:
+    """Share of the highest rate: linear up to 1, which step `warm_up` * `steps` - 1 has."""
+    return min(1.0, (step + 1) / steps / warm_up) if warm_up else 1.0
 
 
 def autocast(device: str, precision: str) -> contextlib.AbstractContextManager[None]:

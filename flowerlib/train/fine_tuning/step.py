@@ -1,0 +1,98 @@
+"""One step of fine-tuning: gradients, clipping, the update; in parts where memory is short."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from flowerlib.models import Network
+from flowerlib.train.evaluation import RunningLoss, weight_of
+from flowerlib.train.fine_tuning.schedules import autocast
+
+
+class Step:
+    """Changes the network by one batch.
+
+    Where a batch does not fit into memory, it is halved, and the gradients of its parts are summed:
+    the step is the same as that of the whole batch.
+
+    Attributes:
+        part_size: photos that go through the network at once; None until memory ran out.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        *,
+        clip_norm: float,
+        device: str,
+        precision: str,
+    ) -> None:
+        self.network, self.optimizer, self.clip_norm = network, optimizer, clip_norm
+        self.device, self.precision = device, precision
+        self.part_size: int | None = None
+
+    def __call__(self, images: Tensor, labels: Tensor, loss: RunningLoss) -> None:
+        """One step.
+
+        Args:
+            images: (n, 3, H, W) on the network's device.
+            labels: (n,), or shares of classes (n, C).
+            loss: sums up the loss of the batch.
+
+        Raises:
+            RuntimeError: memory does not suffice for a single photo.
+        """
+        while True:
+            try:
+                value = self._compute_gradients(images, labels, loss.loss)
+                break
+            except RuntimeError as problem:
+                if not _is_out_of_memory(problem) or self.part_size == 1 or len(images) == 1:
+                    raise
+            # Outside of `except`: what the failed pass holds is free now.
+            self._halve(len(images))
+        if self.clip_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
+        self.optimizer.step()
+        loss.add(value, weight_of(loss.loss, labels))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The network's outputs float32 (n, C); the head computes in fp32."""
+        with autocast(self.device, self.precision):
+            values = self.network.backbone(images)
+        outputs: Tensor = self.network.head(values.float())
+        return outputs
+
+    def _compute_gradients(self, images: Tensor, labels: Tensor, loss: nn.Module) -> float:
+        """Gradients of the batch's mean loss, which is returned."""
+        self.optimizer.zero_grad()
+        size, total, mean = self.part_size or len(images), weight_of(loss, labels), 0.0
+        for part, part_labels in zip(images.split(size), labels.split(size), strict=True):
+            share = weight_of(loss, part_labels) / total
+            value = loss(self.logits(part), part_labels) * share
+            value.backward()
+            mean += value.item()
+        return mean
+
+    def _halve(self, count: int) -> None:
+        self.optimizer.zero_grad()
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+        before = min(self.part_size or count, count)
+        self.part_size = max(1, before // 2)
+        warnings.warn(
+            f"Out of memory with {before} photos at a time; continuing with {self.part_size}. "
+            "The steps stay the same.",
+            stacklevel=3,
+        )
+
+
+def _is_out_of_memory(problem: RuntimeError) -> bool:
+    """torch has an error of its own for it on GPUs, and only a text on processors."""
+    texts = ("out of memory", "can't allocate memory", "not enough memory")
+    lower = str(problem).lower()
+    return isinstance(problem, torch.OutOfMemoryError) or any(text in lower for text in texts)
