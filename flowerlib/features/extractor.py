@@ -1,0 +1,197 @@
+"""Features of photos in scikit-learn's convention: a transformer for its pipelines and searches."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from flowerlib import models
+from flowerlib.data import Photos
+from flowerlib.data.contents import Contents, Files, Items
+from flowerlib.data.decoding import images
+from flowerlib.data.digests import Digests
+from flowerlib.features.extraction import extract
+from flowerlib.models import Backbone
+from flowerlib.support.errors import InputError
+from flowerlib.transforms import Preprocessing
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+USE = "give a list of paths, PIL images or uint8 arrays (height, width, 3), or Photos"
+
+# Every fold of a search names the same files anew: this process digests each once.
+_DIGESTS = Digests(())
+
+
+class FeatureExtractor(TransformerMixin, BaseEstimator):
+    """A frozen backbone as a transformer of scikit-learn: photos in, float32 (N, D) out.
+
+    It learns nothing, so it works with or without `fit`. Features go through the cache on disk: of
+    all folds and settings of a search, only the first pays for a photo. (Several processes at once,
+    `n_jobs`, may compute some twice: call `transform` with all photos first.)
+
+    >>> pipeline = make_pipeline(FeatureExtractor("densenet121"), LogisticRegression())
+    >>> cross_val_score(pipeline, paths, labels, cv=5)
+
+    Args:
+        backbone: a name (see `models.names`), or one that was built already.
+        weights: as in `models.backbone`; by default ImageNet's, or the project's own for its small
+            backbones.
+        preset: "standard" sees images at the size that the weights were trained for, "quick" at a
+            smaller one, "best" at a larger one.
+        preprocessing: instead of that of `preset`.
+        device, precision, cache: as in `features.extract`.
+
+    Attributes:
+        backbone_, preprocessing_: what it computes with, once `fit` was called.
+    """
+
+    def __init__(
+        self,
+        backbone: str | Backbone = "densenet121",
+        *,
+        weights: str | Path | None = None,
+        preset: str = "standard",
+        preprocessing: Preprocessing | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        cache: bool = True,
+    ) -> None:
+        self.backbone = backbone
+        self.weights = weights
+        self.preset = preset
+        self.preprocessing = preprocessing
+        self.device = device
+        self.precision = precision
+        self.cache = cache
+
+    def fit(self, X: Photos | Iterable[Picture], y: object = None) -> FeatureExtractor:
+        """Builds the backbone; there is nothing to learn from the photos.
+
+        Args:
+            X: the photos; they are not opened.
+            y: ignored.
+
+        Raises:
+            InputError: there is no such backbone, or no such weights.
+        """
+        self.backbone_, self.preprocessing_ = self._built()
+        return self
+
+    def transform(self, X: Photos | Iterable[Picture]) -> np.ndarray:
+        """Features of photos, float32 (N, D), in their order.
+
+        Args:
+            X: N photos: paths, PIL images, uint8 arrays (H, W, 3) with red first, files' contents;
+                one uint8 array (N, H, W, 3); a column of a table; or `Photos`.
+
+        Raises:
+            InputError: something else was given, or photos cannot be read; all are named.
+        """
+        photos = _photos(X)
+        backbone, preprocessing = self._built()
+        found = extract(
+            backbone,
+            photos,
+            preprocessing,
+            device=self.device,
+            precision=self.precision,
+            cache=self.cache,
+        )
+        return found.values.numpy()
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """One name for each feature, such as "densenet121_0", object (D,)."""
+        backbone, _ = self._built()
+        numbers = range(backbone.num_features)
+        return np.array([f"{backbone.name}_{number}" for number in numbers], object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True  # there is nothing to learn
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.no_validation = True  # photos are no table of numbers
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        return tags
+
+    def _built(self) -> tuple[Backbone, Preprocessing]:
+        """The backbone and the preprocessing that the parameters ask for."""
+        if isinstance(self.backbone, Backbone):
+            if self.weights is not None:
+                raise InputError(
+                    "weights has no effect on a backbone that was built already; leave it out."
+                )
+            backbone = self.backbone
+        elif isinstance(self.backbone, str):
+            weights = None if self.weights is None else os.fspath(self.weights)
+            backbone = getattr(self, "backbone_", None) or _named(self.backbone, weights)
+            if backbone.name != self.backbone:  # the parameter was set after fit
+                backbone = _named(self.backbone, weights)
+        else:
+            raise InputError(
+                f"backbone is {type(self.backbone).__name__}; give a name, or what "
+                "models.backbone returns."
+            )
+        return backbone, self.preprocessing or models.default_preprocessing(backbone, self.preset)
+
+
+@functools.lru_cache(maxsize=2)
+def _named(name: str, weights: str | None) -> Backbone:
+    """A frozen backbone by name; clones, of which a search makes many, share it."""
+    default = "small" if name.split(".")[0] in models.SMALL else "imagenet"
+    return models.freeze(models.backbone(name, weights or default))
+
+
+def _photos(given: object) -> Photos:
+    """What was given to `transform`, as photos without labels."""
+    if isinstance(given, Photos):
+        return given
+    contents = _contents(given)
+    return Photos(contents, np.zeros(len(contents), np.int64), ["photo"])
+
+
+def _contents(given: object) -> Contents:
+    if isinstance(given, np.ndarray) and given.ndim == 4:
+        return Photos(given, np.zeros(len(given), np.int64), ["photo"]).contents
+    if isinstance(given, (str, bytes, os.PathLike, Image.Image)) or not isinstance(given, Iterable):
+        raise InputError(f"FeatureExtractor was given {type(given).__name__}; {USE}.")
+    if hasattr(given, "columns") or getattr(given, "ndim", 1) == 2:  # a table of one column
+        given = _column(np.asarray(given))
+    several = list(given)
+    if all(isinstance(one, (str, os.PathLike)) for one in several):
+        return Files(several, _DIGESTS)
+    for at, one in enumerate(several):
+        if not isinstance(one, (str, os.PathLike, bytes, Image.Image, np.ndarray)):
+            raise InputError(f"Item {at} given to FeatureExtractor is {one!r:.60}; {USE}.")
+    return Items(_Opened(several), range(len(several)))
+
+
+def _column(table: np.ndarray) -> list[object]:
+    if table.ndim != 2 or table.shape[1] != 1:
+        raise InputError(
+            f"FeatureExtractor was given a table {table.shape}; give its column of paths alone."
+        )
+    return table[:, 0].tolist()
+
+
+class _Opened:
+    """From a position in a list of pictures to what `images.open_photo` takes."""
+
+    def __init__(self, pictures: list[Picture]) -> None:
+        self.pictures = pictures
+
+    def __call__(self, row: int) -> images.Photo:
+        picture = self.pictures[row]
+        return images.read(picture) if isinstance(picture, (str, os.PathLike)) else picture
