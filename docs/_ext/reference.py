@@ -7,7 +7,9 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.nodes import make_refnode
 
 
 def uses(code: str) -> set[str]:
@@ -57,6 +59,20 @@ def add_lessons(app: Sphinx, what: str, name: str, item: object, options: object
         lines += ["", f":Used in lessons: {links}", ""]
 
 
+def link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Links code such as `metrics.accuracy` in the prose of pages to the reference."""
+    objects = app.env.get_domain("py").objects
+    for node in list(doctree.findall(nodes.literal)):
+        text = node.astext().removesuffix("()")
+        if isinstance(node.parent, nodes.reference) or "." not in text:  # `train` is also a split
+            continue
+        name = "flowerlib." + text.removeprefix("flowerlib.")
+        if (found := objects.get(name)) and found.docname != docname:
+            builder = app.builder
+            link = make_refnode(builder, docname, found.docname, found.node_id, node.deepcopy())
+            node.replace_self(link)
+
+
 def list_parameters(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """Makes lines of long signatures plain blocks: Sphinx's are a list that names nothing."""
 
@@ -72,5 +88,6 @@ def list_parameters(app: Sphinx, page: str, template: str, context: dict, doctre
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", read_lessons)
     app.connect("autodoc-process-docstring", add_lessons, priority=900)  # after napoleon
+    app.connect("doctree-resolved", link_names)
     app.connect("html-page-context", list_parameters)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -176,6 +176,19 @@ def test_a_function_says_which_lessons_use_it(site):
     assert re.search(r'Used in lessons.*href="[./]*notebooks/\d\w+\.html"', block, re.DOTALL)
 
 
+def test_names_in_the_prose_lead_to_the_reference(site, pages):
+    links = {
+        link
+        for path, page in pages.items()
+        if path.parent.name == "notebooks"
+        for link in page.links
+    }
+    assert any(
+        "docs/reference/generated/flowerlib.train.html#flowerlib.train.fit" in link
+        for link in links
+    )
+
+
 def test_the_command_line_is_documented(repository, site):
     page = (site.folder / "docs" / "command_line.html").read_text(encoding="utf-8")
     for name in ("train", "predict", "evaluate", "check", "doctor"):
