@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from flowerlib.audit import manifest
 from flowerlib.audit.examination import File
@@ -175,10 +174,10 @@ class Report:
         parts.append(f"{one_line(self.root)}: {self._verdict()}")
         return "\n\n".join(parts)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Everything as plain data, for JSON."""
 
-        def plain(groups: list[Copies]) -> list[dict[str, Any]]:
+        def plain(groups: list[Copies]) -> list[dict[str, object]]:
             return [
                 {
                     "paths": [file.path for file in group.files],

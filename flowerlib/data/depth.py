@@ -1,4 +1,4 @@
-"""Notice pictures that hold fewer bits than their files have room for: they are read almost black.
+"""Notice pictures that hold fewer bits than their files could: they are read almost black.
 
 Microscopes, X-ray and industrial cameras write 10 to 14 bits into files of 16, most of which do not
 say so. A dark picture looks the same to a program, so nothing is guessed: it is reported.
@@ -57,7 +57,7 @@ def dark(parts: Sequence[Photos]) -> list[str]:
     name, used = found[0]
     return [
         f"{len(found)} of {len(chosen)} photos looked at are read almost black, such as {name}: "
-        f"its largest value is {used:.1%} of what its format has room for. If fewer bits were "
-        "written, such as 12 into a file of 16, save the photos with their values scaled to the "
-        "full range, or state 4095 as a TIFF's MaxSampleValue; then train again."
+        f"its largest value is {used:.1%} of the largest that its format can hold. If fewer bits "
+        "were written, such as 12 into a file of 16, save the photos with their values scaled to "
+        "the full range, or state 4095 as a TIFF's MaxSampleValue; then train again."
     ]

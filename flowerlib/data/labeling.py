@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from flowerlib.support.errors import InputError, listed
 
 MAX_NAME = 1000  # characters of a class name
 
 
-def checked(labels: Any, class_names: Sequence[str]) -> np.ndarray:
+def checked(labels: ArrayLike | Sequence[object], class_names: Sequence[str]) -> np.ndarray:
     """The labels as int64 (N,).
 
     Args:
@@ -69,8 +69,8 @@ def moved(
     return found
 
 
-def check_class_names(names: Sequence[Any]) -> None:
-    """Refuses class names that could not be told apart, shown, or written to a file.
+def check_class_names(names: Sequence[object]) -> None:
+    """Refuses class names that could not be distinguished, shown, or written to a file.
 
     Raises:
         ValueError: there is none, one is no text, empty, very long, has control characters (which

@@ -56,14 +56,14 @@ class Splits:
             if photos is None or photos.class_names == names:
                 continue
             if lacking := sorted(set(names) - set(photos.class_names)):
-                told = f"lacks {listed(lacking)}"
+                fault = f"lacks {listed(lacking)}"
             elif unknown := sorted(set(photos.class_names) - set(names)):
-                told = f"has {listed(unknown)}, which class_names lacks"
+                fault = f"has {listed(unknown)}, which class_names lacks"
             else:
                 object.__setattr__(self, part, photos.in_order(names))
                 continue
             raise InputError(
-                f"{part} {told}: every split needs the same classes, or labels would shift; "
+                f"{part} {fault}: every split needs the same classes, or labels would shift; "
                 "Photos.of_classes takes those that are wanted."
             )
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 USE = "give a list of paths, PIL images or uint8 arrays (height, width, 3), or Photos"
 
-# Every fold of a search names the same files anew: this process digests each once.
+# Every fold of a search names the same files again: this process digests each once.
 _DIGESTS = Digests(())
 
 

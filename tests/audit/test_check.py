@@ -1,4 +1,4 @@
-"""What `flowerlib check` finds in a folder: broken, odd, doubled, misplaced and changed files."""
+"""What `flowerlib check` finds in a folder: broken, odd, duplicate and mislabeled files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of fewer bits than their files have room for are reported by check and by training."""
+"""Pictures of fewer bits than their files could hold are reported by check and by training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_check_and_train_report_12_bits_in_16(
     assert cli.main(["train", str(photos), "--out", str(tmp_path / "run"), *options]) == 0
     output = capsys.readouterr().out
     assert "note: 12 of 12 photos looked at are read almost black, such as" in output
-    assert "its largest value is 6.2% of what" in output
+    assert "its largest value is 6.2% of the largest" in output
 
 
 def test_nothing_is_reported_of_others(tmp_path: Path, flower_folder: Path) -> None:

@@ -48,7 +48,7 @@ def test_unchanged_files_are_read_once(folder: Path, monkeypatch: pytest.MonkeyP
     assert len(read_of(photos_in(folder), monkeypatch)) == 16
     assert read_of(photos_in(folder), monkeypatch) == []
     monkeypatch.chdir(folder.parent)
-    assert read_of(photos_in(Path("photos")), monkeypatch) == []  # the same files, told otherwise
+    assert read_of(photos_in(Path("photos")), monkeypatch) == []  # the same files under other names
 
 
 def test_parts_and_views_know_what_the_whole_knows(

@@ -1,4 +1,4 @@
-"""How photos are divided: near copies together, the shares kept, old photos in place."""
+"""How photos are divided: near copies together, by the shares, old photos in place."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_bursts_are_never_on_both_sides(tmp_path: Path) -> None:
     splits = data.image_folder(tmp_path)
     found = sides(splits)
     assert len(found) == 24 and all(len(parts) == 1 for parts in found.values())
-    assert "72 near copies in 24 groups kept on one side" in splits.describe()
+    assert "72 near copies in 24 groups, each on one side" in splits.describe()
     assert audit.leaks(splits) == []
 
 

@@ -69,13 +69,17 @@ def nothing_but(folder: Path, *names: str) -> None:
 
 
 def test_a_whole_file(server: https_server.Server, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
+    seen: list[tuple[int, int | None]] = []
     path = tmp_path / "new" / "file"
     found = downloads.fetch(
-        server.url(), path, sha256=sha(CONTENT), size=300_000, progress=lambda *n: told.append(n)
+        server.url(),
+        path,
+        sha256=sha(CONTENT),
+        size=300_000,
+        progress=lambda *n: seen.append(n),
     )
     assert found == path and path.read_bytes() == CONTENT
-    assert told[-1] == (300_000, 300_000) and told == sorted(told)
+    assert seen[-1] == (300_000, 300_000) and seen == sorted(seen)
     assert downloads.fetch(server.url(), path, md5=md5(CONTENT)) == path
     assert downloads.fetch(server.url(), path, sha256=sha(CONTENT)[:8]) == path
     assert len(server.asked) == 1, "what is there is not asked for again"
@@ -188,7 +192,7 @@ def test_no_connection_ends_in_one_sentence(
     server: https_server.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.plan = [1000, 0, 0, 0, 0]
-    with pytest.raises(InputError, match=r"file could not be .* hung up .*; 1,000 bytes are kept"):
+    with pytest.raises(InputError, match=r"file could not be .* hung up .*; .* goes on from 1,000"):
         downloads.fetch(server.url(), tmp_path / "file", sha256=sha(CONTENT))
     nothing_but(tmp_path, "file.part")
     server.close()
@@ -201,7 +205,7 @@ def test_no_connection_ends_in_one_sentence(
     monkeypatch.setattr(socket, "getaddrinfo", offline)
     with pytest.raises(InputError, match=r"other could not .*name resolution.*check the conn") as e:
         downloads.fetch("https://example.org/x", tmp_path / "other", sha256=sha(CONTENT))
-    assert "kept" not in str(e.value) and "\n" not in str(e.value)
+    assert "goes on" not in str(e.value) and "\n" not in str(e.value)
     nothing_but(tmp_path, "file.part")
 
 
@@ -219,13 +223,13 @@ def test_a_full_disk(
 ) -> None:
     pytest.importorskip("resource", reason="Windows has no limit for a file's size")
     child = process(server.url(), tmp_path / "file", sha(CONTENT), 100_000)
-    told = child.communicate()[1]
-    assert child.returncode == 1 and "Traceback" not in told
-    assert told.startswith("refused: Cannot write ") and "is kept for the next try" in told
+    error = child.communicate()[1]
+    assert child.returncode == 1 and "Traceback" not in error
+    assert error.startswith("refused: Cannot write ") and "the next try goes on from" in error
     assert (tmp_path / "file.part").read_bytes() == CONTENT[:100_000]
     usage = namedtuple("usage", "free")(1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(InputError, match="has room for 0 MB, but 0 MB are still to come"):
+    with pytest.raises(InputError, match="has 0 MB free, but 0 MB are still to come"):
         downloads.fetch(server.url(), tmp_path / "file", sha256=sha(CONTENT))
     monkeypatch.undo()
 
@@ -416,10 +420,13 @@ def test_the_command_line(
     assert cli.main(["download", "flowers"]) == 0
     folder = tmp_path / "photos" / "flowers-102"
     assert capsys.readouterr().out == f"flowers is complete in {folder}\n"
-    for name, told in (("roses", "can be downloaded; known: cifar10, fl"), ("dogs_vs_cats", "Kag")):
+    for name, message in (
+        ("roses", "can be downloaded; known: cifar10, fl"),
+        ("dogs_vs_cats", "Kag"),
+    ):
         assert cli.main(["download", name]) == 2
         found = capsys.readouterr().err
-        assert found.startswith("flowerlib: ") and told in found and found.count("\n") == 1
+        assert found.startswith("flowerlib: ") and message in found and found.count("\n") == 1
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

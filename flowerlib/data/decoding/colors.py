@@ -86,8 +86,8 @@ def _to_8_bit(image: Image.Image, stored: Stored) -> tuple[Image.Image, float]:
 def _limit(mode: str, stored: Stored, top: float) -> float:
     """The value that becomes white, where `top` is the picture's largest one.
 
-    By the format where that says it; otherwise by the usual ranges of numbers, with room for what
-    resampling adds at edges.
+    By the format where that says it; otherwise by the usual ranges of numbers, and a little more,
+    which resampling adds at edges.
     """
     bits, stated = _first(stored, BITS), _first(stored, LARGEST)
     if mode.startswith("I;16") or (mode == "I" and stored.format in ("PNG", "PPM")):

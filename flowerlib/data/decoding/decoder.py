@@ -68,7 +68,7 @@ class Facts:
 
     @property
     def dim(self) -> bool:
-        """Almost black, probably because fewer bits were written than the format has room for."""
+        """Almost black, probably because fewer bits were written than the format holds."""
         return self.deep and self.used <= DIM
 
 
@@ -197,7 +197,7 @@ def _fit_into_limit(image: ImageFile.ImageFile, shrink_to: int | None, rough: bo
     width, height = image.size
     fits = [scale for scale in (1, 2, 4, 8) if width * height <= MAX_PIXELS * scale**2]
     jpeg = isinstance(image, JpegImageFile)
-    # A progressive one is kept whole while it is decoded.
+    # A progressive one is in memory as a whole while it is decoded.
     if 1 not in fits and (not fits or not jpeg or image.info.get("progressive")):
         raise Unreadable(_over_the_limit(image, "save it smaller"))
     if not jpeg or (1 in fits and not rough):

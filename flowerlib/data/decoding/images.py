@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, cast
 
 import numpy as np
 from PIL import Image
@@ -131,7 +131,7 @@ def sketch(photo: Photo, side: int, name: str | None = None) -> Image.Image:
 def _content(photo: object, name: str) -> bytes:
     """The content of what is neither path nor picture."""
     if hasattr(photo, "read"):
-        content = read_stream(photo, name)
+        content = read_stream(cast(IO[bytes], photo), name)
     elif isinstance(photo, (bytes, bytearray, memoryview)):
         content = bytes(photo)
     else:
@@ -144,7 +144,7 @@ def _content(photo: object, name: str) -> bytes:
     return content
 
 
-def read_stream(file: Any, name: str) -> bytes:
+def read_stream(file: IO[bytes], name: str) -> bytes:
     """All that a file object holds, from its beginning, as Pillow reads it.
 
     Raises:

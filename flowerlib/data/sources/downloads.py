@@ -99,9 +99,9 @@ def fetch(
                 )
             os.replace(part, path)
     except (OSError, NotImplementedError) as problem:  # the latter where no file can be locked
-        kept = "; what has arrived is kept for the next try" if part.is_file() else ""
+        saved = "; the next try goes on from what has arrived" if part.is_file() else ""
         raise InputError(
-            f"Cannot write {path}: {getattr(problem, 'strerror', None) or problem}{kept}."
+            f"Cannot write {path}: {getattr(problem, 'strerror', None) or problem}{saved}."
         ) from None
     return path
 
@@ -127,10 +127,11 @@ def _receive(url: str, path: Path, part: Path, size: int | None, progress: Progr
             length = part.stat().st_size if part.exists() else 0
             failed = 1 if length > before else failed + 1
             if failed >= TRIES:
+                rest = f"; the next try goes on from {length:,} bytes" if length else ""
                 raise InputError(
                     f"{path.name} could not be downloaded from {urlsplit(url).hostname} "
                     f"({problem}); check the connection and run the same again, or put the "
-                    f"file at {path}{f'; {length:,} bytes are kept' if length else ''}."
+                    f"file at {path}{rest}."
                 ) from None
         time.sleep(PAUSE * 2 ** (failed - 1))
 
@@ -165,8 +166,8 @@ def _append(url: str, part: Path, start: int, size: int | None, progress: Progre
         free = shutil.disk_usage(part.parent).free
         if answer.length + SPARE > free:
             raise InputError(
-                f"{part.parent} has room for {free / 1e6:,.0f} MB, but {answer.length / 1e6:,.0f} "
-                "MB are still to come; make room and run the same again."
+                f"{part.parent} has {free / 1e6:,.0f} MB free, but {answer.length / 1e6:,.0f} MB "
+                "are still to come; free some space and run the same again."
             )
         done = start
         with open(part, "ab" if start else "wb") as file:
@@ -182,7 +183,7 @@ def _append(url: str, part: Path, start: int, size: int | None, progress: Progre
 
 
 def _blocks(answer: Any) -> Iterator[bytes]:
-    """What arrives; errors are the connection's, told apart from those of writing."""
+    """What arrives; errors of the connection, as distinct from those of writing."""
     try:
         while block := answer.read1(CHUNK):
             yield block

@@ -251,7 +251,7 @@ def _phrase(group: np.ndarray, torn: Sequence[str]) -> str:
     said = ""
     if len(sizes):
         many = "groups" if len(sizes) > 1 else "group"
-        said = f"; {sizes.sum():,} near copies in {len(sizes):,} {many} kept on one side"
+        said = f"; {sizes.sum():,} near copies in {len(sizes):,} {many}, each on one side"
     if torn:
         said += f"; {listed([*torn])} of near copies only, which lie on both sides"
     return said

@@ -53,8 +53,10 @@ def part(
     """
     check_shares(valid, test)
     if given is None:
-        rows, told = division.divide(photos, {"test": test, "valid": valid}, groups_of, where=where)
-        how = f"split by content{told}"
+        rows, groups = division.divide(
+            photos, {"test": test, "valid": valid}, groups_of, where=where
+        )
+        how = f"split by content{groups}"
     else:
         if groups_of is not None and (torn := torn_group(given, groups_of)):
             raise InputError(f"{where}: {torn}.")
@@ -63,12 +65,12 @@ def part(
         how = as_given
         if not len(rows["valid"]):
             inside = rows["train"]
-            groups = None if groups_of is None else [groups_of[at] for at in inside]
-            divided, told = division.divide(
-                photos.subset(inside), {"valid": valid}, groups, where=where
+            belongs = None if groups_of is None else [groups_of[at] for at in inside]
+            divided, groups = division.divide(
+                photos.subset(inside), {"valid": valid}, belongs, where=where
             )
             rows |= {name: inside[some] for name, some in divided.items()}
-            how = f"valid taken out of train by content{told}"
+            how = f"valid taken out of train by content{groups}"
     return {name: photos.subset(some) for name, some in rows.items() if len(some)}, how
 
 
