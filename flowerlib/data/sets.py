@@ -30,6 +30,7 @@ def garden(
     *,
     per_class: tuple[int, int, int] = (20, 5, 5),
     size: int = 96,
+    height: int | None = None,
     seed: int = 0,
     num_classes: int | None = None,
 ) -> Splits:
@@ -39,8 +40,13 @@ def garden(
         kind: one of `garden.KINDS`.
         per_class: pictures of each class in train, valid and test.
         size: side of the square pictures, in pixels.
+        height: for wide pictures, as photos in a catalog are: only so many rows in the middle; all
+            if None.
         seed: other seeds give other pictures of the same classes.
         num_classes: only the first so many classes; all if None.
+
+    Raises:
+        InputError: an argument is out of its range.
 
     Example:
         >>> splits = garden("pets", per_class=(4, 2, 2), size=32)
@@ -49,18 +55,22 @@ def garden(
         >>> splits.class_names
         ('cat', 'dog')
     """
+    rows = size if height is None else height
+    if not 1 <= rows <= size:
+        raise InputError(f"garden: height must be 1 to {size}, the size, not {height}.")
     class_names = _garden.class_names(kind)[:num_classes]
     total = sum(per_class)
     labels = np.repeat(np.arange(len(class_names)), total)
     indices = np.tile(np.arange(total), len(class_names))
-    drawn = Photos(
-        _garden.pictures(kind, labels, indices, seed=seed, size=size), labels, class_names
-    )
+    above = (size - rows) // 2
+    pictures = _garden.pictures(kind, labels, indices, seed=seed, size=size)
+    drawn = Photos(pictures[:, above : above + rows], labels, class_names)
     edges = np.cumsum(per_class)
     part = np.searchsorted(edges, indices, side="right")
     train, valid, test = (drawn.subset(np.flatnonzero(part == number)) for number in range(3))
+    pixels = f"{size} px" if height is None else f"{size} × {height} px"
     return Splits(
-        train, valid, test, class_names, kind, "garden", f"drawn at {size} px, seed {seed}"
+        train, valid, test, class_names, kind, "garden", f"drawn at {pixels}, seed {seed}"
     )
 
 
@@ -143,7 +153,11 @@ def cifar10(
 
 
 def beds_and_sofas(
-    *, world: str = "auto", per_class: tuple[int, int, int] = (80, 20, 100), size: int = 96
+    *,
+    world: str = "auto",
+    per_class: tuple[int, int, int] = (80, 20, 100),
+    size: int = 96,
+    height: int | None = None,
 ) -> Splits:
     """Beds and sofas: photos where they are in place, else the garden's furniture.
 
@@ -151,12 +165,13 @@ def beds_and_sofas(
         world: as for `flowers`. The photos are expected in `beds_and_sofas/` or `bed_sofa/`, with
             learn/ (or train/) and test/ inside and one folder a class in each; a fifth of the first
             becomes valid.
-        per_class, size: of the garden's pictures.
+        per_class, size, height: of the garden's pictures; see `garden`.
 
     Raises:
         InputError: the photos are asked for and not there, or their folders do not fit together.
     """
-    return _named("beds_and_sofas", world, per_class, size, partial(image_folder, valid=0.2))
+    read = partial(image_folder, valid=0.2)
+    return _named("beds_and_sofas", world, per_class, size, read, height)
 
 
 def _named(
@@ -165,11 +180,13 @@ def _named(
     per_class: tuple[int, int, int],
     size: int,
     read: Callable[[Path], Splits],
+    height: int | None = None,
 ) -> Splits:
     """The photos of a named set, read by `read`, or what the garden draws in their place."""
     folder = named_sets.folder_for(name, world)
     if folder is None:
-        return garden(named_sets.SETS[name].drawn, per_class=per_class, size=size)
+        drawn = named_sets.SETS[name].drawn
+        return garden(drawn, per_class=per_class, size=size, height=height)
     return read(folder)
 
 

@@ -18,6 +18,7 @@ from flowerlib.plots.figures import (
     save,
 )
 from flowerlib.plots.learning_rates import learning_rates
+from flowerlib.plots.repetitions import repeated_runs
 
 __all__ = [
     "BLUE",
@@ -37,6 +38,7 @@ __all__ = [
     "lines",
     "photo_and_bars",
     "photo_grid",
+    "repeated_runs",
     "save",
     "time_bars",
     "transfer_diagram",

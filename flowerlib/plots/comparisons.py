@@ -37,16 +37,21 @@ def compare_curves(histories: Mapping[str, Rows], *, title: str = "") -> np.ndar
         title: says what is seen.
 
     Returns:
-        Two Axes: losses, accuracy.
+        Two Axes: losses, accuracy. Only one if no row holds a loss, or none an accuracy.
 
     Raises:
-        InputError: there is no training.
+        InputError: there is no training, or neither loss nor accuracy.
     """
-    if not histories:
-        raise InputError("plots.compare_curves needs at least one training.")
-    above, below = axes = figure(WIDTH, 5.2).subplots(2, 1, sharex=True)
+    known = {what for rows in histories.values() for what in rows[0]}
+    panels = [what for what in ("loss", "accuracy") if known & {f"train_{what}", f"valid_{what}"}]
+    if not panels:
+        raise InputError(
+            "plots.compare_curves needs at least one training with a loss or accuracy."
+        )
+    made = figure(WIDTH, 1.0 + 2.1 * len(panels))
+    axes = made.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for (name, rows), color in zip(histories.items(), _colors(len(histories)), strict=True):
-        for axis, what in ((above, "loss"), (below, "accuracy")):
+        for axis, what in zip(axes, panels, strict=True):
             for part, told, style in (("train", "training", ":"), ("valid", "validation", "-")):
                 if f"{part}_{what}" not in rows[0]:
                     continue
@@ -58,13 +63,17 @@ def compare_curves(histories: Mapping[str, Rows], *, title: str = "") -> np.ndar
                     lw=2,
                     label=f"{name}, {told}",
                 )
-    above.set_ylabel("mean loss")
-    below.set(xlabel="epoch", ylabel="accuracy")
-    below.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axis in (above, below):
+    for axis, what in zip(axes, panels, strict=True):
+        axis.set_ylabel("mean loss" if what == "loss" else what)
         axis.spines[["top", "right"]].set_visible(False)
-    above.legend(frameon=False, fontsize=9)
-    above.set_title(title, loc="left", fontsize=11, **PLAIN)
+    axes[-1].set_xlabel("epoch")
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(histories) > 2:  # a legend inside would cover the curves
+        entries = axes[0].get_legend_handles_labels()
+        made.legend(*entries, frameon=False, fontsize=9, loc="outside lower left", ncols=2)
+    else:
+        axes[0].legend(frameon=False, fontsize=9)
+    axes[0].set_title(title, loc="left", fontsize=11, **PLAIN)
     return axes
 
 

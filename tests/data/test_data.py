@@ -230,6 +230,19 @@ def test_the_garden_is_balanced_and_repeatable() -> None:
     assert len(contents) == 9
 
 
+def test_drawn_pictures_may_be_wide() -> None:
+    wanted = {"per_class": (2, 1, 1), "size": 32}
+    whole = data.garden("furniture", **wanted)
+    wide = data.beds_and_sofas(world="garden", height=20, **wanted)
+    assert wide.train.image(0).size == (32, 20)
+    middle = np.asarray(whole.train.image(3))[6:26]
+    assert np.array_equal(np.asarray(wide.train.image(3)), middle)
+    assert "32 × 20 px" in wide.describe() and "32 px" in whole.describe()
+    for height in (0, 33):
+        with pytest.raises(InputError, match="height must be 1 to 32"):
+            data.garden("furniture", height=height, **wanted)
+
+
 def test_words_that_are_not_known_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWERLIB_DATA", str(Path(__file__).parent))
     with pytest.raises(InputError, match='world must be "auto", "real" or "garden"'):

@@ -90,6 +90,16 @@ def test_trainings_are_compared_in_one_figure() -> None:
     assert losses.get_title(loc="left") == "Which?"
 
 
+def test_accuracies_alone_have_one_panel_and_many_a_legend_beside() -> None:
+    rows = [{"epoch": 1, "valid_accuracy": 0.5}, {"epoch": 2, "valid_accuracy": 0.6}]
+    (accuracy,) = plots.compare_curves({"a": rows, "b": rows, "c": rows})
+    assert accuracy.get_ylabel() == "accuracy" and accuracy.get_legend() is None
+    (legend,) = accuracy.figure.legends
+    assert [text.get_text()[0] for text in legend.get_texts()] == ["a", "b", "c"]
+    with pytest.raises(InputError, match="a loss or accuracy"):
+        plots.compare_curves({"a": [{"epoch": 1}]})
+
+
 def test_time_bars_add_up() -> None:
     seconds = {"own": {"training": 9.0}, "tuned": {"head": 4.0, "stage": 2.5}}
     axes = plots.time_bars(seconds, title="What costs")
