@@ -84,6 +84,10 @@ _MODULES = (
 )
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     """Looks for a name of `__all__` in the modules, those without torch first."""
     if name in __all__:

@@ -233,10 +233,14 @@ def _contents_of(
         return source
     if isinstance(source, (str, bytes, os.PathLike)):
         raise InputError(f"Photos were given the one path {source!r}; give a list of paths.")
-    if not isinstance(source, np.ndarray):
-        return Files(source)
-    if source.dtype.kind in "UO":  # paths, from a table
-        return Files(source.tolist())
+    if not isinstance(source, np.ndarray) or source.dtype.kind in "UO":  # or paths, from a table
+        paths = list(source)
+        if strange := [path for path in paths if not isinstance(path, (str, os.PathLike))]:
+            raise InputError(
+                f"Photos were given {type(strange[0]).__name__} in place of a path; "
+                "data.from_dataset takes opened pictures."
+            )
+        return Files(paths)
     if source.dtype != np.uint8 or source.ndim != 4 or source.shape[3] != 3:
         raise InputError(
             f"Photos were given an array {source.shape} of {source.dtype}; give uint8 "

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 __all__ = ["SHARD", "FeatureExtractor", "Features", "extract"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     """Imports what needs scikit-learn when it is first asked for."""
     if name == "FeatureExtractor":

@@ -207,6 +207,8 @@ def test_photos_are_checked_and_share_no_labels() -> None:
         (np.zeros((2, 3, 8, 8), np.uint8), ["a"], "photos, height, width, 3"),
         (np.zeros((2, 8, 8, 3)), ["a"], "of float64"),
         (["a.jpg", "b.jpg"], ["a", "a"], "same name"),
+        ([Image.new("RGB", (4, 4))] * 2, ["a"], "given Image in place of a path; data.from_data"),
+        (np.array([1, "a.jpg"], object), ["a"], "given int in place of a path"),
     ):
         with pytest.raises(InputError, match=reason):
             Photos(source, [0, 0], names)

@@ -229,6 +229,26 @@ def test_a_missing_valid_set_respects_the_groups() -> None:
     assert all(len(parts) == 1 for parts in sides(splits, pictures, groups).values())
 
 
+def test_groups_of_a_folder_are_read_from_its_paths(tmp_path: Path) -> None:
+    for at, pixels in enumerate(drawn(80)):
+        file = tmp_path / "ab"[at % 2] / f"plant{at // 4:02}_{at}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(file)
+
+    def plant(path: str) -> str:
+        return Path(path).name[:7]
+
+    splits = data.image_folder(tmp_path, groups=plant)
+    where: dict[str, set[str]] = {}
+    for part in PARTS:
+        for path in getattr(splits, part).paths:
+            where.setdefault(plant(path), set()).add(part)
+    assert len(where) == 20 and all(len(parts) == 1 for parts in where.values())
+    given = data.to_folders(data.image_folder(tmp_path), tmp_path.parent / "divided")
+    with pytest.raises(InputError, match="the group one is in .* and in .*; put each group into"):
+        data.image_folder(given, groups=lambda path: "one")
+
+
 # --- tables -------------------------------------------------------------------------------------
 
 

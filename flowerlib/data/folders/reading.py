@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flowerlib.data import labeling
@@ -17,7 +17,13 @@ from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
 
-def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
+def image_folder(
+    path: Path | str,
+    *,
+    groups: Callable[[str], object] | None = None,
+    valid: float = 0.15,
+    test: float = 0.15,
+) -> Splits:
     """Splits from any folder of photos.
 
     Two layouts are understood. With `train/`, and `valid/` and `test/` beside it, each holding one
@@ -32,13 +38,15 @@ def image_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -
 
     Args:
         path: the folder.
+        groups: from a photo's path to what it belongs to, such as a patient or a plant; photos of
+            one group are never on both sides.
         valid, test: shares of each class that go into valid and test, where they must be made.
 
     Raises:
-        InputError: nothing is there, a class is empty, the classes of two splits differ, or it
-            cannot be decided which folders are splits.
+        InputError: nothing is there, a class is empty, the classes of two splits differ, it cannot
+            be decided which folders are splits, or they tear a group.
     """
-    splits = read_folder(path, valid=valid, test=test)
+    splits = read_folder(path, groups=groups, valid=valid, test=test)
     warn(splits.files, splits.notes)
     return splits
 
@@ -50,7 +58,13 @@ def warn(counts: FileCounts | None, notes: Sequence[str] = ()) -> None:
         warnings.warn(sentence, stacklevel=3)
 
 
-def read_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) -> Splits:
+def read_folder(
+    path: Path | str,
+    *,
+    groups: Callable[[str], object] | None = None,
+    valid: float = 0.15,
+    test: float = 0.15,
+) -> Splits:
     """Like `image_folder`, without warnings."""
     parts.check_shares(valid, test)
     root = storage.expand(path)
@@ -60,6 +74,7 @@ def read_folder(path: Path | str, *, valid: float = 0.15, test: float = 0.15) ->
     made, how = parts.part(
         every,
         None if "" in found.splits else given,
+        None if groups is None else [groups(path) for path in every.paths or ()],
         valid=valid,
         test=test,
         as_given="split by folders",
