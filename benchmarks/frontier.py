@@ -14,9 +14,9 @@ from benchmarks import paired, processes
 
 # Side of the images in pixels, what the head sees, and whether the last stage is tuned.
 SETTINGS = (
-    *((side, "stages", False) for side in (96, 112, 128, 160, 192, 224, 256)),
+    *((side, "multi-level", False) for side in (96, 112, 128, 160, 192, 224, 256)),
     *((side, "last", False) for side in (128, 160, 224)),
-    (256, "stages", True),
+    (256, "multi-level", True),
 )
 USUAL = 224
 

@@ -36,7 +36,7 @@ def measure(shared: Path, weights: Path, device: str = "cuda") -> dict:
     assert splits.test is not None
     if paired.dry():
         splits = splits.of_classes(splits.class_names[:3])
-    backbone = models.with_stages(models.backbone("mobilenet_v2", weights))
+    backbone = models.multi_level(models.backbone("mobilenet_v2", weights))
     preprocessing = models.default_preprocessing(backbone)
     every = data.join(splits.train, splits.valid, splits.test)
     few = every.subset(range(0, len(every), max(1, len(every) // FEW)))

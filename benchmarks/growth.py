@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks import linear_heads, paired, processes
 
 MEASURED, REPEATED, MOST = (1000, 8000), 100_000, 1_000_000
-BACKBONE = "mobilenet_v2.stages"  # what `flowerlib train --backbone mobilenet_v2` looks with
+BACKBONE = "mobilenet_v2"  # with multi-level features, as `flowerlib train` takes it
 
 
 def measure(shared: Path, weights: Path) -> dict:
@@ -155,7 +155,7 @@ def extract(folder: str, weights: str, count: int) -> dict:
     files = [*listing.read(folder).folder.below()]
     picked = [files[at] for at in np.linspace(0, len(files) - 1, count).astype(int)]
     photos = Photos(picked, np.zeros(count, int), ["photo"])
-    backbone = models.backbone(BACKBONE, weights)
+    backbone = models.backbone(BACKBONE, weights, layers="multi-level")
     start = time.perf_counter()
     preprocessing = models.default_preprocessing(backbone)
     features.extract(backbone, photos, preprocessing, compact=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import paired, processes
 
-BACKBONE = "mobilenet_v2.stages"
+BACKBONE = "mobilenet_v2"
 COUNT = 800  # photos of a timed run
 SPLITS = 5
 JUDGED = 819  # photos of a split to choose the penalty on, and as many to judge
@@ -69,7 +69,7 @@ def extract(folder: str, weights: str, size: int, count: int, out: str, step: st
     every = data.join(splits.train, splits.valid, splits.test)
     if count:
         every = every.subset(np.linspace(0, len(every) - 1, count).astype(int))
-    backbone = models.backbone(BACKBONE, weights)
+    backbone = models.backbone(BACKBONE, weights, layers="multi-level")
     usual = models.default_preprocessing(backbone)
     preprocessing = usual.scaled(size / usual.crop)
     options = _undo(step)

@@ -6,6 +6,7 @@ Nothing in the file is run as code. The description (`description`) and the shap
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,7 @@ def write(
         for key, value in module.state_dict().items()
     }
     try:
-        if backbone.name not in models.names():
-            raise ValueError(f"its backbone is {backbone.name}, which is not in models.names()")
-        plain = models.architecture(backbone.name)
+        plain, version = _named(backbone)
         wanted = _shapes(plain, layers)
         if {key: _shape_of(value) for key, value in tensors.items()} != wanted:
             raise ValueError(f"its tensors are not those of {backbone.name} and its head")
@@ -80,6 +79,9 @@ def write(
             Description(
                 backbone=backbone.name,
                 weights=backbone.weights,
+                layers=backbone.layers,
+                library=backbone.library,
+                library_version=version,
                 head=layers,
                 class_names=tuple(class_names),
                 preprocessing=preprocessing,
@@ -117,17 +119,17 @@ def read(path: Path) -> Parts:
             file.seek(0)
             header = tensorfile.read_header(file)
             found = description.read(header)
-            if found.backbone not in models.names():
-                raise TensorFileError(
-                    f"needs the backbone {found.backbone!a:.80}, which is unknown here; "
-                    "update flowerlib and torchvision"
-                )
             # Built without memory, then given the file's tensors: nothing is initialized in vain.
-            backbone = models.architecture(found.backbone)
+            backbone = _rebuilt(found)
             if found.head_inputs != backbone.num_features:
                 raise TensorFileError("is damaged: its head does not fit its backbone")
             wanted = _shapes(backbone, found.head) | _photos(header)
-            tensorfile.check_shapes(header.entries, wanted)
+            try:
+                tensorfile.check_shapes(header.entries, wanted)
+            except TensorFileError:
+                _refuse_other_version(found)
+                raise
+            backbone = models.fillable(backbone)
             dtypes = {name: dtype for dtype, name in TYPES.items()}
             tensors = {}
             for key, (kind, shape) in wanted.items():
@@ -158,6 +160,66 @@ def read(path: Path) -> Parts:
         if stray:  # a buffer that torchvision computes and does not save
             raise InputError(f"{path}: {part} cannot be restored, it lacks the buffer {stray[0]}.")
     return backbone, head, found.class_names, found.preprocessing, found.results, provenance
+
+
+def _named(backbone: Backbone) -> tuple[Backbone, str]:
+    """The network that a file will say a backbone is, without values, and its library's version.
+
+    Raises:
+        ValueError: a file could not say what it is.
+    """
+    if backbone.library == models.OWN:
+        raise ValueError(
+            f"its backbone {backbone.name} is a module of your own, whose code a file without code "
+            "cannot hold; use a network that has a name (see `models.names()`), or keep the "
+            "module's state dict and the head"
+        )
+    try:
+        plain = models.architecture(backbone.name, backbone.layers)
+    except InputError:
+        raise ValueError(
+            f"its backbone is {backbone.name}, which is not in models.names()"
+        ) from None
+    return plain, models.library_version(backbone.name)
+
+
+def _rebuilt(found: Description) -> Backbone:
+    """The network that a file names, without values.
+
+    Raises:
+        TensorFileError: the network is unknown here.
+    """
+    try:
+        return models.architecture(found.backbone, found.layers)
+    except InputError:
+        here = _version_here(found.library)
+        library = found.library if here else "torchvision"
+        was = f" of {library} {found.library_version}" if found.library_version else ""
+        update = f"install {library}=={found.library_version}" if was else "update torchvision"
+        now = f" ({library} {here})" if here else ""
+        raise TensorFileError(
+            f"needs the network {found.backbone!a:.80}{was}, which is unknown here{now}; "
+            f"update flowerlib, or {update}"
+        ) from None
+
+
+def _refuse_other_version(found: Description) -> None:
+    """Says that the library has changed where it has, and so may have the network.
+
+    Raises:
+        TensorFileError: the file was written with another version of the library.
+    """
+    here = _version_here(found.library)
+    if here and found.library_version and here != found.library_version:
+        raise TensorFileError(
+            f"was written with {found.library} {found.library_version}, whose {found.backbone} has "
+            f"other tensors than that of {here}; install {found.library}=={found.library_version}, "
+            "or train it again"
+        )
+
+
+def _version_here(library: str) -> str:
+    return importlib.metadata.version(library) if library in ("torchvision", "timm") else ""
 
 
 def describe_head(head: nn.Sequential) -> list[dict[str, Any]]:

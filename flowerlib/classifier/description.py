@@ -4,7 +4,9 @@ Format 2 is one JSON object under the name "flowerlib" in the metadata of a safe
 holds the SHA-256 of every tensor, and under "digest" that of itself: of the JSON text of all other
 fields with sorted names, `separators=(",", ":")` and all but ASCII escaped. So any flipped bit is
 noticed, in a weight as in a class name. Format 1 was the same without the two. Format 3 has the
-same fields as 2, and the file may list the photos that were learned from (see `artifact`).
+same fields as 2, and the file may list the photos that were learned from (see `artifact`). Format 4
+says of the backbone also which layers the features come from, and the package that builds it; up to
+format 3, the name of one with multi-level features ended with ".stages".
 """
 
 from __future__ import annotations
@@ -25,10 +27,17 @@ from flowerlib.transforms import Preprocessing
 
 NAME = "flowerlib"  # of the text in the file's metadata
 FORMAT = "flowerlib.classifier"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _FIRST = {"format", "format_version", "backbone", "head", "class_names", "preprocessing"}
 _FIRST |= {"versions", "results"}
-FIELDS = {1: _FIRST, 2: _FIRST | {"tensors", "digest"}, 3: _FIRST | {"tensors", "digest"}}
+_SIGNED = _FIRST | {"tensors", "digest"}
+FIELDS = {1: _FIRST, 2: _SIGNED, 3: _SIGNED, 4: _SIGNED}
+_NAMED = {"name", "weights"}
+_BUILT = _NAMED | {"layers", "library", "library_version"}
+BACKBONE_FIELDS = {1: _NAMED, 2: _NAMED, 3: _NAMED, 4: _BUILT}
+LAYERS = ("last", "multi-level")
+LIBRARIES = ("", "flowerlib", "timm", "torchvision")
+MULTI_LEVEL = ".stages"  # at the end of names up to format 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,9 @@ class Description:
     Attributes:
         backbone: name of the network, to be looked up in `models.names()`.
         weights: where the backbone's weights came from.
+        layers: whose features the head gets, "last" or "multi-level".
+        library, library_version: the package that builds the network; "" up to format 3, when it
+            was torchvision or flowerlib.
         head: its layers, each a dict with "layer" and the settings in `heads.LAYERS`.
         class_names: in the order of the outputs.
         preprocessing: what a photo goes through.
@@ -56,6 +68,9 @@ class Description:
     preprocessing: Preprocessing
     results: dict[str, Any]
     versions: dict[str, str]
+    layers: str = "last"
+    library: str = ""
+    library_version: str = ""
     digests: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -65,6 +80,11 @@ class Description:
 
     def __post_init__(self) -> None:
         _check_texts("the backbone", self.backbone, self.weights)
+        _check_texts("the backbone", self.library, self.library_version)
+        if self.layers not in LAYERS:
+            raise ValueError(f"its backbone has features of unknown layers {self.layers!a:.80}")
+        if self.library not in LIBRARIES:
+            raise ValueError(f"its backbone is of the unknown library {self.library!a:.80}")
         labeling.check_class_names(self.class_names)
         widths = head_layers.check(self.head)
         if widths[-1] != len(self.class_names):
@@ -85,7 +105,13 @@ def to_text(description: Description) -> str:
     fields: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "backbone": {"name": description.backbone, "weights": description.weights},
+        "backbone": {
+            "name": description.backbone,
+            "weights": description.weights,
+            "layers": description.layers,
+            "library": description.library,
+            "library_version": description.library_version,
+        },
         "head": description.head,
         "class_names": list(description.class_names),
         "preprocessing": description.preprocessing.to_dict(),
@@ -131,7 +157,12 @@ def read(header: tensorfile.Header) -> Description:
 
 
 def _from_fields(fields: dict[str, Any], header: tensorfile.Header) -> Description:
-    check_fields("its backbone", fields["backbone"], {"name", "weights"})
+    version, backbone = fields["format_version"], fields["backbone"]
+    check_fields("its backbone", backbone, BACKBONE_FIELDS[version])
+    if version < 4 and isinstance(backbone["name"], str):
+        levels = "multi-level" if backbone["name"].endswith(MULTI_LEVEL) else "last"
+        name = backbone["name"].removesuffix(MULTI_LEVEL)
+        backbone = {**backbone, "name": name, "layers": levels}
     check_fields("its versions", fields["versions"], {"flowerlib", "torch"})
     digests = fields.get("tensors", {})
     if "tensors" in fields:
@@ -141,13 +172,16 @@ def _from_fields(fields: dict[str, Any], header: tensorfile.Header) -> Descripti
     if not isinstance(fields["class_names"], list):
         raise ValueError("its class names are no list")
     return Description(
-        backbone=fields["backbone"]["name"],
-        weights=fields["backbone"]["weights"],
+        backbone=backbone["name"],
+        weights=backbone["weights"],
         head=fields["head"],
         class_names=tuple(fields["class_names"]),
         preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
         results=fields["results"],
         versions=fields["versions"],
+        layers=backbone.get("layers", "last"),
+        library=backbone.get("library", ""),
+        library_version=backbone.get("library_version", ""),
         digests=digests,
     )
 

@@ -9,6 +9,7 @@ import sys
 from flowerlib.cli import runs
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
+from flowerlib.support.options import BACKBONE
 
 PAIR = (
     "torch and torchvision do not belong together; install both anew, as a pair: "
@@ -71,6 +72,8 @@ def examine() -> tuple[list[tuple[str, str]], bool]:
     rows.append(("precision", precision))
     if device == "cpu":
         rows.append(("processor", _processor(torch.backends.cpu.get_cpu_capability(), precision)))
+    rows.append(weights := _weights())
+    healthy = not weights[1].startswith("BROKEN")
     try:
         rows.append(("cache", str(storage.cache_folder())))
         place = data.find("flowers")
@@ -82,6 +85,18 @@ def examine() -> tuple[list[tuple[str, str]], bool]:
         healthy = False
     rows.append(("garden", "in place (drawn by flowerlib itself)"))
     return rows, healthy
+
+
+def _weights() -> tuple[str, str]:
+    """Whether the ImageNet weights of the default backbone are as they were published."""
+    from flowerlib import models
+    from flowerlib.models import lite_networks
+
+    try:
+        lite_networks.published_weights(BACKBONE)
+    except InputError as problem:
+        return "weights", f"BROKEN: {problem}"
+    return "weights", f"{BACKBONE}: {models.weights_origin(BACKBONE)}, as published"
 
 
 def _processor(instructions: str, precision: str) -> str:

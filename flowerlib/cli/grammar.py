@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--backbone",
         metavar="NAME",
-        help=f"default: {options.BACKBONE}, or {options.GARDEN_BACKBONE} for garden",
+        help=f"of torchvision, or timm/NAME; default: {options.BACKBONE}, or "
+        f"{options.GARDEN_BACKBONE} for garden",
     )
     train.add_argument(
         "--weights", type=_word_or_path, metavar="imagenet|small|none|FILE", help="of the backbone"

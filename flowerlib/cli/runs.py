@@ -72,11 +72,13 @@ def _train(
 ) -> dict[str, Any]:
     import torch
 
-    from flowerlib import audit, metrics
+    from flowerlib import audit, metrics, models
     from flowerlib import train as training
     from flowerlib.data import depth
 
     start = time.perf_counter()
+    if isinstance(name := options.get("backbone"), str):
+        say(f"backbone {name} · {models.weights_origin(name, options.get('weights'))}")
     say(splits.describe())
     if splits.files is not None and (line := splits.files.sentence()):
         say(line)
@@ -96,8 +98,8 @@ def _train(
     results = classifier.results
     seconds: dict[str, float] = dict(results["seconds"])
     say(
-        f"backbone {classifier.backbone.name} · {classifier.backbone.weights} weights · "
-        f"{results['device']}, {results['precision']}"
+        f"{classifier.backbone.layers.replace('last', 'last-layer')} features of "
+        f"{classifier.backbone.name} · {results['device']}, {results['precision']}"
     )
     later = results["valid"]["trained_on_it_afterwards"]
     if "difference" in (tuning := results["fine_tuning"]):
@@ -147,6 +149,7 @@ def _train(
         "origin": splits.origin,
         "backbone": classifier.backbone.name,
         "weights": classifier.backbone.weights,
+        "layers": classifier.backbone.layers,
         "preprocessing": classifier.preprocessing.to_dict(),
         "head": results["head"],
         "fine_tuning": results["fine_tuning"],
@@ -188,6 +191,7 @@ def versions() -> dict[str, str]:
         "flowerlib",
         "torch",
         "torchvision",
+        "timm",
         "numpy",
         "onnxruntime",
         "pillow",

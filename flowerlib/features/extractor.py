@@ -20,6 +20,7 @@ from flowerlib.data.digests import Digests
 from flowerlib.features.extraction import extract
 from flowerlib.models import Backbone
 from flowerlib.support.errors import InputError
+from flowerlib.support.options import BACKBONE
 from flowerlib.transforms import Preprocessing
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     all folds and settings of a search, only the first pays for a photo. (Several processes at once,
     `n_jobs`, may compute some twice: call `transform` with all photos first.)
 
-    >>> pipeline = make_pipeline(FeatureExtractor("densenet121"), LogisticRegression())
+    >>> pipeline = make_pipeline(FeatureExtractor(), LogisticRegression())
     >>> cross_val_score(pipeline, paths, labels, cv=5)
 
     Args:
@@ -57,7 +58,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        backbone: str | Backbone = "densenet121",
+        backbone: str | Backbone = BACKBONE,
         *,
         weights: str | Path | None = None,
         preset: str = "standard",

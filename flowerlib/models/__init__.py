@@ -1,60 +1,54 @@
-"""Networks: backbones and their weights, heads, freezing, small networks."""
+"""Networks: backbones and their weights, heads, freezing, multi-level features."""
 
 from flowerlib.models.backbones import (
-    BEFORE_CLASSIFIER,
-    INPUT_SIZES,
-    SMALL,
-    SMALL_WEIGHTS,
-    STAGES,
-    Backbone,
-    Frozen,
-    Network,
-    SmallCNN,
     architecture,
     backbone,
     default_preprocessing,
-    freeze,
-    hidden_head,
-    imagenet_entry,
-    is_finite,
-    linear_head,
-    load_weights,
+    fillable,
+    library_version,
     names,
-    seeded,
-    split,
-    trainable_parameters,
-    unfreeze,
-    with_stages,
-    without_stages,
+    weights_origin,
 )
+from flowerlib.models.freezing import freeze, trainable_parameters, unfreeze
+from flowerlib.models.heads import hidden_head, linear_head
+from flowerlib.models.networks import (
+    OWN,
+    Backbone,
+    Network,
+    has_levels,
+    last_layer,
+    multi_level,
+)
+from flowerlib.models.random_weights import seeded
+from flowerlib.models.small_networks import SMALL, SmallCNN
+from flowerlib.models.splitting import split
 from flowerlib.models.summary import Summary, summary
 
+with_stages = multi_level  # as lesson 4 calls it until it is rewritten
+
 __all__ = [
-    "BEFORE_CLASSIFIER",
-    "INPUT_SIZES",
+    "OWN",
     "SMALL",
-    "SMALL_WEIGHTS",
-    "STAGES",
     "Backbone",
-    "Frozen",
     "Network",
     "SmallCNN",
     "Summary",
     "architecture",
     "backbone",
     "default_preprocessing",
+    "fillable",
     "freeze",
+    "has_levels",
     "hidden_head",
-    "imagenet_entry",
-    "is_finite",
+    "last_layer",
+    "library_version",
     "linear_head",
-    "load_weights",
+    "multi_level",
     "names",
     "seeded",
     "split",
     "summary",
     "trainable_parameters",
     "unfreeze",
-    "with_stages",
-    "without_stages",
+    "weights_origin",
 ]

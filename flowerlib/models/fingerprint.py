@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowerlib.models.backbones import Frozen
+from flowerlib.models.freezing import Frozen
 
 # Packages whose layers compute what their class and settings say.
-KNOWN = ("torch", "torchvision", "flowerlib")
+KNOWN = ("torch", "torchvision", "timm", "flowerlib")
 # Of each layer: told apart from its settings, or without effect on what it computes in `eval()`.
-ASIDE = {"training", "frozen", "name", "weights"}
+ASIDE = {"training", "frozen", "name", "weights", "preprocessing", "library"}
+ASIDE |= {"pretrained_cfg", "default_cfg", "feature_info"}  # timm's: where the weights come from
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 # Settings that play no role in prediction.
 TRAINING_ONLY = {"training", "inplace", "p", "momentum", "memory_efficient", "drop_rate"}

@@ -1,130 +1,68 @@
-"""The stages of a network: where it can be cut, and what it knows before its last layer.
+"""Multi-level features: what a network knows before its last layer.
 
 The last layer of an ImageNet network has learned to forget what does not tell ImageNet's classes
 apart. For other classes that may matter: the texture of a petal, the spots on a leaf. The maps at
-the ends of the stages below still hold it, and they are computed anyway. `Stages` gives their mean
-and their spread beside the features of the last layer.
-
-Ledger, a linear head, test accuracy, means over random splits, last layer and with the stages:
-
-    flowers, mobilenet_v2, 224 px        0.951  0.965    (5 splits)
-    flowers, mobilenet_v2, 160 px        0.930  0.960
-    cats and dogs, mobilenet_v2          0.975  0.977    (16 splits)
-    beds and sofas, mobilenet_v2         0.970  0.970
-    garden's flowers, small_densenet     0.834  0.885    (8 splits)
-    garden's pets, small_densenet        0.951  0.977
-    garden's furniture, small_densenet   0.976  0.988
-    garden's things, small_densenet      0.693  0.814
-
-- Flowers at 224 px: only the means 0.961, only the spreads 0.954. At 160 px: without the stage that
-  ends on an eighth of the image's side 0.954, with those before it, too, 0.961.
-- Each summary is standardized over its channels, photo by photo. Flowers at 160 px otherwise: as it
-  is, so that the last layer outweighs all others, 0.936; divided by its length 0.954.
+the ends of the levels below still hold it, and they are computed anyway. `MultiLevel` gives their
+mean and their standard deviation beside the features of the last layer.
 
 Source of the idea: Evci et al., "Head2Toe: Utilizing Intermediate Representations for Better
-Transfer Learning" (2022).
+Transfer Learning" (2022). What it earns, and which levels do: results/levels.json.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-import re
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
-KNOWN = re.compile(r"(small_)?(densenet|resnet|resnext|wide_resnet)[0-9a-z_]*|mobilenet_v2")
+from flowerlib.models.chains import chain
+
 SMALLEST = 1e-24  # variance: of a map of one pixel it is 0, where a root has no slope
+COARSE = 8  # pixels of the image's side that a pixel of a level's map stands for, at least
+MANY = 5  # levels on maps of one size, from which a few are taken
 
 
-@dataclass(frozen=True)
-class Chain:
-    """A network as one block after the other.
-
-    Attributes:
-        blocks: images (N, 3, H, W) go through all of them and become the last maps.
-        ends: how many blocks come before the end of each stage, from maps of an eighth of the
-            image's side on; the last maps not among them.
-        cut: how many blocks come before the last stage.
-        rectified: ReLU follows before the last maps are averaged.
-    """
-
-    blocks: list[nn.Module]
-    ends: tuple[int, ...]
-    cut: int
-    rectified: bool = False
-
-    def widths(self) -> list[int]:
-        """The channels of the maps at each end: what the next block takes."""
-        return [_inputs(self.blocks[end]) for end in self.ends]
+def known(body: nn.Module) -> bool:
+    """Whether the levels of a network are known: as a `Chain`, or by timm's own way to ask."""
+    return chain(body) is not None or (_is_timms(body) and bool(_indices(body)))
 
 
-def known(name: str) -> bool:
-    """Whether the network of this name can be seen as a `Chain`."""
-    return KNOWN.fullmatch(name) is not None
+class MultiLevel(nn.Module):
+    """Images (N, 3, H, W) → features (N, num_features): a summary of each level, then of the last.
 
-
-def chain(body: nn.Module) -> Chain | None:
-    """A densenet, resnet (resnext, wide_resnet) or mobilenet_v2 as a chain; None for others."""
-    if isinstance(body, torchvision.models.ResNet):
-        start = [body.conv1, body.bn1, body.relu, body.maxpool]
-        return Chain([*start, body.layer1, body.layer2, body.layer3, body.layer4], (6, 7), 7)
-    if isinstance(body, torchvision.models.DenseNet):  # four layers, then blocks and transitions
-        return Chain(list(body.features), (7, 9), 10, rectified=True)
-    if isinstance(body, torchvision.models.MobileNetV2):
-        # Its last three blocks: as resnet's last stage, on maps of the same size.
-        return Chain(list(body.features), (7, 11, 14, 17, 18), 15)
-    return None
-
-
-def _inputs(block: nn.Module) -> int:
-    for layer in block.modules():
-        if isinstance(layer, nn.Conv2d):
-            return layer.in_channels
-        if isinstance(layer, nn.BatchNorm2d):
-            return layer.num_features
-    raise ValueError("a block without convolution and BatchNorm")
-
-
-class Stages(nn.Module):
-    """Images (N, 3, H, W) → features (N, num_features): a summary of each stage, then of the last.
-
-    A stage's summary is the mean and the spread (standard deviation) of each of its maps; the last
-    layer's are its features. Each is standardized over its channels and scaled so that all are
-    equally long and the mean square of a feature is 1.
+    A level's summary is the mean and the standard deviation of each of its maps; the last layer's
+    are its features. Each is standardized over its channels and scaled so that all are equally long
+    and the mean square of a feature is 1.
 
     Attributes:
-        body: a network that `chain` knows.
+        body: the network without its last layer.
         last: how many features it gives.
         num_features: D.
     """
 
-    def __init__(self, body: nn.Module, last: int) -> None:
+    def __init__(self, body: nn.Module, last: int, side: int) -> None:
+        """`side` is that of images which the network takes, in pixels.
+
+        Raises:
+            ValueError: the levels of the network are not known.
+        """
         super().__init__()
-        found = chain(body)
-        assert found is not None
+        if not known(body):
+            raise ValueError("a network without known levels")
         self.body, self.last = body, last
-        self.num_features = last + 2 * sum(found.widths())
-        self.share = self.num_features / (2 * len(found.ends) + 1)
+        images = torch.empty(1, 3, side, side, device="meta")
+        maps, _ = maps_and_features(_without_values(body), images)
+        widths = [_summary(level).shape[2] for level in maps]
+        self.num_features = last + 2 * sum(widths)
+        self.share = self.num_features / (2 * len(widths) + 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        found = chain(self.body)
-        assert found is not None
-        maps, summaries = images, list[Tensor]()
-        for count, block in enumerate(found.blocks, 1):
-            maps = block(maps)
-            if count in found.ends:
-                wide = maps.float()
-                mean = wide.mean((2, 3), keepdim=True)
-                # torch.var_mean would take ten times as long, a tenth of the whole pass.
-                variance = (wide - mean).square().mean((2, 3))
-                spread = variance.clamp(min=SMALLEST).sqrt()
-                summaries.append(torch.stack([mean.flatten(1), spread], 1))
-        maps = F.relu(maps) if found.rectified else maps
-        summaries.append(F.adaptive_avg_pool2d(maps, 1).flatten(2).transpose(1, 2).float())
+        maps, last = maps_and_features(self.body, images)
+        summaries = [_summary(level) for level in maps] + [last[:, None].float()]
         return torch.cat([self._standardized(summary) for summary in summaries], 1)
 
     def _standardized(self, summary: Tensor) -> Tensor:
@@ -132,3 +70,51 @@ class Stages(nn.Module):
         width = int(summary.shape[2])  # a constant, also for an exporter
         standardized = F.layer_norm(summary, (width,), eps=SMALLEST)
         return (standardized * math.sqrt(self.share / width)).flatten(1)
+
+
+def maps_and_features(body: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The maps at the end of each level, and the features of the last layer (N, D)."""
+    if found := chain(body):
+        return found(images)
+    network: Any = body
+    last, maps = network.forward_intermediates(images, indices=_indices(body), output_fmt="NCHW")
+    return maps, network.forward_head(last).flatten(1)
+
+
+def _summary(level: Tensor) -> Tensor:
+    """Mean and standard deviation (N, 2, C) of maps (N, C, h, w) or tokens (N, T, C)."""
+    wide = (level.transpose(1, 2) if level.ndim == 3 else level.flatten(2)).float()
+    mean = wide.mean(2, keepdim=True)
+    # torch.var_mean would take ten times as long, a tenth of the whole pass.
+    variance = (wide - mean).square().mean(2)
+    return torch.stack([mean.flatten(1), variance.clamp(min=SMALLEST).sqrt()], 1)
+
+
+def _is_timms(body: nn.Module) -> bool:
+    return type(body).__module__.startswith("timm.") and hasattr(body, "forward_intermediates")
+
+
+def _indices(body: Any) -> list[int]:
+    """Which of the levels that timm knows are taken, by their numbers.
+
+    Those on maps of an eighth of the image's side and coarser, but for the last one, which the
+    features come from. Of many on maps of one size, as in vision transformers, those at a half and
+    at three quarters of the way.
+    """
+    info = getattr(body, "feature_info", None) or []
+    coarse = [i for i, level in enumerate(info) if level.get("reduction", 0) >= COARSE]
+    if len({info[i]["reduction"] for i in coarse}) == 1 and len(coarse) > MANY:
+        coarse = [coarse[len(coarse) // 2 - 1], coarse[3 * len(coarse) // 4 - 1]]
+        return coarse
+    return coarse[:-1]
+
+
+def _without_values(body: nn.Module) -> nn.Module:
+    """A copy in `eval()` on torch's "meta" device, made without copying a number."""
+    tensors = [*body.parameters(), *body.buffers()]
+    memo: dict[int, Any] = {}
+    for tensor in tensors:
+        empty = tensor.detach().to("meta")
+        as_parameter = isinstance(tensor, nn.Parameter)
+        memo[id(tensor)] = nn.Parameter(empty, requires_grad=False) if as_parameter else empty
+    return copy.deepcopy(body, memo).eval()

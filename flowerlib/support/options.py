@@ -15,7 +15,7 @@ from typing import Any
 
 from flowerlib.support.errors import InputError
 
-BACKBONE, GARDEN_BACKBONE = "densenet121", "small_densenet"  # defaults for photos, drawn data
+BACKBONE, GARDEN_BACKBONE = "efficientnet_lite0", "small_densenet"  # defaults for photos, drawn data
 PRESETS = {"quick": 1 / 2, "standard": 1.0, "best": 8 / 7}  # sides of the images, as factors
 RESIZE_MODES = ("crop", "squash", "pad")
 
@@ -123,8 +123,8 @@ HEAD = Choice(
 )
 LAYERS = Choice(
     "auto",
-    ("auto", "last", "stages"),
-    "what the head sees; auto: stages for linear and ridge",
+    ("auto", "last", "multi-level"),
+    "whose features the head sees; auto: multi-level for linear and ridge, where known",
 )
 PRESET = Choice(
     "standard", tuple(PRESETS), "quick: smaller images; best: larger ones, and --fine-tune last"

@@ -19,7 +19,7 @@ from flowerlib.classifier import Classifier
 from flowerlib.classifier.provenance import Provenance
 from flowerlib.data import Photos, Splits, join
 from flowerlib.features import Features
-from flowerlib.models import Backbone, levels
+from flowerlib.models import Backbone
 from flowerlib.support.errors import InputError
 from flowerlib.support.options import LAYERS, RESIZE_MODE
 from flowerlib.train.history import History
@@ -86,8 +86,8 @@ def prepare(
         backbone = _built(backbone, weights, layers, head, seed)
     else:
         _refuse_for_built(backbone, weights, layers)
-        if layers == "stages":
-            backbone = models.with_stages(backbone)
+        if layers == "multi-level":
+            backbone = models.multi_level(backbone)
     if preprocessing is not None and preset == "quick":
         raise InputError('preset "quick" has no effect beside preprocessing; give one of them.')
     usual = models.default_preprocessing(backbone, preset)  # validated even if unused
@@ -95,14 +95,10 @@ def prepare(
 
 
 def _built(name: str, weights: str | Path | None, layers: str, head: str, seed: int) -> Backbone:
-    plain = name.removesuffix(models.STAGES)
-    if layers == "last" and plain != name:
-        raise InputError(f'{name} gives more than its last layer; say "{plain}".')
-    default = "small" if plain in models.SMALL else "imagenet"
-    backbone = models.backbone(plain, weights or default, seed=seed)
-    wanted = plain != name or (head != "hidden" and levels.known(plain))
-    if layers == "stages" or (layers == "auto" and wanted):
-        return models.with_stages(backbone)
+    backbone = models.backbone(name, weights, seed=seed)
+    wanted = head != "hidden" and models.has_levels(backbone)
+    if layers == "multi-level" or (layers == "auto" and wanted):
+        return models.multi_level(backbone)
     return backbone
 
 
@@ -112,10 +108,10 @@ def _refuse_for_built(backbone: Backbone, weights: str | Path | None, layers: st
         raise InputError(
             "weights has no effect on a backbone that was built already; leave it out."
         )
-    if layers == "last" and backbone.name.endswith(models.STAGES):
+    if layers == "last" and backbone.layers == "multi-level":
         raise InputError(
-            f'{backbone.name} gives more than its last layer; say layers="stages", or give '
-            "models.without_stages(backbone)."
+            f'{backbone.name} gives more than its last layer; say layers="multi-level", or give '
+            "models.last_layer(backbone)."
         )
 
 

@@ -52,17 +52,18 @@ def transfer(
     Args:
         splits: from `data`.
         backbone: a name (see `models.names`), or one that was built already.
-        weights: as in `models.backbone`; by default ImageNet's, or the project's own for its small
-            backbones.
+        weights: as in `models.backbone`; by default those that belong to the network, such as
+            ImageNet's.
         head: "linear", logistic regression with the penalty chosen on valid, then
             solved once more with that penalty on train and valid together; "ridge", likewise, by a
             formula, less accurate (see `solvers.ridge`); or "hidden", the source's:
             Linear, ReLU, Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch
             on valid.
         layers: "last", the head sees the features of the backbone's last layer, as the source's
-            does; "stages", also what the stages before it know (see `stages.Stages`); "auto",
-            stages, if a solved head is asked for and the name of a backbone that has them. A
-            backbone that was built already is taken as it is. `classifier.backbone.name` tells.
+            does; "multi-level", also what the levels before it know (see `models.multi_level`);
+            "auto", multi-level, if a solved head is asked for and the name of a backbone that has
+            them. A backbone that was built already is taken as it is. `classifier.backbone.layers`
+            says which it was.
         hidden, dropout, epochs, lr, batch_size: of the hidden head alone; by default 512 (one
             layer), 0.2, 10, 0.003 and 64.
         seed: of random weights, of the hidden head's start and of its batches.

@@ -298,6 +298,10 @@ def change(**entries: object) -> Callable[[Tensors, dict], None]:
 
 LINEAR = {"layer": "linear", "inputs": 2, "outputs": 4}
 PIXELS = Preprocessing().to_dict()
+NAMED = {
+    **{"name": "small_resnet", "weights": "none", "layers": "last"},
+    **{"library": "torchvision", "library_version": "1"},
+}
 DAMAGES = {
     "newer": (change(format_version=99), "was written in format 99, which is newer"),
     "another format": (change(format="cake"), "not a flowerlib classifier"),
@@ -325,9 +329,16 @@ DAMAGES = {
     "a terminal's command": (change(class_names=["a", "b", "c", "\x1b[2J"]), "cannot be shown"),
     "half a character": (change(class_names=["a", "b", "c", "\ud800"]), "cannot be shown"),
     "no names": (change(class_names=None), "its class names are no list"),
-    "unknown backbone": (change(backbone={"name": "x", "weights": "none"}), "the backbone 'x'"),
-    "no backbone": (change(backbone={}), "its backbone lacks 'name'"),
-    "other backbone": (change(backbone={"name": "small_resnet", "weights": "none"}), "is damaged"),
+    "unknown backbone": (
+        change(backbone=NAMED | {"name": "x"}),
+        "needs the network 'x' of torchvision 1, which is unknown here .*; update flowerlib, or",
+    ),
+    "unknown layers": (change(backbone=NAMED | {"layers": "some"}), "unknown layers 'some'"),
+    "unknown library": (change(backbone=NAMED | {"library": "os"}), "unknown library 'os'"),
+    "garbled library": (change(backbone=NAMED | {"library": 1}), "the backbone is described by"),
+    "name of a list": (change(backbone=NAMED | {"name": [1]}), "the backbone is described by"),
+    "no backbone": (change(backbone={}), "its backbone lacks 'layers'"),
+    "other backbone": (change(backbone=NAMED), "is damaged"),
     "no head": (change(head=[]), "no list of 1 to 100 layers"),
     "no linear layer": (change(head=[{"layer": "relu"}]), "no linear layer"),
     "a million layers": (change(head=[{"layer": "relu"}] * 30_000), "no list of 1 to 100 layers"),
@@ -451,6 +462,21 @@ def test_every_format_so_far_is_read_for_ever(tmp_path: Path, version: int) -> N
     again = Classifier.load(found.save(tmp_path / "again.safetensors"))
     assert torch.equal(again.logits([make.picture()], **EXACT)[0], logits)
     assert (again.provenance is None) == (version < 3)
+
+
+def test_stages_are_multi_level_features_for_ever(tmp_path: Path) -> None:
+    """Written when the name of the network ended with ".stages"."""
+    sample = Path(__file__).parents[1].joinpath("samples") / "classifier_format_3_stages"
+    file = tmp_path / "sample.safetensors"
+    file.write_bytes(lzma.decompress(sample.with_suffix(".safetensors.xz").read_bytes()))
+    answer = json.loads(sample.with_suffix(".json").read_text(encoding="utf-8"))
+    found = Classifier.load(file)
+    assert (found.backbone.name, found.backbone.layers) == ("small_densenet", "multi-level")
+    assert found.backbone.digest() == answer["digest"]
+    logits = found.logits([make.picture()], **EXACT)[0]
+    assert torch.allclose(logits, torch.tensor(answer["logits"]), atol=1e-4)
+    again = Classifier.load(found.save(tmp_path / "again.safetensors"))
+    assert torch.equal(again.logits([make.picture()], **EXACT)[0], logits)
 
 
 def test_a_photo_squashed_under_its_earlier_name_is_squashed_for_ever(tmp_path: Path) -> None:

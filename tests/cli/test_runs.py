@@ -47,7 +47,7 @@ def test_a_run_writes_everything_it_promises(flower_folder: Path, tmp_path: Path
     assert json.loads((tmp_path / "results.json").read_text()) == found
     assert found["num_images"] == {"train": 32, "valid": 12, "test": 12}
     assert (found["data"], found["world"], found["num_classes"]) == ("photos", "real", 4)
-    assert found["backbone"] == "small_densenet.stages"
+    assert (found["backbone"], found["layers"]) == ("small_densenet", "multi-level")
     assert (found["weights"], found["seed"]) == ("small", 0)
     assert found["device"] in ("cpu", "cuda", "mps") and found["precision"] in ("fp32", "bf16")
     low, high = found["test"]["interval"]

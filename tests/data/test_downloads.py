@@ -442,7 +442,7 @@ def test_weights_are_checked_each_time(
 ) -> None:
     torch = pytest.importorskip("torch")
     from flowerlib import models
-    from flowerlib.models import backbones
+    from flowerlib.models import torchvision_networks
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     made = models.backbone("squeezenet1_1", "none", seed=3)
@@ -451,7 +451,7 @@ def test_weights_are_checked_each_time(
     name = f"squeezenet1_1-{sha(stream.getvalue())[:8]}.pth"
     server.files = {f"/{name}": stream.getvalue()}
     entry = namedtuple("entry", "url")(server.url(name))
-    monkeypatch.setattr(backbones, "imagenet_entry", lambda _: entry)
+    monkeypatch.setattr(torchvision_networks, "imagenet_entry", lambda _: entry)
     found = models.backbone("squeezenet1_1")
     assert (found.weights, found.digest()) == ("imagenet", made.digest())
     file = tmp_path / "checkpoints" / name
@@ -463,16 +463,15 @@ def test_weights_are_checked_each_time(
     file.write_bytes(damaged)
     server.close()
     with pytest.raises(
-        InputError, match="weights of squeezenet1_1 could not be had: .* small_dens"
+        InputError, match="weights of squeezenet1_1 could not be had: .* efficientnet_lite0"
     ):
         models.backbone("squeezenet1_1")
 
 
 def test_torchvision_names_its_files_by_their_digests() -> None:
-    from flowerlib import models
+    from flowerlib.models import torchvision_networks
 
-    for name in models.names():
-        if name.removesuffix(models.STAGES) not in models.SMALL:
-            url = models.imagenet_entry(name).url
-            digits = Path(url).stem.rsplit("-", 1)[1]
-            assert url.startswith("https://") and len(digits) >= 8 and int(digits, 16) > 0
+    for name in torchvision_networks.Torchvision().names():
+        url = torchvision_networks.imagenet_entry(name).url
+        digits = Path(url).stem.rsplit("-", 1)[1]
+        assert url.startswith("https://") and len(digits) >= 8 and int(digits, 16) > 0

@@ -243,7 +243,8 @@ def test_the_backbone_is_not_changed(photos: Photos) -> None:
 
 def with_statistics(name: str) -> models.Backbone:
     """A random network whose BatchNorm layers hold numbers as after some training."""
-    backbone = models.backbone(name, "none")
+    name, _, layers = name.partition(", ")
+    backbone = models.backbone(name, "none", layers=layers or "last")
     generator = torch.Generator().manual_seed(1)
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -303,7 +304,10 @@ def plain_features(backbone: models.Backbone, photos: Photos) -> torch.Tensor:
         return backbone.eval()(images)
 
 
-@pytest.mark.parametrize("name", ["small_densenet", "small_resnet.stages", "mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "name",
+    ["small_densenet", "small_resnet, multi-level", "mobilenet_v3_small", "timm/test_efficientnet"],
+)
 def test_the_fast_way_gives_the_features_of_plain_torch(name: str, photos: Photos) -> None:
     backbone = with_statistics(name)
     few = photos.subset([0, 4, 8])
@@ -348,7 +352,7 @@ def test_networks_that_the_runtime_does_not_suit_are_computed_by_torch(
 ) -> None:
     monkeypatch.setattr(runtime, "Session", Broken)  # nobody calls it
     layers = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.LayerNorm(48))
-    own = models.Backbone("own", layers, 48, "none")
+    own = models.backbone(layers, preprocessing=SMALL)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = extract(own, photos.subset([0]), cache=False).values
@@ -443,7 +447,7 @@ class Pooled(nn.Module):
 def pooled(pool: nn.Module, stride: int = 1) -> models.Backbone:
     with models.seeded(0):
         layers = nn.Sequential(nn.Conv2d(3, 8, 3, stride), pool, nn.Flatten())
-    return models.Backbone("own", layers, 8, "none")
+    return models.backbone(layers, preprocessing=SMALL)
 
 
 @pytest.mark.usefixtures("own_cache")
@@ -465,7 +469,7 @@ def test_networks_of_equal_weights_that_compute_otherwise_share_nothing(photos: 
 @pytest.mark.usefixtures("own_cache")
 def test_networks_with_code_of_their_own_are_not_stored(photos: Photos) -> None:
     few = photos.subset([0])
-    own = models.Backbone("own", Pooled(nn.AdaptiveAvgPool2d(1)), 8, "none")
+    own = models.backbone(Pooled(nn.AdaptiveAvgPool2d(1)), preprocessing=SMALL)
     hooked = pooled(nn.AdaptiveAvgPool2d(1))
     hooked.body[0].register_forward_hook(lambda *given: given[2] * 2)
     replaced = pooled(nn.AdaptiveAvgPool2d(1))
@@ -508,7 +512,7 @@ def test_networks_that_differ_by_a_bias_share_no_graph(photos: Photos) -> None:
     few = photos.subset([0])
     for bias in (True, False):
         layers = nn.Sequential(nn.Conv2d(3, 8, 3, bias=bias), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
-        network = models.Backbone("own", layers, 8, "none")
+        network = models.backbone(layers, preprocessing=SMALL)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             found = extract(network, few).values
@@ -528,7 +532,7 @@ def test_a_garbled_conversion_is_not_kept(
 
 def test_a_wrong_number_of_features_is_refused(photos: Photos) -> None:
     layers = nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1))
-    network = models.Backbone("own", layers, 8, "none")  # one feature, eight times
+    network = models.Backbone("own", layers, 8, "none", SMALL)  # one feature, eight times
     with pytest.raises(InputError, match="own gives 1 features for a photo, not 8"):
         extract(network, photos.subset([0]), cache=False)
 

@@ -24,7 +24,7 @@ from flowerlib import data, features, models
 from flowerlib.data.decoding import images
 from flowerlib.data.folders import listing
 from flowerlib.features import engine, runtime
-from flowerlib.models import backbones
+from flowerlib.models import backbones, small_networks
 from flowerlib.transforms import Preprocessing
 
 
@@ -235,7 +235,7 @@ def test_a_row_of_waiting_times_tells_medians_and_mean_accuracy():
 
 def test_the_gpu_benchmark_works_on_the_processor_too(monkeypatch, flower_folder, tmp_path):
     (tmp_path / "flowers").symlink_to(flower_folder)
-    weights = models.SMALL_WEIGHTS / "small_resnet.safetensors"
+    weights = small_networks.SMALL_WEIGHTS / "small_resnet.safetensors"
     usual = models.backbone
     monkeypatch.setattr(backbones, "backbone", lambda name, given: usual("small_resnet", given))
     monkeypatch.setattr(gpu, "RUNS", 2)

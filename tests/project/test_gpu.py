@@ -12,7 +12,7 @@ from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 
 pytestmark = pytest.mark.gpu
-NAME = "small_densenet.stages"
+NAME = "small_densenet"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def pets() -> Splits:
 
 @pytest.mark.parametrize(("precision", "apart"), [("fp32", 0.01), ("bf16", 0.1)])
 def test_features(pets: Splits, precision: str, apart: float) -> None:
-    backbone = models.backbone(NAME, "small")
+    backbone = models.backbone(NAME, "small", layers="multi-level")
     preprocessing = models.default_preprocessing(backbone)
     exact = features.extract(
         backbone, pets.train, preprocessing, device="cpu", precision="fp32", cache=False

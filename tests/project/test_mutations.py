@@ -24,9 +24,9 @@ MISTAKES = {
         "train/test_train.py::test_three_lines_for_a_borrower",
     ),
     "the backbone is left in train mode": (
-        "models/backbones.py",
-        "    module.eval()\n    if isinstance(module, Backbone):\n        module.frozen = True",
-        "    module.train()\n    if isinstance(module, Backbone):\n        module.frozen = False",
+        "models/freezing.py",
+        "    module.eval()\n    if isinstance(module, Freezable):\n        module.frozen = True",
+        "    module.train()\n    if isinstance(module, Freezable):\n        module.frozen = False",
         "models/test_models.py::test_small_networks_stay_frozen",
     ),
     "the penalty or epoch is chosen on the test set": (

@@ -37,9 +37,10 @@ def bounds(requirements: list[str]) -> dict[str, str]:
 
 
 def conda_requirements(text: str) -> list[str]:
-    """The entries below `dependencies:` of an environment file, those for pip left out."""
+    """The entries below `dependencies:` of an environment file, also those for pip."""
     below = text.split("dependencies:", 1)[1]
-    return re.findall(r"^  - ([^\s:#]+)\s*(?:#.*)?$", below, re.MULTILINE)
+    found = re.findall(r"^ +- ([^\s:#]+)\s*(?:#.*)?$", below, re.MULTILINE)
+    return [entry for entry in found if not entry.startswith("-")]
 
 
 def disagreements(pyproject: str, environment: str) -> set[tuple[str, str]]:

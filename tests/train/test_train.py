@@ -312,8 +312,8 @@ def test_what_has_no_effect_on_a_built_backbone_is_refused(flower_folder: Path) 
     splits, plain = data.image_folder(flower_folder), models.backbone("small_resnet", "none")
     with pytest.raises(InputError, match="weights has no effect on a backbone that was built"):
         train.transfer(splits, plain, weights="small")
-    with pytest.raises(InputError, match="give models.without_stages"):
-        train.transfer(splits, models.with_stages(plain), layers="last")
+    with pytest.raises(InputError, match="give models.last_layer"):
+        train.transfer(splits, models.multi_level(plain), layers="last")
 
 
 def test_features_kept_in_16_bits_come_as_layers_expect_them() -> None:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from flowerlib.classifier.legacy.pickles import StandIn
-from flowerlib.models import is_finite
 from flowerlib.models.fingerprint import HOOKS, TRAINING_ONLY
 from flowerlib.models.state_dicts import modern_key
+from flowerlib.models.weight_files import is_finite
 from flowerlib.support.errors import InputError
 
 MAX_MODULES = 10_000

@@ -21,6 +21,7 @@ from flowerlib.classifier.legacy import modules as old_modules
 from flowerlib.classifier.legacy.pickles import Name, StandIn
 from flowerlib.models import Backbone
 from flowerlib.models.state_dicts import load, modern_key
+from flowerlib.models.torchvision_networks import BEFORE_CLASSIFIER
 from flowerlib.support.errors import InputError
 
 # Networks that a state dict is compared with when the file does not name its own, by a tensor that
@@ -173,7 +174,7 @@ def _told(converted: set[str]) -> list[str]:
 
 def _cuts(name: str) -> Iterator[str]:
     """A network without its whole classifier, where that has several layers, then as named."""
-    if (whole := f"{name}{models.BEFORE_CLASSIFIER}") in models.names():
+    if (whole := f"{name}{BEFORE_CLASSIFIER}") in models.names():
         yield whole
     yield name
 

@@ -28,6 +28,7 @@ Progress = Callable[[int, int], None]  # bytes here, bytes in all
 
 CHUNK = 1 << 20
 TIMEOUT = 30.0  # seconds of silence
+PATIENCE = 5.0  # seconds to find out whether there is a connection at all
 TRIES = 4  # in a row, without a new byte
 PAUSE = 1.0  # seconds before the second try, doubled before each further one
 SPARE = 1 << 26  # bytes that stay free on the disk
@@ -198,6 +199,17 @@ def _open(url: str, start: int) -> Any:
     verified = urllib.request.HTTPSHandler(context=ssl.create_default_context())
     opener = urllib.request.build_opener(_StayOnHttps, verified)
     return opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+
+
+def can_be_reached(url: str) -> bool:
+    """Whether a server answers within some seconds, whatever it says."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
 
 
 def _require_https(url: str) -> None:

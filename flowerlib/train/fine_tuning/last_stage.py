@@ -62,13 +62,13 @@ def tuned(
         seed: of the head's start, of the batches' order, of mirroring and dropout.
 
     Returns:
-        A backbone that gives the same kinds of features: with stages, if it had them.
+        A backbone that gives the same kinds of features: multi-level, if it had them.
 
     Raises:
         InputError: the backbone cannot be split, or as in `features.extract`.
     """
     computing = computing or Computing()
-    learner = models.unfreeze(copy.deepcopy(models.without_stages(backbone))).eval()
+    learner = models.unfreeze(copy.deepcopy(models.last_layer(backbone))).eval()
     learner.weights = f"{backbone.weights}, last stage tuned"
     lower, upper = models.split(learner, preprocessing.crop)
     maps = computing.extract(lower, known, preprocessing)
@@ -78,7 +78,7 @@ def tuned(
         head = nn.Linear(learner.num_features, num_classes, device=maps.device, dtype=torch.float32)
         _learn(upper.requires_grad_(True), head, maps, seed, computing.progress)
     learner = learner.to("cpu").requires_grad_(True)
-    return models.with_stages(learner) if backbone.name.endswith(models.STAGES) else learner
+    return models.multi_level(learner) if backbone.layers == "multi-level" else learner
 
 
 def _learn(
