@@ -163,7 +163,7 @@ def read(path: Path) -> Parts:
 
 
 def _named(backbone: Backbone) -> tuple[Backbone, str]:
-    """The network that a file will say a backbone is, without values, and its library's version.
+    """The network that a file will say a backbone is, without weights, and its library's version.
 
     Raises:
         ValueError: a file could not say what it is.
@@ -175,7 +175,7 @@ def _named(backbone: Backbone) -> tuple[Backbone, str]:
             "module's state dict and the head"
         )
     try:
-        plain = models.architecture(backbone.name, backbone.layers)
+        plain = models.fillable(models.architecture(backbone.name, backbone.layers))
     except InputError:
         raise ValueError(
             f"its backbone is {backbone.name}, which is not in models.names()"

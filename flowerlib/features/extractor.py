@@ -45,8 +45,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
     Args:
         backbone: a name (see `models.names`), or one that was built already.
-        weights: as in `models.backbone`; by default ImageNet's, or the project's own for its small
-            backbones.
+        weights: as in `models.backbone`; by default those that belong to the network, such as
+            ImageNet's.
         preset: "standard" sees images at the size that the weights were trained for, "quick" at a
             smaller one, "best" at a larger one.
         preprocessing: instead of that of `preset`.
@@ -138,7 +138,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         elif isinstance(self.backbone, str):
             weights = None if self.weights is None else os.fspath(self.weights)
             backbone = getattr(self, "backbone_", None) or _named(self.backbone, weights)
-            if backbone.name != self.backbone:  # the parameter was set after fit
+            if backbone.name != models.full_name(self.backbone):  # it was set after fit
                 backbone = _named(self.backbone, weights)
         else:
             raise InputError(
@@ -151,8 +151,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 @functools.lru_cache(maxsize=2)
 def _named(name: str, weights: str | None) -> Backbone:
     """A frozen backbone by name; clones, of which a search makes many, share it."""
-    default = "small" if name.split(".")[0] in models.SMALL else "imagenet"
-    return models.freeze(models.backbone(name, weights or default))
+    return models.freeze(models.backbone(name, weights))
 
 
 def _photos(given: object) -> Photos:

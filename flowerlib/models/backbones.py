@@ -208,3 +208,12 @@ def library_version(network: str) -> str:
         InputError: unknown name.
     """
     return library_of(network).version()
+
+
+def full_name(network: str) -> str:
+    """The name with all that decides which network it is: of timm's, with the tag of its weights.
+
+    Raises:
+        InputError: unknown name.
+    """
+    return library_of(network).full_name(network)

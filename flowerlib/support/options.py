@@ -15,7 +15,10 @@ from typing import Any
 
 from flowerlib.support.errors import InputError
 
-BACKBONE, GARDEN_BACKBONE = "efficientnet_lite0", "small_densenet"  # defaults for photos, drawn data
+BACKBONE, GARDEN_BACKBONE = (
+    "efficientnet_lite0",
+    "small_densenet",
+)  # defaults for photos, drawn data
 PRESETS = {"quick": 1 / 2, "standard": 1.0, "best": 8 / 7}  # sides of the images, as factors
 RESIZE_MODES = ("crop", "squash", "pad")
 

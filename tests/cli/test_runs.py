@@ -39,7 +39,9 @@ def test_a_run_writes_everything_it_promises(flower_folder: Path, tmp_path: Path
     splits = dataclasses.replace(splits, files=FileCounts(56, {".heic": 3}), notes=("names\n",))
     found = runs.train(splits, tmp_path, **SETTINGS | {"say": told.append})
     assert found["files"] == {"used": 56, "left_out": {".heic": 3}}
-    assert told[1:3] == [
+    origin = "weights that this project trained on drawn patterns"
+    assert told[0] == f"backbone small_densenet · {origin}"
+    assert told[2:4] == [
         "left out 3 of 59 files: 3 .heic; convert .heic to JPEG to use them",
         "note: names\\n",
     ]

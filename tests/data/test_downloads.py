@@ -450,7 +450,8 @@ def test_weights_are_checked_each_time(
     torch.save(made.body.state_dict(), stream)
     name = f"squeezenet1_1-{sha(stream.getvalue())[:8]}.pth"
     server.files = {f"/{name}": stream.getvalue()}
-    entry = namedtuple("entry", "url")(server.url(name))
+    usual = torchvision_networks.imagenet_entry("squeezenet1_1")
+    entry = namedtuple("entry", "url transforms")(server.url(name), usual.transforms)
     monkeypatch.setattr(torchvision_networks, "imagenet_entry", lambda _: entry)
     found = models.backbone("squeezenet1_1")
     assert (found.weights, found.digest()) == ("imagenet", made.digest())
