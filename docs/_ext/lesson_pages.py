@@ -170,7 +170,7 @@ def thumbnail(notebook: dict[str, Any], folder: Path, docname: str) -> tuple[str
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_config_value("repository_url", "", "html", str)
+    app.add_config_value("repository_url", "", "env", str)
     app.add_config_value("executed_lessons", "", "", str)
     app.add_directive("lesson-cards", LessonCards)
     app.connect("source-read", change_source)
