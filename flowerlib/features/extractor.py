@@ -40,9 +40,6 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     all folds and settings of a search, only the first pays for a photo. (Several processes at once,
     `n_jobs`, may compute some twice: call `transform` with all photos first.)
 
-    >>> pipeline = make_pipeline(FeatureExtractor(), LogisticRegression())
-    >>> cross_val_score(pipeline, paths, labels, cv=5)
-
     Args:
         backbone: a name (see `models.names`), or one that was built already.
         weights: as in `models.backbone`; by default those that belong to the network, such as
@@ -54,6 +51,17 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
     Attributes:
         backbone_, preprocessing_: what it computes with, once `fit` was called.
+
+    Example:
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.model_selection import cross_val_score
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from flowerlib import garden
+        >>> labels = [0, 1] * 10
+        >>> images = list(garden.pictures("furniture", labels, range(20), size=64))
+        >>> pipeline = make_pipeline(FeatureExtractor("small_resnet"), LogisticRegression())
+        >>> cross_val_score(pipeline, images, labels, cv=5).shape
+        (5,)
     """
 
     def __init__(
