@@ -170,7 +170,7 @@ class Narrow(nn.Module):
     ],
 )
 def test_out_of_memory_halves_the_batch_and_says_so(text: str) -> None:
-    backbone = models.Backbone("narrow", Narrow(text), 4, "none")
+    backbone = models.Backbone("narrow", Narrow(text), 4, "none", SMALL)
     net = Network(backbone, models.linear_head(4, 2))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     step = Step(net, optimizer, clip_norm=0, device="cpu", precision="fp32")
@@ -185,7 +185,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(text: str) -> None:
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
-    backbone = models.Backbone("narrow", Narrow("mat1 and mat2 shapes"), 4, "none")
+    backbone = models.Backbone("narrow", Narrow("mat1 and mat2 shapes"), 4, "none", SMALL)
     net = Network(backbone, models.linear_head(4, 2))
     step = Step(net, torch.optim.SGD(net.parameters()), clip_norm=0, device="cpu", precision="fp32")
     with pytest.raises(RuntimeError, match="mat1"):
