@@ -30,7 +30,7 @@ def fold(network: nn.Module, images: Tensor) -> nn.Module:
         convolution, norm = folded.get_submodule(before), folded.get_submodule(after)
         assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
         _replace(folded, before, fuse_conv_bn_eval(convolution, norm))
-        _replace(folded, after, nn.Identity())
+        _replace(folded, after, _rest(norm))
     exact = plain(images)
     error = (folded(images) - exact).norm() / exact.norm()
     return folded if bool(error < CLOSE) else plain
@@ -44,16 +44,16 @@ def _pairs(network: nn.Module, images: Tensor) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     hooks = []
     for name, layer in network.named_modules():
-        if any(True for _ in layer.children()):
+        if any(True for _ in layer.children()) and not _is_of(layer, nn.BatchNorm2d):
             continue
 
         def see(module: nn.Module, inputs: tuple[Any, ...], output: Any, name: str = name) -> None:
             calls[name] = calls.get(name, 0) + 1
             before = made_by.get(id(inputs[0]))
-            if before is not None and isinstance(module, nn.BatchNorm2d):
+            if before is not None and _is_of(module, nn.BatchNorm2d):
                 found.append((before, name))
             made_by.pop(id(output), None)
-            if type(module) is nn.Conv2d:
+            if _is_of(module, nn.Conv2d):
                 made_by[id(output)] = name
             alive.append(output)
 
@@ -62,6 +62,19 @@ def _pairs(network: nn.Module, images: Tensor) -> list[tuple[str, str]]:
     for hook in hooks:
         hook.remove()
     return [pair for pair in found if all(calls[name] == 1 for name in pair)]
+
+
+def _is_of(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether it is one of torch's layers, or of timm's, which pad or activate besides."""
+    return type(module) is kind or (
+        isinstance(module, kind) and type(module).__module__.startswith("timm.")
+    )
+
+
+def _rest(norm: nn.BatchNorm2d) -> nn.Module:
+    """What a layer does after BatchNorm: nothing, or timm's activation."""
+    activation = getattr(norm, "act", None)
+    return activation if isinstance(activation, nn.Module) else nn.Identity()
 
 
 def _replace(network: nn.Module, name: str, layer: nn.Module) -> None:

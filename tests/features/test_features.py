@@ -259,7 +259,10 @@ def with_statistics(name: str) -> models.Backbone:
 
 @pytest.mark.parametrize(
     "name",
-    ["densenet121", "mobilenet_v2", "resnet50", "small_resnet", "googlenet", "shufflenet_v2_x0_5"],
+    [
+        *("densenet121", "mobilenet_v2", "resnet50", "small_resnet", "googlenet"),
+        *("shufflenet_v2_x0_5", "efficientnet_lite0", "timm/test_resnet"),
+    ],
 )
 def test_folding_changes_nothing_but_the_time(name: str) -> None:
     backbone = with_statistics(name)
