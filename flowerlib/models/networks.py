@@ -27,7 +27,6 @@ class Backbone(Freezable):
         weights: where they came from: "imagenet", "small", "pretrained", "none" or a file's name.
         num_features: D.
         body: the library's module with an identity in place of its last layer.
-        preprocessing: what photos went through when its weights were trained or tested.
         library: "torchvision", "timm" or "flowerlib"; "own" for a module of somebody's own.
         frozen: it stays in `eval()`, also when the network around it is set to train; see `freeze`.
     """
@@ -38,12 +37,27 @@ class Backbone(Freezable):
         body: nn.Module,
         num_features: int,
         weights: str,
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing | None = None,
         library: str = OWN,
     ) -> None:
         super().__init__()
         self.name, self.weights, self.num_features = name, weights, num_features
-        self.body, self.preprocessing, self.library = body, preprocessing, library
+        self.body, self.library = body, library
+        self._preprocessing = preprocessing
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What photos went through when its weights were trained or tested.
+
+        Raises:
+            InputError: nobody said so when it was built.
+        """
+        if self._preprocessing is None:
+            raise InputError(
+                f"Nobody said what photos go through before {self.name} sees them; give a "
+                "preprocessing."
+            )
+        return self._preprocessing
 
     @property
     def layers(self) -> str:
@@ -116,7 +130,7 @@ def rebuilt(backbone: Backbone, body: nn.Module, num_features: int) -> Backbone:
         body,
         num_features,
         backbone.weights,
-        backbone.preprocessing,
+        backbone._preprocessing,
         backbone.library,
     )
     made.train(backbone.training)

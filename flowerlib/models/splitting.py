@@ -51,7 +51,6 @@ def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:
         below,
         maps[0].numel(),
         backbone.weights,
-        backbone.preprocessing,
-        backbone.library,
+        library=backbone.library,
     )
     return lower, nn.Sequential(nn.Unflatten(1, shape), above)

@@ -21,7 +21,7 @@ from flowerlib.data import Photos, Splits, join
 from flowerlib.features import Features
 from flowerlib.models import Backbone
 from flowerlib.support.errors import InputError
-from flowerlib.support.options import LAYERS, RESIZE_MODE
+from flowerlib.support.options import LAYERS, PRESET, RESIZE_MODE
 from flowerlib.train.history import History
 from flowerlib.transforms import Preprocessing
 
@@ -90,8 +90,9 @@ def prepare(
             backbone = models.multi_level(backbone)
     if preprocessing is not None and preset == "quick":
         raise InputError('preset "quick" has no effect beside preprocessing; give one of them.')
-    usual = models.default_preprocessing(backbone, preset)  # validated even if unused
-    return backbone, (preprocessing or usual).with_resize_mode(resize_mode)
+    PRESET.checked("preset", preset)
+    usual = preprocessing or models.default_preprocessing(backbone, preset)
+    return backbone, usual.with_resize_mode(resize_mode)
 
 
 def _built(name: str, weights: str | Path | None, layers: str, head: str, seed: int) -> Backbone:

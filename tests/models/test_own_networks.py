@@ -63,6 +63,16 @@ def test_what_has_no_effect_or_is_missing_is_said() -> None:
         models.backbone(Own(), preprocessing=PREPROCESSING, layers="multi-level")
 
 
+def test_a_backbone_that_nobody_gave_a_preprocessing_says_so() -> None:
+    backbone = models.Backbone("first five", Own(), 8, "own")
+    with pytest.raises(InputError, match="Nobody said what photos go through before first five"):
+        models.default_preprocessing(backbone)
+    splits = data.garden("pets", per_class=(4, 2, 2))
+    given = {"precision": "fp32", "cache": False}
+    made = train.transfer(splits, backbone, preprocessing=PREPROCESSING, **given)
+    assert made.preprocessing == PREPROCESSING
+
+
 def test_it_trains_and_predicts_but_no_file_can_hold_it(tmp_path: Path) -> None:
     splits = data.garden("pets", per_class=(6, 3, 2))
     backbone = models.backbone(Own(), preprocessing=PREPROCESSING)
