@@ -415,6 +415,7 @@ BENCHMARKS: dict[str, tuple[Callable[[], None], int]] = {
     "heads": (compared("heads", "linear_heads"), 8),
     "cold": (compared("cold", "cold"), 12),
     "growth": (growth, 12),
+    "fine_tuning": (compared("fine_tuning", "fine_tuning"), 12),
     "gpu": (gpu, 2),
     "source_recipe": (compared("source_recipe", "rivals", "source"), 35),
     "fastai": (compared("fastai", "rivals", "fastai"), 30),

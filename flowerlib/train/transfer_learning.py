@@ -56,11 +56,11 @@ def transfer(
             ImageNet's.
         head: "linear", logistic regression with the penalty chosen on valid, then
             solved once more with that penalty on train and valid together; "ridge", likewise, by a
-            formula, less accurate (see `solvers.ridge`); or "hidden", the source's:
+            formula, less accurate (see `solvers.ridge`); or "hidden", the flower article's:
             Linear, ReLU, Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch
             on valid.
-        layers: "last", the head sees the features of the backbone's last layer, as the source's
-            does; "multi-level", also what the levels before it know (see `models.multi_level`);
+        layers: "last", the head sees the features of the backbone's last layer, as the flower
+            article's does; "multi-level", also what the levels before it know (see `models.multi_level`);
             "auto", multi-level, if a solved head is asked for and the name of a backbone that has
             them. A backbone that was built already is taken as it is. `classifier.backbone.layers`
             says which it was.
