@@ -60,10 +60,10 @@ def transfer(
             Linear, ReLU, Dropout, Linear, LogSoftmax, trained with NLLLoss and Adam, best epoch
             on valid.
         layers: "last", the head sees the features of the backbone's last layer, as the flower
-            article's does; "multi-level", also what the levels before it know (see `models.multi_level`);
-            "auto", multi-level, if a solved head is asked for and the name of a backbone that has
-            them. A backbone that was built already is taken as it is. `classifier.backbone.layers`
-            says which it was.
+            article's does; "multi-level", also what the levels before it know (see
+            `models.multi_level`); "auto", multi-level, if a solved head is asked for and the name
+            of a backbone that has them. A backbone that was built already is taken as it is.
+            `classifier.backbone.layers` says which it was.
         hidden, dropout, epochs, lr, batch_size: of the hidden head alone; by default 512 (one
             layer), 0.2, 10, 0.003 and 64.
         seed: of random weights, of the hidden head's start and of its batches.
