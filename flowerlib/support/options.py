@@ -15,10 +15,7 @@ from typing import Any
 
 from flowerlib.support.errors import InputError
 
-BACKBONE, GARDEN_BACKBONE = (
-    "efficientnet_lite0",
-    "small_densenet",
-)  # defaults for photos, drawn data
+BACKBONE, GARDEN_BACKBONE = "efficientnet_lite0", "small_densenet"  # for photos, for drawn data
 PRESETS = {"quick": 1 / 2, "standard": 1.0, "best": 8 / 7}  # sides of the images, as factors
 RESIZE_MODES = ("crop", "squash", "pad")
 
@@ -44,8 +41,8 @@ class Choice:
             InputError: it is not; the sentence names the option and its words.
         """
         if not isinstance(value, str) or value not in self.words:
-            quoted = [f'"{word}"' for word in self.words]
-            known = f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+            *others, last = (f'"{word}"' for word in self.words)
+            known = f"{', '.join(others)} or {last}"
             given = f'"{value:.40}"' if isinstance(value, str) else f"{value!r:.40}"
             raise InputError(f"{name} must be {known}, not {given}.")
         return value
@@ -80,11 +77,7 @@ class Number:
         return self._number(value)
 
     def read(self, text: str) -> float:
-        """The number that a text spells.
-
-        Raises:
-            ValueError: it spells none, or one out of range.
-        """
+        """The number that a text spells; a ValueError if none, or one out of range."""
         value = self._number(text)
         if not self.accepts(value):
             raise ValueError(f"{text} is out of range")
@@ -102,9 +95,7 @@ def _count(default: int, help: str = "") -> Number:
 
 
 def _share(default: float, help: str) -> Number:
-    return Number(
-        default, lambda p: 0 <= p < 1, "a number from 0 up to, but not including, 1", help
-    )
+    return Number(default, lambda p: 0 <= p < 1, "at least 0 and below 1", help)
 
 
 def _rate(default: float, help: str) -> Number:
@@ -278,8 +269,8 @@ def of_the_head(head: str, **given: object) -> HiddenHead | None:
     if named:
         have, them = ("have", "them") if len(named) > 1 else ("has", "it")
         raise InputError(
-            f"{', '.join(named)} {have} no effect on the {head} head, which is solved "
-            f'directly; leave {them} out, or choose the head "hidden".'
+            f"{', '.join(named)} {have} no effect on the {head} head, which is solved directly; "
+            f'leave {them} out, or choose the head "hidden".'
         )
     return None
 
