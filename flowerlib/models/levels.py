@@ -6,7 +6,7 @@ the ends of the levels below still hold it, and they are computed anyway. `Multi
 mean and their standard deviation beside the features of the last layer.
 
 Source of the idea: Evci et al., "Head2Toe: Utilizing Intermediate Representations for Better
-Transfer Learning" (2022). What it earns, and which levels do: results/levels.json.
+Transfer Learning" (2022). What the levels of efficientnet_lite0 earn: results/backbones.json.
 """
 
 from __future__ import annotations
