@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -146,7 +146,7 @@ def lines(
     axes = figure(WIDTH, 3.4).subplots()
     markers = "os^Dv"
     for number, (name, row) in enumerate(values.items()):
-        style = {"color": _colors(len(values))[number], "label": name}
+        style: dict[str, Any] = {"color": _colors(len(values))[number], "label": name}
         if len(row) == 1 < len(x):
             axes.axhline(row[0], ls=(4 * number, (4, 4)), lw=1.5, **style)  # equal levels show
         else:

@@ -56,7 +56,12 @@ def summaries(backbone: models.Backbone, size: int = 64) -> tuple[list[int], tor
     return widths, values
 
 
-@pytest.mark.parametrize("name", [*NAMES, "timm/test_vit", "timm/test_byobnet", "timm/test_resnet"])
+# Not efficientnet_b0: with random weights its features are almost constant.
+STANDARDIZED = [name for name in NAMES if name != "efficientnet_b0"]
+STANDARDIZED += ["timm/test_vit", "timm/test_byobnet", "timm/test_resnet"]
+
+
+@pytest.mark.parametrize("name", STANDARDIZED)
 def test_every_summary_is_standardized(name: str) -> None:
     plain = models.backbone(name, "none").eval()
     size = 160 if name == "timm/test_vit" else 64
