@@ -185,9 +185,7 @@ def test_what_a_head_sees(pets: Splits) -> None:
     assert seen("squeezenet1_1", weights="none") == "last"
     with pytest.raises(InputError, match="The levels of squeezenet1_1 are not known"):
         seen("squeezenet1_1", weights="none", layers="multi-level")
-    with pytest.raises(
-        InputError, match='layers must be "auto", "last" or "multi-level", not \'all\''
-    ):
+    with pytest.raises(InputError, match='must be "auto", "last" or "multi-level", not "all"'):
         seen("small_resnet", layers="all")
 
 
