@@ -40,6 +40,7 @@ def table(
     caption: str | None = None,
     digits: int | Mapping[str, int] = 3,
     volatile: Sequence[str] = (),
+    scroll: bool = False,
 ) -> None:
     """Shows rows as a table.
 
@@ -50,6 +51,7 @@ def table(
         digits: digits after the point of floats, one number or one a column (3 where not named).
         volatile: columns that differ from run to run, such as seconds: shown to the reader, left
             out of the plain text and of the comparison with the stored output.
+        scroll: for long tables: the reader sees about ten rows, and scrolls through the rest.
 
     Raises:
         InputError: the rows make no table, or a name in `volatile` is not a column.
@@ -64,9 +66,10 @@ def table(
     made = tables.table(rows, columns, digits=digits)
     if unknown := [name for name in volatile if name not in made.columns]:
         raise InputError(f"lesson.table: volatile {unknown[0]!r} is not among {made.columns}.")
-    outputs.send(
-        {"text/plain": made.text(caption, volatile), "text/html": made.html(caption, volatile)}
-    )
+    html = made.html(caption, volatile)
+    if scroll:  # reachable by keyboard as well
+        html = f'<div style="max-height: 22em; overflow-y: auto" tabindex="0">\n{html}\n</div>'
+    outputs.send({"text/plain": made.text(caption, volatile), "text/html": html})
 
 
 def show(figure: Any, *, alt: str, dpi: int = 110) -> None:

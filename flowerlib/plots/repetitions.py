@@ -18,6 +18,7 @@ from flowerlib.support.errors import InputError
 
 COLORS = (GRAY, BLUE, ORANGE, GREEN)
 BETWEEN = 0.24  # of a row, from one group to the next
+STEP = 0.05  # of a row, from one of several equal runs to the next
 
 
 def repeated_runs(
@@ -48,16 +49,24 @@ def repeated_runs(
         for row, runs in group.items():
             place = rows.index(row) + shift
             mean, low, high = metrics.mean_interval([float(run) for run in runs])
-            axes.plot(runs, np.full(len(runs), place), "o", color=color, ms=5, alpha=0.6)
+            axes.plot(runs, place + _stacked(runs), "o", color=color, ms=5, alpha=0.6)
             axes.plot([low, high], [place, place], color=color, lw=2)
             axes.plot(mean, place, "|", color=color, ms=14, mew=3)
         axes.plot([], [], "o-", color=color, label=name)
     texts, style = labels(rows)
     axes.set_yticks(range(len(rows)), texts, **style)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"{label}; dots are runs, lines are 95 % intervals")
     axes.set_title(title, loc="left", fontsize=11, **PLAIN)
     axes.spines[["top", "right"]].set_visible(False)
     if len(groups) > 1:
         made.legend(frameon=False, fontsize=9, loc="outside lower left", ncols=len(groups))
     return axes
+
+
+def _stacked(runs: Sequence[float]) -> np.ndarray:
+    """Shifts (N,), so that dots of equal runs do not hide each other."""
+    values = np.asarray(runs, dtype=float)
+    before = np.array([np.sum(values[:index] == value) for index, value in enumerate(values)])
+    total = np.array([np.sum(values == value) for value in values])
+    return STEP * (before - (total - 1) / 2)

@@ -198,6 +198,7 @@ def train(report, epochs, stop):
     "headline": "lesson.headline('91 % right')",
     "source": "lesson.show_source(lesson.claim)",
     "table": "lesson.table([{'a': '<b>', 'seconds': 0.123}], volatile=['seconds'])",
+    "long": "lesson.table([{'a': n} for n in range(40)], scroll=True)",
     "show": "lesson.show(curves(types.SimpleNamespace(rows=[{'loss': 1}])), alt='A dot.')",
     "footer": "lesson.footer()",
 }
@@ -257,6 +258,10 @@ def test_what_the_others_leave(outputs):
     (table,) = outputs["table"]
     assert table.data["text/plain"].split() == ["a", "---", "<b>"]
     assert "&lt;b&gt;" in table.data["text/html"]
+    (long,) = outputs["long"]
+    assert long.data["text/html"].startswith('<div style="max-height: 22em; overflow-y: auto"')
+    assert long.data["text/html"].count("<tr>") == 41
+    assert len(long.data["text/plain"].splitlines()) == 42
     assert kinds(outputs["show"]) == [["image/png", "text/plain"]]
     (footer,) = outputs["footer"]
     assert "world not told · " in footer.text

@@ -22,6 +22,13 @@ def test_every_run_is_a_dot_beside_the_interval_of_their_mean() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["as they are", "scaled"]
 
 
+def test_equal_runs_do_not_hide_each_other() -> None:
+    axes = plots.repeated_runs({"": {"a": [0.5, 0.6, 0.5, 0.5]}})
+    heights = list(axes.lines[0].get_ydata())
+    assert len({heights[0], heights[2], heights[3]}) == 3
+    assert heights[1] == 0 and abs(sum(heights)) < 1e-9
+
+
 def test_one_group_needs_no_legend() -> None:
     axes = plots.repeated_runs({"": RUNS}, title="$5", label="test accuracy")
     assert axes.figure.legends == [] and axes.get_title(loc="left") == "$5"

@@ -1,0 +1,142 @@
+"""What lessons say holds with other seeds, too, and stops holding where a mistake is made.
+
+Both take as long as the lessons do, so they are marked slow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.project import lesson_runs
+from tools import notebooks
+
+LESSONS = notebooks.lessons() + notebooks.solutions()
+OFFSETS = (100, 200)  # added to the seeds
+
+
+def name_of(source: Path) -> str:
+    return f"{source.parent.name}/{source.stem}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("source", LESSONS, ids=name_of)
+def test_it_holds_with_other_seeds(source: Path, offset: int) -> None:
+    notebook = lesson_runs.with_seeds(source, offset)
+    notebooks.execute(notebook, source.parent)  # raises where a claim is false
+    printed = [out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", [])]
+    assert any(text.startswith("✓") for text in printed), "nothing was claimed"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake, made on purpose in a lesson.
+
+    Attributes:
+        lesson: its name.
+        code: a cell that makes the mistake.
+        after: the function of the lesson behind whose cell it is put; before all cells if empty.
+        claim: a part of the sentence that has to turn out false.
+    """
+
+    lesson: str
+    code: str
+    claim: str
+    after: str = ""
+
+
+# Patches what a data set returns: its training labels in a random order.
+SHUFFLED = """
+import numpy as np
+from flowerlib import data
+
+whole = data.{name}
+
+def shuffled(**given):
+    splits = whole(**given)
+    labels = np.random.default_rng(0).permutation(splits.train.labels)
+    splits.train.labels[:] = labels
+    return splits
+
+data.{name} = shuffled
+"""
+
+MISTAKES = {
+    "06: labels are shuffled": Mistake(
+        "06_first_five_last_five", SHUFFLED.format(name="cifar10"), "better than guessing"
+    ),
+    "06: frozen layers are not frozen": Mistake(
+        "06_first_five_last_five",
+        "import torch\ntorch.nn.Module.requires_grad_ = lambda self, requires_grad=True: self",
+        "left every frozen weight as it was",
+    ),
+    "06: features are in another order than labels": Mistake(
+        "06_first_five_last_five",
+        "ordered = features_of\n"
+        "features_of = lambda *given: (ordered(*given)[0].flip(0), given[1][1])",
+        "both give the same features",
+        after="features_of",
+    ),
+    "07: labels are shuffled": Mistake(
+        "07_bed_or_sofa", SHUFFLED.format(name="beds_and_sofas"), "50 photos of each class"
+    ),
+    "07: the backbone is in train mode": Mistake(
+        "07_bed_or_sofa",
+        "nn.Module.eval = lambda self: self.train()",
+        "BatchNorm's statistics did not change",
+        after="unfrozen",
+    ),
+    "07: test photos are among those learned from": Mistake(
+        "07_bed_or_sofa",
+        "import dataclasses\n"
+        "from flowerlib import data\n"
+        "whole = data.beds_and_sofas\n"
+        "def leaking(**given):\n"
+        "    splits = whole(**given)\n"
+        "    return dataclasses.replace(splits, test=splits.train)\n"
+        "data.beds_and_sofas = leaking",
+        "no test photo is that similar",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=list(MISTAKES))
+def test_a_mistake_makes_a_claim_false(mistake: Mistake) -> None:
+    source = notebooks.NOTEBOOKS / f"{mistake.lesson}.py"
+    notebook = lesson_runs.with_mistake(source, mistake.code, mistake.after)
+    with pytest.raises(notebooks.LessonFailed) as failed:
+        notebooks.execute(notebook, source.parent)
+    told = str(failed.value)
+    assert "FalseClaim" in told and mistake.claim in told, told
+
+
+def test_every_lesson_has_a_mistake_and_seeds() -> None:
+    assert {mistake.lesson for mistake in MISTAKES.values()} == {
+        s.stem for s in notebooks.lessons()
+    }
+    for source in LESSONS:
+        changed = lesson_runs.with_seeds(source, 100)
+        before = notebooks.read_text(source)
+        assert notebooks.code_hash(changed) != notebooks.code_hash(before)
+
+
+def test_seeds_are_changed_where_they_stand(tmp_path: Path) -> None:
+    source = tmp_path / "01_x.py"
+    source.write_text('# %% tags=["settings"]\nSEED = 0  # here\nSEEDS = (0, 12, 3)\nLR = 0.1\n')
+    notebook = lesson_runs.with_seeds(source, 100)
+    assert notebook.cells[0].source == "SEED = 100  # here\nSEEDS = (100, 112, 103)\nLR = 0.1"
+    source.write_text('# %% tags=["settings"]\nLR = 0.1\n')
+    with pytest.raises(LookupError, match="no SEED"):
+        lesson_runs.with_seeds(source, 100)
+
+
+def test_a_mistake_comes_behind_the_function_that_it_changes(tmp_path: Path) -> None:
+    source = tmp_path / "01_x.py"
+    source.write_text("# %%\nx = 1\n\n# %%\ndef f():\n    pass\n\n# %%\ny = 2\n")
+    sources = [cell.source for cell in lesson_runs.with_mistake(source, "f = None", "f").cells]
+    assert sources == ["x = 1", "def f():\n    pass", "f = None", "y = 2"]
+    assert lesson_runs.with_mistake(source, "z = 3").cells[0].source == "z = 3"
