@@ -98,7 +98,7 @@ MISTAKES = {
         "    splits = whole(**given)\n"
         "    return dataclasses.replace(splits, test=splits.train)\n"
         "data.beds_and_sofas = leaking",
-        "no test photo is that similar",
+        "no test photo is so similar",
     ),
 }
 
