@@ -389,7 +389,7 @@ def test_bf16_trains_too(pets: Splits) -> None:
         ({"unfreeze_epochs": -1}, "unfreeze_epochs must be a whole number from 0 up"),
         ({"schedule": "step"}, 'schedule must be "cosine", "one-cycle" or "constant", not "step"'),
         ({"mix": None}, 'mix must be "none", "mixup", "cutmix" or "both", not None'),
-        ({"label_smoothing": 1}, "label_smoothing must be a number from 0 up to, but not"),
+        ({"label_smoothing": 1}, "label_smoothing must be at least 0 and below 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(given: dict, message: str) -> None:

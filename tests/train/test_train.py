@@ -282,7 +282,7 @@ def test_transfer_repeats_itself(flower_folder: Path, head: dict) -> None:
         ({"head": "hidden", "hidden": ()}, "hidden must name the size of one layer"),
         ({"head": "hidden", "hidden": (8, 2.5)}, "hidden must be a whole number"),
         ({"head": "hidden", "hidden": "512"}, "hidden must be a whole number .*, not '512'"),
-        ({"head": "hidden", "dropout": 1.0}, "dropout must be a number from 0 up to"),
+        ({"head": "hidden", "dropout": 1.0}, "dropout must be at least 0 and below 1"),
         ({"head": "hidden", "epochs": 0}, "epochs must be a whole number from 1 up"),
         ({"head": "hidden", "epochs": 2.5}, "epochs must be a whole number from 1 up, not 2.5"),
         ({"head": "hidden", "epochs": True}, "epochs must be a whole number"),
