@@ -9,6 +9,8 @@ PROGRAM = """
 import gc, importlib, locale, logging, os, pkgutil, random, signal, sys, warnings
 import matplotlib, numpy, torch, torchvision
 from PIL import Image, ImageFile
+import sklearn.linear_model, sympy, threadpoolctl, timm  # these change settings by themselves
+
 ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = True, 12345
 torch.manual_seed(3), numpy.random.seed(3), random.seed(3)
 
