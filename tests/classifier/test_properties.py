@@ -66,7 +66,7 @@ def described(
 ) -> tuple[Description, str]:
     head = [{"layer": "linear", "inputs": 7, "outputs": len(names)}, {"layer": "log_softmax"}]
     versions = {"flowerlib": "1", "torch": "2"}
-    made = Description("x", "none", head, tuple(names), preprocessing, results, versions, {})
+    made = Description("x", "none", head, tuple(names), preprocessing, results, versions)
     return made, description.to_text(made)
 
 

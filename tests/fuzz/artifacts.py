@@ -84,9 +84,11 @@ def take_apart(content: bytes) -> Parts:
 
 
 def first_format(parts: Parts) -> Parts:
-    """The same file as the first release wrote it, without digests."""
+    """The same file as the first release wrote it: no digests, no library of the network."""
     old = parts.copy()
     del old.fields["digest"], old.fields["tensors"]
+    for name in ("layers", "library", "library_version"):
+        del old.fields["backbone"][name]
     old.fields["format_version"] = 1
     return old
 

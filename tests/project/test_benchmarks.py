@@ -24,7 +24,7 @@ from flowerlib import data, features, models
 from flowerlib.data.decoding import images
 from flowerlib.data.folders import listing
 from flowerlib.features import engine, runtime
-from flowerlib.models import backbones, small_networks
+from flowerlib.models import small_networks
 from flowerlib.transforms import Preprocessing
 
 
@@ -237,7 +237,7 @@ def test_the_gpu_benchmark_works_on_the_processor_too(monkeypatch, flower_folder
     (tmp_path / "flowers").symlink_to(flower_folder)
     weights = small_networks.SMALL_WEIGHTS / "small_resnet.safetensors"
     usual = models.backbone
-    monkeypatch.setattr(backbones, "backbone", lambda name, given: usual("small_resnet", given))
+    monkeypatch.setattr(models, "backbone", lambda name, given: usual("small_resnet", given))
     monkeypatch.setattr(gpu, "RUNS", 2)
     found = gpu.measure(tmp_path, weights, device="cpu")
     assert found["device"] == "cpu" and len(found["runs"]) == 2
