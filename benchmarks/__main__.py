@@ -61,7 +61,7 @@ def garden() -> None:
 
 
 def garden_seeds() -> None:
-    """What the garden shows, on worlds of five seeds: pixels, scratch, frozen, random weights."""
+    """What the garden shows, drawn with five seeds: pixels, scratch, frozen, random weights."""
     from benchmarks import garden
 
     write("garden_seeds", {**garden.measure(), "processor": processor()})

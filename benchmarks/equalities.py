@@ -16,7 +16,7 @@ def agreement(shared: Path, weights: Path) -> dict:
         splits.test,
         splits.class_names,
         splits.name,
-        splits.world,
+        splits.pictures,
         splits.origin,
     )
     backbone = models.backbone("mobilenet_v2", weights)
@@ -43,7 +43,7 @@ def backbones(shared: Path, weights: Path) -> dict:
         None,
         splits.class_names,
         "flowers",
-        "real",
+        "photos",
         "2 + 1 photos a class",
     )
     rows = []

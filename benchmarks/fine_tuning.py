@@ -108,7 +108,7 @@ def _drawn(folder: Path, num_classes: int, per_class: tuple[int, int, int]):
         for part, some in zip(parts, np.split(order, np.cumsum(per_class))[:3], strict=True):
             part.extend(some.tolist())
     learn, choose, judge = (every.subset(sorted(part)) for part in parts)
-    return data.Splits(learn, choose, judge, every.class_names, folder.name, "real", "")
+    return data.Splits(learn, choose, judge, every.class_names, folder.name, "photos", "")
 
 
 def _judged(splits, backbone, way: str, seed: int):

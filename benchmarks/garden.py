@@ -1,7 +1,7 @@
 """What the garden shows: how hard it is for pixels, how far pretrained features carry.
 
-Every row is measured on worlds of five seeds, whose pictures differ from each other, for learning
-and for the test: `python -m benchmarks garden_seeds`.
+Every row is measured on data drawn with five seeds, learning and test pictures
+all different: `python -m benchmarks garden_seeds`.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@
 # |---|---|
 # | **You will learn** | the five things below |
 # | **You should know** | Python; what a loss, a gradient step and a convolution are |
-# | **Data** | garden world: drawn pets; real world: photos of dogs and cats |
-# | **Time** | garden world: under a minute on two processor cores; real world: some minutes |
+# | **Data** | drawn data: drawn pets; photos: photos of dogs and cats |
+# | **Time** | drawn data: under a minute on two processor cores; photos: some minutes |
 #
 # - How a training loop works, written out.
 # - Why one network can give two answers to one picture.

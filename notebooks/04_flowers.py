@@ -8,8 +8,8 @@
 # |---|---|
 # | **You will learn** | the six things below |
 # | **You should know** | Python; what a loss, a gradient step and a convolution are |
-# | **Data** | garden world: 102 drawn species; real world: Oxford's 102 flowers |
-# | **Time** | garden world: about a minute on two processor cores; real world: some minutes |
+# | **Data** | drawn data: 102 drawn species; photos: Oxford's 102 flowers |
+# | **Time** | drawn data: about a minute on two processor cores; photos: some minutes |
 #
 # - What freezing a network means, and how to prove that it is frozen.
 # - Why a frozen network needs only one pass over the photos.
@@ -419,7 +419,7 @@ gain, low, high = metrics.paired_difference(right_answers(stages_head, stages_va
 lesson.claim(low > 0, f"stages add {gain:.3f}, 95 % interval {low:.3f} to {high:.3f}: no luck")
 
 # %% [markdown]
-# The small backbone of the garden world was trained on drawn patterns, with answers of an ImageNet
+# The small backbone of the drawn data was trained on drawn patterns, with answers of an ImageNet
 # network as its teacher; neither the patterns nor its own training held one of these species.
 # Still its features beat those of a random network of the same shape. The network from scratch is
 # not a bad network: it lacks pictures and time, and that is the usual case.

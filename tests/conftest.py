@@ -1,4 +1,4 @@
-"""What holds for every test: no settings of the user's, caches in build/, the garden world.
+"""What holds for every test: no settings of the user's, caches in build/, drawn data.
 
 Tests marked `shared` want the real photos; they are skipped, with the reason, where there are none.
 """

@@ -114,7 +114,7 @@ def same_content(pair: Pair) -> list[str]:
 def fresh(pair: Pair) -> list[str]:
     """The outputs come from this code: the stamp's hashes fit code and outputs."""
     stamp = pair.stored.metadata.get("flowerlib", {})
-    if missing := [name for name in ("code", "outputs", "world", "torch") if name not in stamp]:
+    if missing := [name for name in ("code", "outputs", "pictures", "torch") if name not in stamp]:
         return [f"its metadata has no stamp of {missing[0]}; run make render."]
     found = []
     if stamp["code"] != notebooks.code_hash(pair.text):
@@ -124,8 +124,8 @@ def fresh(pair: Pair) -> list[str]:
             "its outputs are not those of make render: it was edited, or saved after a run in "
             "Jupyter that gave others; run make render."
         )
-    if stamp["world"] != "garden":
-        found.append(f"it was rendered in the {stamp['world']} world; readers get the garden's.")
+    if stamp["pictures"] != "drawn":
+        found.append(f"it was rendered on {stamp['pictures']}; readers get drawn data.")
     return found
 
 
@@ -301,13 +301,13 @@ def settings_cell(pair: Pair) -> list[str]:
 
 
 def told_world(pair: Pair) -> list[str]:
-    """The first output says in which world the lesson ran."""
+    """The first output says on which data the lesson ran."""
     for _, output in pair.outputs():
         shown = output.get("text") or output.get("data", {}).get("text/plain", "")
-        if not re.match(r"(garden|real) world\b", shown):
+        if not re.match(r"(drawn data|photos) ·", shown):
             return ["its first output is not lesson.banner's."]
         return []
-    return ["it has no outputs, so none says the world."]
+    return ["it has no outputs, so none says on which data."]
 
 
 def told_result(pair: Pair) -> list[str]:

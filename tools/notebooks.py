@@ -6,7 +6,7 @@
 
 A lesson is a pair: people edit the `.py` (percent format), readers see the `.ipynb`.
 Text goes one way, from `.py` to `.ipynb`; the `.ipynb` holds the outputs of one clean run, and a
-stamp in its metadata says which code, world, torch and machine they came from.
+stamp in its metadata says which code, data, torch and machine they came from.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _indent(text: str) -> str:
 
 
 def render(sources: list[Path]) -> int:
-    """Writes the `.ipynb` beside each `.py`, run in the garden world; returns the exit code."""
+    """Writes the `.ipynb` beside each `.py`, run on drawn data; returns the exit code."""
     import nbformat
 
     for name in ("BACKBONE", "WEIGHTS", "CONTROL"):
@@ -209,7 +209,7 @@ def render(sources: list[Path]) -> int:
         notebook.metadata["flowerlib"] = {
             "code": code_hash(notebook),
             "outputs": outputs_hash(notebook),
-            "world": "garden",
+            "pictures": "drawn",
             "seconds": round(seconds, 1),
             **where(),
         }

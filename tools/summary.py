@@ -35,7 +35,7 @@ class Row:
         """The line of `lesson.banner` that names the data."""
         for cell in self.notebook.cells:
             for output in cell.get("outputs", []):
-                if re.match(r"(garden|real) world\b", output.get("text", "")):
+                if re.match(r"(drawn data|photos) ·", output.get("text", "")):
                     return output.text.splitlines()[0]
         return ""
 

@@ -38,7 +38,7 @@ def leaks(splits: Splits) -> list[str]:
         return parts[place[at]].contents.sketch(int(at - starts[place[at]]), copies.SIDE)
 
     same = np.stack([first[content], np.arange(len(content))], 1)
-    pairs = thumbnails.near_copies(contents, shrunk) if splits.world == "real" else []
+    pairs = thumbnails.near_copies(contents, shrunk) if splits.pictures == "photos" else []
     alike = [sorted((first[pair.first], first[pair.second])) for pair in pairs]
     sentences = []
     for where, what, harm in (

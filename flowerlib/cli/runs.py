@@ -145,7 +145,7 @@ def _train(
     computed = results["features_computed"]
     found = {
         "data": splits.name,
-        "world": splits.world,
+        "pictures": splits.pictures,
         "origin": splits.origin,
         "backbone": classifier.backbone.name,
         "weights": classifier.backbone.weights,

@@ -69,14 +69,12 @@ def garden(
     part = np.searchsorted(edges, indices, side="right")
     train, valid, test = (drawn.subset(np.flatnonzero(part == number)) for number in range(3))
     pixels = f"{size} px" if height is None else f"{size} × {height} px"
-    return Splits(
-        train, valid, test, class_names, kind, "garden", f"drawn at {pixels}, seed {seed}"
-    )
+    return Splits(train, valid, test, class_names, kind, "drawn", f"drawn at {pixels}, seed {seed}")
 
 
 def flowers(
     *,
-    world: str = "auto",
+    pictures: str = "auto",
     split: str = "udacity",
     per_class: tuple[int, int, int] = (20, 5, 5),
     size: int = 96,
@@ -85,8 +83,8 @@ def flowers(
     """The 102 flower classes: Oxford's photos where they are in place, else the garden's species.
 
     Args:
-        world: "real" (refuse if the photos are missing), "garden", or "auto": real if
-            `home()` holds them, else garden. `Splits.world` says which it was.
+        pictures: "photos" (refuse if they are missing), "drawn", or "auto": photos if `home()`
+            holds them, else drawn. `Splits.pictures` says which it was.
         split: of the real photos, "udacity" (6552 / 818 / 819) or "official" (1020 / 1020 / 6149).
         per_class, size: of the garden's pictures.
         num_classes: fewer than all 102 classes: those with the most training photos.
@@ -98,7 +96,7 @@ def flowers(
     classes" (2008).
 
     Example:
-        >>> splits = flowers(world="garden", per_class=(2, 1, 1), size=32, num_classes=5)
+        >>> splits = flowers(pictures="drawn", per_class=(2, 1, 1), size=32, num_classes=5)
         >>> len(splits.train), len(splits.class_names)
         (10, 5)
     """
@@ -106,7 +104,7 @@ def flowers(
         raise InputError(f'split must be "udacity" or "official", not "{split}".')
     if not 1 <= num_classes <= 102:
         raise InputError(f"num_classes must be 1 to 102, not {num_classes}.")
-    folder = named_sets.folder_for("flowers", world)
+    folder = named_sets.folder_for("flowers", pictures)
     if folder is None:
         return garden("flowers", per_class=per_class, size=size, num_classes=num_classes)
     splits = oxford.flowers(folder, split=split)
@@ -116,12 +114,12 @@ def flowers(
 
 
 def dogs_vs_cats(
-    *, world: str = "auto", per_class: tuple[int, int, int] = (500, 100, 200), size: int = 96
+    *, pictures: str = "auto", per_class: tuple[int, int, int] = (500, 100, 200), size: int = 96
 ) -> Splits:
     """Cats and dogs: photos where they are in place, else the garden's pets.
 
     Args:
-        world: as for `flowers`. The photos are expected in `dogs_vs_cats/` or `dogscats/`, with
+        pictures: as for `flowers`. The photos are expected in `dogs_vs_cats/` or `dogscats/`, with
             train/, valid/ and test/ inside and one folder a class in each.
         per_class, size: of the garden's pictures.
 
@@ -131,17 +129,17 @@ def dogs_vs_cats(
     Source: Elson et al., "Asirra: a CAPTCHA that exploits interest-aligned manual image
     categorization" (2007).
     """
-    return _named("dogs_vs_cats", world, per_class, size, image_folder)
+    return _named("dogs_vs_cats", pictures, per_class, size, image_folder)
 
 
 def cifar10(
-    *, world: str = "auto", per_class: tuple[int, int, int] = (250, 50, 100), size: int = 32
+    *, pictures: str = "auto", per_class: tuple[int, int, int] = (250, 50, 100), size: int = 32
 ) -> Splits:
     """Ten classes of small pictures: photos of CIFAR-10 where they are in place, else drawn things.
 
     Args:
-        world: as for `flowers`. The photos are expected in `cifar10/`, with train/ and test/ inside
-            and one folder a class in each.
+        pictures: as for `flowers`. The photos are expected in `cifar10/`, with train/ and test/
+            inside and one folder a class in each.
         per_class, size: of the garden's pictures.
 
     Raises:
@@ -149,12 +147,12 @@ def cifar10(
 
     Source: Krizhevsky, "Learning multiple layers of features from tiny images" (2009).
     """
-    return _named("cifar10", world, per_class, size, image_folder)
+    return _named("cifar10", pictures, per_class, size, image_folder)
 
 
 def beds_and_sofas(
     *,
-    world: str = "auto",
+    pictures: str = "auto",
     per_class: tuple[int, int, int] = (80, 20, 100),
     size: int = 96,
     height: int | None = None,
@@ -162,28 +160,28 @@ def beds_and_sofas(
     """Beds and sofas: photos where they are in place, else the garden's furniture.
 
     Args:
-        world: as for `flowers`. The photos are expected in `beds_and_sofas/` or `bed_sofa/`, with
-            learn/ (or train/) and test/ inside and one folder a class in each; a fifth of the first
-            becomes valid.
+        pictures: as for `flowers`. The photos are expected in `beds_and_sofas/` or `bed_sofa/`,
+            with learn/ (or train/) and test/ inside and one folder a class in each; a fifth of the
+            first becomes valid.
         per_class, size, height: of the garden's pictures; see `garden`.
 
     Raises:
         InputError: the photos are asked for and not there, or their folders do not fit together.
     """
     read = partial(image_folder, valid=0.2)
-    return _named("beds_and_sofas", world, per_class, size, read, height)
+    return _named("beds_and_sofas", pictures, per_class, size, read, height)
 
 
 def _named(
     name: str,
-    world: str,
+    pictures: str,
     per_class: tuple[int, int, int],
     size: int,
     read: Callable[[Path], Splits],
     height: int | None = None,
 ) -> Splits:
     """The photos of a named set, read by `read`, or what the garden draws in their place."""
-    folder = named_sets.folder_for(name, world)
+    folder = named_sets.folder_for(name, pictures)
     if folder is None:
         drawn = named_sets.SETS[name].drawn
         return garden(drawn, per_class=per_class, size=size, height=height)
@@ -215,7 +213,7 @@ def from_name(
             "the folder, or run this elsewhere for the data set."
         )
     if name == "flowers":
-        return flowers(world="real", split=split or "udacity")
+        return flowers(pictures="photos", split=split or "udacity")
     if split is not None:
         raise InputError(
             f"split {split} has no effect on {name}: only the published flowers have several; "

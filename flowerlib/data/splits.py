@@ -24,7 +24,7 @@ class Splits:
         test: to measure with, once; None if the set has none.
         class_names: in the order of the labels.
         name: of the set, such as "flowers" or the folder's name.
-        world: "garden" (drawn by this project) or "real".
+        pictures: "drawn" (by this project) or "photos".
         origin: one phrase about where the pictures come from.
         files: how many files below the folder are used, and how many of which kind are not; None
             for drawn pictures.
@@ -39,7 +39,7 @@ class Splits:
     test: Photos | None
     class_names: tuple[str, ...]
     name: str
-    world: str
+    pictures: str
     origin: str
     files: FileCounts | None = None
     notes: tuple[str, ...] = ()
@@ -70,11 +70,16 @@ class Splits:
     def __repr__(self) -> str:
         return f"<Splits: {self.describe()}>"
 
+    @property
+    def data_kind(self) -> str:
+        """How texts name it: "drawn data" or "photos"."""
+        return "drawn data" if self.pictures == "drawn" else "photos"
+
     def describe(self) -> str:
-        """One line that says which world, which set, how many classes and pictures."""
+        """One line: drawn data or photos, which set, how many classes and pictures."""
         test = f"{len(self.test):,} test" if self.test is not None else "no test set"
         return (
-            f"{self.world} world · {self.name} ({self.origin}) · {len(self.class_names)} classes · "
+            f"{self.data_kind} · {self.name} ({self.origin}) · {len(self.class_names)} classes · "
             f"{len(self.train):,} train, {len(self.valid):,} valid, {test}"
         )
 

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from flowerlib.models import Backbone
 
 _started = time.perf_counter()
-_world: str | None = None  # set by banner(), said again by footer()
+_data: str | None = None  # set by banner(), said again by footer()
 
 
 def banner(splits: Splits, backbone: Backbone | None = None) -> None:
-    """Says in which world the lesson runs, on which pictures, with which backbone.
+    """Says on which data the lesson runs, drawn or photos, and with which backbone.
 
     Device, precision and machine are told by `footer()`: this text depends on the data only.
     """
-    global _world
-    _world = splits.world
+    global _data
+    _data = splits.data_kind
     lines = [splits.describe()]
     if backbone is not None:
         # Weights may be a path, which differs from machine to machine: its last part is enough.
@@ -45,7 +45,7 @@ def headline(text: str) -> None:
 
 
 def measured(name: str) -> None:
-    """Shows what the lesson `name` found in the real world, as recorded in results/.
+    """Shows what the lesson `name` found on photos, as recorded in results/.
 
     Args:
         name: of the lesson, such as "04_flowers".
@@ -68,7 +68,7 @@ def measured(name: str) -> None:
 
 
 def footer(precision: str | None = None) -> None:
-    """Prints world, machine, device, torch and the seconds since this module was imported.
+    """Prints data, machine, device, torch and the seconds since this module was imported.
 
     All of it changes from machine to machine: tag its cell `nbval-ignore-output`.
     """
@@ -82,7 +82,7 @@ def footer(precision: str | None = None) -> None:
         threads = torch.get_num_threads()
         device = f"cpu ({threads} {'threads' if threads > 1 else 'thread'})"
     facts = [
-        f"world {_world or 'not told'}",
+        _data or "data not stated",
         machine(),
         f"device {device}" + (f", {precision}" if precision else ""),
         f"torch {torch.__version__}",

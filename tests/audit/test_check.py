@@ -346,7 +346,7 @@ def test_leaks_are_told_in_a_sentence() -> None:
         return Photos(drawn, labels, ("a", "b"))
 
     def splits(train: Photos, valid: Photos, test: Photos | None) -> data.Splits:
-        return data.Splits(train, valid, test, ("a", "b"), "x", "real", "")
+        return data.Splits(train, valid, test, ("a", "b"), "x", "photos", "")
 
     assert audit.leaks(splits(part(0, [0, 1]), part(10, [0, 1]), None)) == []
     (sentence,) = audit.leaks(splits(part(0, [0, 1]), part(10, [0, 1]), part(1, [1])))

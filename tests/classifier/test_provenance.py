@@ -137,7 +137,7 @@ def test_valid_is_judged_before_the_head_learned_from_it(splits: Splits) -> None
     noise = chance.integers(0, 256, (90, 32, 32, 3), np.uint8)
     photos = Photos(noise, chance.integers(0, 2, 90), ("a", "b"))
     drawn = Splits(
-        photos.subset(range(30)), photos.subset(range(30, 90)), None, ("a", "b"), "x", "real", ""
+        photos.subset(range(30)), photos.subset(range(30, 90)), None, ("a", "b"), "x", "photos", ""
     )
     found = train.transfer(drawn, "small_densenet", cache=False, **EXACT)
     labels = torch.from_numpy(drawn.valid.labels)

@@ -127,7 +127,7 @@ def test_train(run: Path, flower_folder: Path, capsys: pytest.CaptureFixture) ->
     }
     found = json.loads((run / "results.json").read_text())
     for field in (
-        *("data", "world", "backbone", "weights", "num_classes", "num_images", "valid", "test"),
+        *("data", "pictures", "backbone", "weights", "num_classes", "num_images", "valid", "test"),
         *("seconds", "images_per_second", "device", "precision", "versions", "seed"),
     ):
         assert found[field] is not None, field

@@ -48,7 +48,7 @@ def test_a_run_writes_everything_it_promises(flower_folder: Path, tmp_path: Path
     assert {path.name for path in tmp_path.iterdir()} == FILES | {"cache"}
     assert json.loads((tmp_path / "results.json").read_text()) == found
     assert found["num_images"] == {"train": 32, "valid": 12, "test": 12}
-    assert (found["data"], found["world"], found["num_classes"]) == ("photos", "real", 4)
+    assert (found["data"], found["pictures"], found["num_classes"]) == ("photos", "photos", 4)
     assert (found["backbone"], found["layers"]) == ("small_densenet", "multi-level")
     assert (found["weights"], found["seed"]) == ("small", 0)
     assert found["device"] in ("cpu", "cuda", "mps") and found["precision"] in ("fp32", "bf16")
@@ -66,7 +66,7 @@ def test_a_run_writes_everything_it_promises(flower_folder: Path, tmp_path: Path
             assert image.width > 300
     again = Classifier.load(tmp_path / "classifier.safetensors").evaluate(splits.test)
     assert again.accuracy == found["test"]["accuracy"]
-    assert any("real world · photos" in line for line in told)
+    assert any("photos · photos" in line for line in told)
 
     with pytest.raises(
         InputError, match="holds a finished run; choose another folder or add --force"
@@ -80,7 +80,7 @@ def test_a_run_writes_everything_it_promises(flower_folder: Path, tmp_path: Path
 @pytest.mark.usefixtures("own_cache")
 def test_a_set_without_test_has_null_fields(flower_folder: Path, tmp_path: Path) -> None:
     full = data.image_folder(flower_folder)
-    splits = data.Splits(full.train, full.valid, None, full.class_names, "x", "real", "")
+    splits = data.Splits(full.train, full.valid, None, full.class_names, "x", "photos", "")
     found = runs.train(splits, tmp_path / "run", **SETTINGS)
     assert found["test"] == {"set": "test", "num_images": 0, "accuracy": None, "interval": None}
     assert found["num_images"]["test"] == 0

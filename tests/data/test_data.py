@@ -54,7 +54,7 @@ def test_split_folders(tmp_path: Path, valid: str) -> None:
     assert splits.class_names == ("a", "b")
     assert splits.sizes() == {"train": 4, "valid": 4, "test": 4}
     assert splits.train.labels.tolist() == [0, 0, 1, 1]
-    assert (splits.world, splits.name) == ("real", tmp_path.name)
+    assert (splits.pictures, splits.name) == ("photos", tmp_path.name)
     assert "2 classes · 4 train, 4 valid, 4 test" in splits.describe()
 
 
@@ -223,7 +223,7 @@ def test_a_folder_to_evaluate_is_labelled_by_name(tmp_path: Path) -> None:
 
 def test_the_garden_is_balanced_and_repeatable() -> None:
     first, again = (data.garden(per_class=(2, 1, 1), size=32, num_classes=3) for _ in range(2))
-    assert first.world == "garden" and first.sizes() == {"train": 6, "valid": 3, "test": 3}
+    assert first.pictures == "drawn" and first.sizes() == {"train": 6, "valid": 3, "test": 3}
     assert first.train.counts().tolist() == [2, 2, 2] and len(first.class_names) == 3
     assert np.array_equal(first.train.contents.array, again.train.contents.array)
     contents = {part.digest(i) for part in (first.train, first.valid, first.test) for i in range(3)}
@@ -233,7 +233,7 @@ def test_the_garden_is_balanced_and_repeatable() -> None:
 def test_drawn_pictures_may_be_wide() -> None:
     wanted = {"per_class": (2, 1, 1), "size": 32}
     whole = data.garden("furniture", **wanted)
-    wide = data.beds_and_sofas(world="garden", height=20, **wanted)
+    wide = data.beds_and_sofas(pictures="drawn", height=20, **wanted)
     assert wide.train.image(0).size == (32, 20)
     middle = np.asarray(whole.train.image(3))[6:26]
     assert np.array_equal(np.asarray(wide.train.image(3)), middle)
@@ -245,21 +245,21 @@ def test_drawn_pictures_may_be_wide() -> None:
 
 def test_words_that_are_not_known_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWERLIB_DATA", str(Path(__file__).parent))
-    with pytest.raises(InputError, match='world must be "auto", "real" or "garden"'):
-        data.flowers(world="moon")
+    with pytest.raises(InputError, match='pictures must be "auto", "photos" or "drawn"'):
+        data.flowers(pictures="moon")
     with pytest.raises(InputError, match='split must be "udacity" or "official"'):
         data.flowers(split="random")
     with pytest.raises(InputError, match='No data set "roses" can be downloaded'):
         data.download("roses")
     with pytest.raises(InputError, match="photos of flowers were not found in .*FLOWERLIB_DATA"):
-        data.flowers(world="real")
+        data.flowers(pictures="photos")
 
 
 def test_a_wrong_data_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWERLIB_DATA", str(tmp_path / "none"))
-    for world in ("auto", "real"):
+    for pictures in ("auto", "photos"):
         with pytest.raises(InputError, match="FLOWERLIB_DATA names .*none, which is not a folder"):
-            data.flowers(world=world)
+            data.flowers(pictures=pictures)
 
 
 def test_facts_about_the_flowers() -> None:
@@ -297,11 +297,11 @@ def test_the_flowers_in_the_udacity_split(
 ) -> None:
     monkeypatch.setenv("FLOWERLIB_DATA", str(downloaded))
     splits = data.flowers()
-    assert (splits.world, len(splits.class_names)) == ("real", 102)
+    assert (splits.pictures, len(splits.class_names)) == ("photos", 102)
     assert splits.sizes() == {"train": 6552, "valid": 818, "test": 819}
     assert set(numbers(splits.test)) == set(oxford.facts()["udacity"]["test"])
     assert splits.train.class_name(0) == splits.train.class_names[splits.train.labels[0]]
-    assert data.flowers(world="garden", per_class=(1, 1, 1), size=32).world == "garden"
+    assert data.flowers(pictures="drawn", per_class=(1, 1, 1), size=32).pictures == "drawn"
 
 
 def test_some_of_the_flowers(downloaded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +312,7 @@ def test_some_of_the_flowers(downloaded: Path, monkeypatch: pytest.MonkeyPatch) 
     found = [counts[name] for name in some.class_names]
     assert found == sorted(counts.values(), reverse=True)[:3]
     assert some.train.counts().tolist() == found
-    drawn = data.flowers(world="garden", per_class=(1, 1, 1), size=32, num_classes=3)
+    drawn = data.flowers(pictures="drawn", per_class=(1, 1, 1), size=32, num_classes=3)
     assert drawn.sizes() == {"train": 3, "valid": 3, "test": 3}
     for wrong in (0, 103):
         with pytest.raises(InputError, match="num_classes must be 1 to 102"):
@@ -369,19 +369,19 @@ def test_named_sets_in_both_worlds(
 ) -> None:
     monkeypatch.setenv("FLOWERLIB_DATA", str(tmp_path))
     drawn = getattr(sets, name)(per_class=(2, 1, 1), size=32)
-    assert (drawn.world, drawn.name, len(drawn.train)) == (
-        "garden",
+    assert (drawn.pictures, drawn.name, len(drawn.train)) == (
+        "drawn",
         kind,
         2 * len(drawn.class_names),
     )
     with pytest.raises(InputError, match=f"photos of {name} were not found in .*FLOWERLIB_DATA"):
-        getattr(sets, name)(world="real")
+        getattr(sets, name)(pictures="photos")
     tree(tmp_path / folder, layout, ("one", "two"), count=8)
     real = getattr(sets, name)()
-    assert (real.world, real.class_names) == ("real", ("one", "two"))
+    assert (real.pictures, real.class_names) == ("photos", ("one", "two"))
     sizes = real.sizes()
     assert sizes["test"] == 16 and sizes["train"] + sizes["valid"] == 16 * (len(layout) - 1)
-    assert getattr(sets, name)(world="garden", per_class=(1, 1, 1), size=32).world == "garden"
+    assert getattr(sets, name)(pictures="drawn", per_class=(1, 1, 1), size=32).pictures == "drawn"
 
 
 def test_photos_are_digested_when_they_are_used(flower_folder: Path, tmp_path: Path) -> None:
@@ -441,7 +441,7 @@ def test_the_projects_data_is_found_from_a_lessons_folder(
         assert data.home() == project / "data"
         assert data.find("flowers") == project / "data" / "flowers"
     with pytest.raises(InputError, match=rf"cifar10 were not found in {project / 'data'};"):
-        data.cifar10(world="real")
+        data.cifar10(pictures="photos")
     (lessons / "data").mkdir()
     assert data.home() == lessons / "data", "the nearest one"
     monkeypatch.chdir(elsewhere)

@@ -19,7 +19,7 @@ def drawn(names: tuple[str, ...] = ("cat", "dog"), test: bool = True) -> Splits:
     for seed in range(3):
         pictures = np.random.default_rng(seed).integers(0, 255, (4, 6, 5, 3), dtype=np.uint8)
         parts.append(Photos(pictures, [0, 1, 0, 1], names))
-    return Splits(parts[0], parts[1], parts[2] if test else None, names, "pets", "garden", "drawn")
+    return Splits(parts[0], parts[1], parts[2] if test else None, names, "pets", "drawn", "drawn")
 
 
 def test_pictures_classes_and_parts_come_back(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from flowerlib.lesson.nbval import PATTERNS
 from flowerlib.support.errors import InputError
 from tools import notebooks
 
-SPLITS = SimpleNamespace(world="garden", describe=lambda: "garden world · flowers · 102 classes")
+SPLITS = SimpleNamespace(
+    data_kind="drawn data", describe=lambda: "drawn data · flowers · 102 classes"
+)
 
 
 def test_a_true_claim_is_printed(capsys):
@@ -79,7 +81,7 @@ def test_banner_tells_world_data_and_backbone_but_no_path(capsys):
     backbone = SimpleNamespace(name="densenet121", weights="/data/w/dense.pth", num_features=1024)
     lesson.banner(SPLITS, backbone)
     assert capsys.readouterr().out.splitlines() == [
-        "garden world · flowers · 102 classes",
+        "drawn data · flowers · 102 classes",
         "backbone densenet121 · dense.pth weights · 1,024 features a picture",
     ]
 
@@ -264,7 +266,7 @@ def test_what_the_others_leave(outputs):
     assert len(long.data["text/plain"].splitlines()) == 42
     assert kinds(outputs["show"]) == [["image/png", "text/plain"]]
     (footer,) = outputs["footer"]
-    assert "world not told · " in footer.text
+    assert "data not stated · " in footer.text
     assert " · torch " in footer.text
 
 

@@ -143,11 +143,11 @@ def headline():
 
 
 OUTPUTS = {
-    "lesson.banner": lambda: [stream("garden world · nothing\n")],
+    "lesson.banner": lambda: [stream("drawn data · nothing\n")],
     "lesson.show": lambda: [picture()],
     "lesson.claim": lambda: [stream("✓ the accuracy is 91.4 %, a fraction of 0.914\n")],
     "lesson.headline": lambda: [headline()],
-    "lesson.footer": lambda: [stream("world garden · 3 s\n")],
+    "lesson.footer": lambda: [stream("drawn data · 3 s\n")],
     "print": lambda: [stream("solved\n")],
 }
 
@@ -169,7 +169,7 @@ def stamp(notebook):
     notebook.metadata["flowerlib"] = {
         "code": notebooks.code_hash(notebook),
         "outputs": notebooks.outputs_hash(notebook),
-        "world": "garden",
+        "pictures": "drawn",
         **notebooks.where(),
     }
 
@@ -240,7 +240,11 @@ BREAKS = [
         lambda n: edit_output(n, "lesson.claim", text="✓ the accuracy is 99.9 %\n"),
         "not those of make render",
     ),
-    (checks.fresh, lambda n: n.metadata["flowerlib"].update(world="real"), "rendered in the real"),
+    (
+        checks.fresh,
+        lambda n: n.metadata["flowerlib"].update(pictures="photos"),
+        "rendered on photos",
+    ),
     (checks.counts, lambda n: code(n, "lesson.claim").update(execution_count=9), "counts are"),
     (checks.counts, lambda n: code(n, "lesson.claim").update(execution_count=None), "counts are"),
     (checks.kernel_name, lambda n: n.metadata["kernelspec"].update(name="mine"), "'mine'"),
@@ -473,7 +477,7 @@ def test_a_row_says_what_a_lesson_found(lesson):
     notebook = nbformat.read(lesson.with_suffix(".ipynb"), as_version=4)
     row = summary.Row("07_small", notebook, 1.25)
     assert row.headline() == "91.4 % are right"
-    assert row.banner() == "garden world · nothing"
+    assert row.banner() == "drawn data · nothing"
     assert summary.text_table([row]).splitlines()[-1] == "07_small  91.4 % are right      1.2"
 
 
@@ -498,7 +502,7 @@ def test_a_run_saved_in_jupyter_keeps_the_pair(lesson):
     opened = jupyter.get("07_small.ipynb")
     notebook = opened["content"]
     assert "jupytext" in notebook.metadata, "it is not paired"
-    code(notebook, "lesson.footer").outputs = [stream("world garden · 4 s\n")]
+    code(notebook, "lesson.footer").outputs = [stream("drawn data · 4 s\n")]
     for cell in notebook.cells:
         cell.metadata["execution"] = {"iopub.execute_input": "2026-01-01T00:00:00Z"}
     jupyter.save({"type": "notebook", "format": "json", "content": notebook}, "07_small.ipynb")
@@ -516,7 +520,7 @@ def test_a_run_saved_in_jupyter_keeps_the_pair(lesson):
 def test_what_differs_from_run_to_run_is_not_in_the_stamp(lesson):
     notebook = nbformat.read(lesson.with_suffix(".ipynb"), as_version=4)
     before = notebooks.outputs_hash(notebook)
-    edit_output(notebook, "lesson.banner", text="garden world · nothing\n")
+    edit_output(notebook, "lesson.banner", text="drawn data · nothing\n")
     edit_output(notebook, "lesson.footer", text="another machine · 99 s\n")
     assert notebooks.outputs_hash(notebook) == before
     edit_output(notebook, "lesson.claim", text="✓ took 3.5 s\n")

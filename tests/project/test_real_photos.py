@@ -17,12 +17,12 @@ EXACT = {"precision": "fp32", "device": "cpu"}
 @pytest.fixture
 def flowers(shared: Path, monkeypatch: pytest.MonkeyPatch) -> data.Splits:
     monkeypatch.setenv("FLOWERLIB_DATA", str(shared))
-    return data.flowers(world="real")
+    return data.flowers(pictures="photos")
 
 
 def test_the_flowers_are_complete(flowers: data.Splits, shared: Path) -> None:
     assert flowers.sizes() == {"train": 6552, "valid": 818, "test": 819}
-    assert flowers.world == "real" and len(flowers.class_names) == 102
+    assert flowers.pictures == "photos" and len(flowers.class_names) == 102
     for photos, part in (
         (flowers.train, "train"),
         (flowers.valid, "valid"),
@@ -61,7 +61,7 @@ def test_a_few_real_photos_are_enough(flowers: data.Splits, shared: Path) -> Non
         *(few(p, n) for p, n in ((flowers.train, 10), (flowers.valid, 2), (flowers.test, 4))),
         flowers.class_names,
         "few",
-        "real",
+        "photos",
         "",
     )
     classifier = train.transfer(splits, "mobilenet_v2", weights=shared / MOBILENET)
@@ -80,7 +80,7 @@ def test_prediction_is_evaluation_on_all_test_photos(
         None,
         flowers.class_names,
         "some",
-        "real",
+        "photos",
         "",
     )
     trained = train.transfer(some, backbone, **EXACT)

@@ -84,7 +84,7 @@ def test_every_accuracy_of_a_run(
 ) -> None:
     splits = data.image_folder(flower_folder)
     if not with_test:
-        splits = Splits(splits.train, splits.valid, None, splits.class_names, "x", "real", "")
+        splits = Splits(splits.train, splits.valid, None, splits.class_names, "x", "photos", "")
     titles: dict[str, list[str]] = {}
     save = plots.save
 

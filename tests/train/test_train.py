@@ -260,7 +260,7 @@ def test_the_test_set_is_not_touched(flower_folder: Path) -> None:
         data.Photos(["not there.jpg"], [0], splits.class_names),
         splits.class_names,
         "x",
-        "real",
+        "photos",
         "",
     )
     train.transfer(poisoned, backbone="small_densenet")

@@ -86,7 +86,7 @@ def read_folder(
         made.get("test"),
         every.class_names,
         root.resolve().name,
-        "real",
+        "photos",
         how,
         found.counts(),
         (*found.notes, *notes, *naming.lookalikes(every.class_names)),

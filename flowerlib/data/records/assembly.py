@@ -99,7 +99,7 @@ def divided(
         made.get("test"),
         names,
         name,
-        "real",
+        "photos",
         how,
         files,
         (*notes, *naming.lookalikes(names)),

@@ -72,16 +72,16 @@ def find(name: str) -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
-def folder_for(name: str, world: str) -> Path | None:
-    """The folder of a data set's photos, or None for the garden, as `world` says.
+def folder_for(name: str, pictures: str) -> Path | None:
+    """The folder of a data set's photos, or None where they are drawn, as `pictures` says.
 
     Raises:
-        InputError: `world` is unknown, or "real" and the photos are not there.
+        InputError: `pictures` is unknown, or "photos" and they are not there.
     """
-    if world not in ("auto", "real", "garden"):
-        raise InputError(f'world must be "auto", "real" or "garden", not "{world}".')
-    folder = None if world == "garden" else find(name)
-    if folder is None and world == "real":
+    if pictures not in ("auto", "photos", "drawn"):
+        raise InputError(f'pictures must be "auto", "photos" or "drawn", not "{pictures}".')
+    folder = None if pictures == "drawn" else find(name)
+    if folder is None and pictures == "photos":
         source = " (from FLOWERLIB_DATA)" if os.environ.get("FLOWERLIB_DATA") else ""
         fetch = "" if SETS[name].by_hand else f"run `flowerlib download {name}`, or "
         raise InputError(

@@ -65,7 +65,7 @@ def flowers(folder: Path, split: str) -> Splits:
         left_out["not named as Oxford's are"] = strangers
     counts = FileCounts(len(used), left_out)
     origin = f"Oxford 102, {split} split"
-    return Splits(train, valid, test, names, "flowers", "real", origin, counts)
+    return Splits(train, valid, test, names, "flowers", "photos", origin, counts)
 
 
 def download(root: Path, folder: Path) -> Path:
