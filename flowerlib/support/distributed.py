@@ -1,0 +1,231 @@
+"""Several processes that work on one task, on one machine or many, by torch.distributed.
+
+Alone, every function here does nothing or gives back what it got, so the code that calls them is
+the same for one process and for many. Processes work together within `started`, where torchrun (or
+whoever sets the same environment) has started them; each of them then runs the same code, and every
+function that exchanges something has to be called by all of them.
+
+Alone stands for one process; main, for the process of rank 0, which prints and writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from flowerlib.support.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+Made = TypeVar("Made")
+
+PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+NEEDED = (*PLACE, "MASTER_ADDR", "MASTER_PORT")
+# One process may work for long while the others wait, and torchrun ends those of a dead one.
+PATIENCE = datetime.timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class _Team:
+    """This process among those that work together.
+
+    Attributes:
+        rank, size: its number, and how many there are.
+        store: what counts failures; None alone.
+    """
+
+    rank: int = 0
+    size: int = 1
+    store: torch.distributed.Store | None = None
+
+
+_ALONE = _Team()
+_team = _ALONE
+
+
+def rank() -> int:
+    """This process's number, 0 to `size()` - 1."""
+    return _team.rank
+
+
+def size() -> int:
+    """How many processes work together; 1 outside of `started`."""
+    return _team.size
+
+
+def is_main() -> bool:
+    """Whether this process is the one that prints and writes."""
+    return _team.rank == 0
+
+
+def requested() -> bool:
+    """Whether the environment asks for several processes, as torchrun sets it."""
+    return _number("WORLD_SIZE", 1) > 1
+
+
+def restarted() -> bool:
+    """Whether torchrun has started these processes again, after one of them had failed."""
+    return _number("TORCHELASTIC_RESTART_COUNT", 0) > 0
+
+
+@contextlib.contextmanager
+def started() -> Iterator[None]:
+    """Within it, the processes that the environment names work together.
+
+    Tensors on processors go through gloo and those on CUDA devices through NCCL; each process has
+    the CUDA device of its number on this machine. The process is taken for ours alone: its number
+    of threads is set, and SIGTERM ends it by `SystemExit`, so that what it has begun is cleaned up.
+
+    Raises:
+        InputError: the environment is incomplete.
+    """
+    global _team
+    if not requested():
+        yield
+        return
+    if missing := [name for name in NEEDED if name not in os.environ]:
+        raise InputError(
+            f"WORLD_SIZE asks for {os.environ['WORLD_SIZE']} processes, but {', '.join(missing)} "
+            "is not set; start them with torchrun, or unset WORLD_SIZE to work alone."
+        )
+    import torch
+    import torch.distributed as dist
+
+    signal.signal(signal.SIGTERM, _terminated)
+    rank, size, local_rank, local_size = (_number(name, 0) for name in PLACE)
+    torch.set_num_threads(threads(local_size))
+    backend = "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank % torch.cuda.device_count())
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend, timeout=PATIENCE)
+    store = dist.TCPStore(
+        os.environ["MASTER_ADDR"], _number("MASTER_PORT", 0), is_master=False, timeout=PATIENCE
+    )
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    _team = _Team(rank, size, dist.PrefixStore(f"flowerlib/{attempt}", store))
+    yield
+    # Not after an error: the others may be gone, and it would wait for them.
+    _team = _ALONE
+    dist.destroy_process_group()
+
+
+def threads(local_size: int) -> int:
+    """Threads for each of so many processes of this machine: their share of the processors.
+
+    `OMP_NUM_THREADS` decides where it is set; but not to 1, which is what torchrun sets it to where
+    it was not set.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "1")
+    if given.isdigit() and int(given) > 1:
+        return int(given)
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (usable or 1) // local_size)
+
+
+def share(count: int) -> range:
+    """This process's share of so many things: every `size()`-th, so that all shares are alike."""
+    return range(_team.rank, count, _team.size)
+
+
+def barrier() -> None:
+    """Waits until all processes are here."""
+    gather(None)
+
+
+def all_reduce_sum(values: torch.Tensor) -> torch.Tensor:
+    """The sum of a tensor over all processes, in its place: the same numbers in each of them."""
+    if _team.size > 1:
+        import torch.distributed as dist
+
+        dist.all_reduce(values)
+    return values
+
+
+def broadcast(values: torch.Tensor, source: int = 0) -> torch.Tensor:
+    """Gives all processes the numbers that one has, in the place of their own.
+
+    Args:
+        values: of the same shape and kind in all of them, contiguous.
+        source: the rank of the process that has them.
+    """
+    if _team.size > 1:
+        import torch
+        import torch.distributed as dist
+
+        dist.broadcast(values.view(torch.uint8), source)  # bytes: of any kind of numbers
+    return values
+
+
+def gather(thing: Made) -> list[Made]:
+    """What each process has, in the order of their ranks."""
+    if _team.size == 1:
+        return [thing]
+    import torch.distributed as dist
+
+    found: list[Made] = [thing] * _team.size
+    dist.all_gather_object(found, thing)
+    return found
+
+
+def from_each(make: Callable[[], Made]) -> list[Made]:
+    """What a function gives in each process, in the order of their ranks, for all.
+
+    Raises:
+        InputError: in all processes, where the function has raised one in some; it names the
+            problems of all.
+    """
+    if _team.size == 1:
+        return [make()]
+    mine: tuple[Made | None, str]
+    try:
+        mine = make(), ""
+    except InputError as problem:
+        mine = None, str(problem)
+    found = gather(mine)
+    if problems := [text for _, text in found if text]:
+        raise InputError("\n".join(dict.fromkeys(problems)))
+    return [made for made, _ in found]  # type: ignore[misc]
+
+
+def from_main(make: Callable[[], Made]) -> Made:
+    """What a function gives in the main process, for all; it is not called in the others."""
+    if _team.size == 1:
+        return make()
+    import torch.distributed as dist
+
+    box = [make() if is_main() else None]
+    dist.broadcast_object_list(box)
+    return box[0]  # type: ignore[return-value]
+
+
+def first_to_fail() -> bool:
+    """Whether no other process has failed before, so that this one says what went wrong."""
+    if _team.store is None:
+        return True
+    try:
+        return bool(_team.store.add("failed", 1) == 1)
+    except RuntimeError:  # the process that answered has ended, and has said why
+        return False
+
+
+def lost(problem: BaseException) -> bool:
+    """Whether an error means that another process has gone."""
+    signs = ("closed by peer", "reset by peer", "Broken pipe", "remote process exited")
+    return _team.size > 1 and any(sign in str(problem) for sign in signs)
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    return int(text) if text.isdigit() else default
