@@ -22,10 +22,11 @@ from torch import Tensor
 from flowerlib.data import Photos
 from flowerlib.data.decoding import images
 from flowerlib.data.decoding.images import PhotoError
+from flowerlib.features import sharing
 from flowerlib.features.cache import FeatureCache
 from flowerlib.features.engine import KINDS, Engine, choose_device, choose_precision
 from flowerlib.models import Backbone
-from flowerlib.support import modes, storage
+from flowerlib.support import distributed, modes, storage
 from flowerlib.support.errors import InputError
 from flowerlib.support.threads import one_thread
 from flowerlib.transforms import Preprocessing
@@ -112,33 +113,43 @@ def extract(
     """
     start = time.perf_counter()
     device = choose_device(device)
-    asked, precision = precision, choose_precision(precision, device)
-    digests = photos.digests()
+    asked, chosen = precision, choose_precision(precision, device)
+    precision = sharing.agreed(device, chosen)
+    asked = asked if precision == chosen else precision
+    digests = sharing.digests(photos)
     store = FeatureCache.of(backbone, preprocessing, precision) if cache else None
     kind = KINDS[precision] if compact else torch.float32
     values = storage.empty(len(photos), backbone.num_features, kind)
     with one_thread():
-        origin, todo = _look_up(store, digests, values)
-    if len(todo):
+        origin, unknown = _look_up(store, digests, values)
+    plan = sharing.Plan.of(unknown)
+    if len(plan.missing):
         engine = Engine(backbone, preprocessing, device=device, precision=asked)
-        if engine.precision != precision:  # bf16 is wrong here: another key in the cache
+        found = sharing.agreed(device, engine.precision)
+        if found != precision:  # bf16 is wrong here: another key in the cache
             return extract(
                 backbone,
                 photos,
                 preprocessing,
                 device=device,
-                precision=engine.precision,
+                precision=found,
                 cache=cache,
                 compact=compact,
                 progress=progress,
             )
-        _compute(engine, photos.subset(todo), todo, digests, values, store, progress)
+        todo, report = plan.mine, plan.progress(progress)
+        distributed.from_each(
+            lambda: _compute(engine, photos.subset(todo), todo, digests, values, store, report)
+        )
+    plan.exchange(values)
+    if len(plan.missing) and progress and distributed.size() > 1:
+        progress(len(plan.missing), len(plan.missing))
     copies = np.flatnonzero(origin != np.arange(len(photos)))
     with one_thread():
         values[copies] = values[origin[copies]]
     labels = torch.tensor(photos.labels)
     seconds = time.perf_counter() - start
-    return Features(values, labels, precision, device, len(todo), seconds)
+    return Features(values, labels, precision, device, len(plan.missing), seconds)
 
 
 def _look_up(
