@@ -124,7 +124,6 @@ def sweep(file: str, solver: str) -> dict:
         "test_accuracy": accuracy,
         "penalty": solution.penalty,
         "penalties": len(solution.rows),
-        "precision": solution.precision,
     }
 
 
