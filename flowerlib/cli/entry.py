@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import NoReturn, TextIO
 
 from flowerlib.cli import config
-from flowerlib.cli.complaints import complain
+from flowerlib.cli.complaints import give_up
 from flowerlib.cli.grammar import parser
+from flowerlib.support import distributed
 from flowerlib.support.console import flush, say
 from flowerlib.support.errors import InputError
 
@@ -22,6 +23,8 @@ from flowerlib.support.errors import InputError
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
 KEPT = "features computed so far are kept"
+AGAIN = f"{KEPT}; start all of them once more, train with --resume"
+TOGETHER = ("train", "evaluate")  # commands that several processes may run together
 STOPPED = {  # by Ctrl-C; for all other commands, KEPT
     "train": f"{KEPT}; add --resume to go on",
     "download": "what has arrived is kept; run the same again to go on",
@@ -62,7 +65,8 @@ def _note(
 ) -> None:
     """Shows a warning as a line for the user, without the line of code that it came from."""
     with suppress(InputError, OSError, ValueError):
-        say(f"note: {message}", sys.stderr)
+        if distributed.is_main():
+            say(f"note: {message}", sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,23 +87,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(options, "config", None):
             from_file = config.arguments(options.config, options)
             options = parser().parse_args([options.command, *from_file, *typed[1:]])
-        code = options.run(options)
-        flush()
+        if distributed.requested() and options.command not in TOGETHER:
+            raise InputError(f"{options.command} is for one process; start it without torchrun.")
+        with distributed.started():
+            code: int = options.run(options)
+            flush()
         return code
     except InputError as problem:
-        complain(str(problem))
+        give_up(str(problem))
         return 2
     except (ImportError, RuntimeError) as problem:
         from flowerlib.cli import doctor
 
+        if distributed.lost(problem):
+            give_up(f"another process has ended or cannot be reached; {AGAIN}.")
+            return 2
         if not doctor.is_broken_installation(problem):
             raise
-        complain(doctor.import_problem(problem))
+        give_up(doctor.import_problem(problem))
         return 2
+    except SystemExit as end:  # by torchrun, because another process has failed
+        return int(end.code or 0)
     except KeyboardInterrupt:
-        complain(f"stopped; {STOPPED.get(options.command, KEPT)}.")
+        give_up(f"stopped; {STOPPED.get(options.command, KEPT)}.")
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         if options.command == "train":
-            complain("stopped, since nobody reads the output any more; features are kept.")
+            give_up("stopped, since nobody reads the output any more; features are kept.")
         return 141

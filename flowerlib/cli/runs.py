@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowerlib.cli.config import NAME as CONFIG
 from flowerlib.cli.run_folder import RESULTS, reserved
-from flowerlib.support import storage
+from flowerlib.support import distributed, storage
 from flowerlib.support.console import one_line
 
 if TYPE_CHECKING:
@@ -51,13 +52,15 @@ def train(
         options: for `train.transfer`.
 
     Returns:
-        What results.json holds. Accuracies are fractions in [0, 1], seconds are wall time.
+        What results.json holds. Accuracies are fractions in [0, 1], seconds are wall time. Of
+        several processes, the main one writes and returns it; the others return nothing.
 
     Raises:
         InputError: something given cannot be used, or another run is writing into the folder.
     """
-    with reserved(out, force=force, photos=photos):
-        given = splits() if callable(splits) else splits
+    alone = contextlib.nullcontext()  # the main process writes for all
+    with reserved(out, force=force, photos=photos) if distributed.is_main() else alone:
+        given = distributed.from_main(splits) if callable(splits) else splits
         return _train(given, out, resume=resume, say=say, config=config, **options)
 
 
@@ -77,6 +80,8 @@ def _train(
     from flowerlib.data import depth
 
     start = time.perf_counter()
+    main = distributed.is_main()
+    say = say if main else _nothing
     if isinstance(name := options.get("backbone"), str):
         say(f"backbone {name} · {models.weights_origin(name, options.get('weights'))}")
     say(splits.describe())
@@ -85,15 +90,16 @@ def _train(
     for note in splits.notes:
         say(one_line(f"note: {note}"))
     state = out / STATE
-    if not resume:
-        state.unlink(missing_ok=True)
+    if not (resume or distributed.restarted()):
+        if main:
+            state.unlink(missing_ok=True)
     elif not state.exists():
         say(f"nothing to resume in {out}: trained from the start, with the features that are kept")
     classifier = training.transfer(splits, checkpoint=state, **options)
     history = classifier.history
     assert history is not None  # it was trained in this process
     parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
-    for sentence in audit.leaks(splits) + depth.dark(parts):
+    for sentence in audit.leaks(splits) + depth.dark(parts) if main else ():
         say(one_line(f"note: {sentence}"))
     results = classifier.results
     seconds: dict[str, float] = dict(results["seconds"])
@@ -123,6 +129,8 @@ def _train(
         seconds["test"] = 0.0
         test = {"set": "test", "num_images": 0, "accuracy": None, "interval": None}
         say("no test set: only valid accuracy is known, and the figures are of valid")
+    if not main:
+        return {}
     from flowerlib import plots  # matplotlib: not beside the batches of photos
 
     drawing = time.perf_counter()
@@ -170,6 +178,10 @@ def _train(
         temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     state.unlink(missing_ok=True)
     return found
+
+
+def _nothing(line: str) -> None:
+    """Says nothing."""
 
 
 def _top5(logits: Tensor, labels: Tensor) -> dict[str, Any]:

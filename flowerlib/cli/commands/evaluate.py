@@ -7,7 +7,7 @@ import json
 
 from flowerlib.cli import columns
 from flowerlib.cli.complaints import complain
-from flowerlib.support import tables
+from flowerlib.support import distributed, tables
 from flowerlib.support.console import one_line, say
 
 
@@ -16,14 +16,21 @@ def evaluate(options: argparse.Namespace) -> int:
     from flowerlib.classifier import Classifier
 
     classifier = Classifier.load(options.model)
-    photos, counts = data.labeled_photos(
-        options.data, classifier.class_names, split=options.split, columns=columns.named(options)
+    photos, counts = distributed.from_main(
+        lambda: data.labeled_photos(
+            options.data,
+            classifier.class_names,
+            split=options.split,
+            columns=columns.named(options),
+        )
     )
     if line := counts.sentence():
         complain(f"{one_line(options.data)}: {line}")
     found = classifier.evaluate(
         photos, device=options.device, precision=options.precision, name=one_line(options.data)
     )
+    if not distributed.is_main():
+        return 0
     probabilities, answers = found.logits.softmax(1).max(1)
     rows = [
         {

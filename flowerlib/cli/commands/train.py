@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowerlib.cli import columns, config
 from flowerlib.cli.progress import Progress
+from flowerlib.support import distributed, storage
 from flowerlib.support import options as known
-from flowerlib.support import storage
 from flowerlib.support.console import say
 from flowerlib.support.errors import InputError
 
@@ -28,7 +28,8 @@ def train(options: argparse.Namespace) -> int:
         raise InputError("train needs photos: a folder, a named set, or `data` in the --config.")
     settings = _settings(options)  # refused before a photo is read
     usual = known.GARDEN_BACKBONE if options.data == "garden" else known.BACKBONE
-    with Progress(quiet=options.quiet) as progress:
+    quiet = options.quiet or not distributed.is_main()
+    with Progress(quiet=quiet) as progress:
         found = runs.train(
             lambda: data.from_name(
                 options.data, split=options.split, columns=columns.named(options)
@@ -37,7 +38,7 @@ def train(options: argparse.Namespace) -> int:
             photos=data.folder_of(options.data),
             force=options.force,
             resume=options.resume,
-            say=_nothing if options.quiet else progress.say,
+            say=_nothing if quiet else progress.say,
             config=config.text(options),
             backbone=options.backbone or usual,
             weights=options.weights,
@@ -50,10 +51,10 @@ def train(options: argparse.Namespace) -> int:
             device=options.device,
             precision=options.precision,
             cache=not options.no_cache,
-            report=_epochs() if sys.stderr.isatty() and not options.quiet else None,
+            report=_epochs() if sys.stderr.isatty() and not quiet else None,
             progress=progress,
         )
-    if options.quiet:
+    if quiet:
         return 0
     if options.verbose:
         for line in _details(found):

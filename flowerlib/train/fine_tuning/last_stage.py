@@ -29,7 +29,7 @@ from flowerlib import models
 from flowerlib.data import Photos, loading
 from flowerlib.features import Features
 from flowerlib.models import Backbone
-from flowerlib.support import modes
+from flowerlib.support import distributed, modes
 from flowerlib.train.fine_tuning.schedules import autocast, warm_up_and_cosine
 from flowerlib.train.steps import Computing
 from flowerlib.transforms import Preprocessing
@@ -52,6 +52,7 @@ def tuned(
 
     A linear head learns with it and is thrown away: one that is solved on the new features does
     better. Half of the batches are mirrored. BatchNorm keeps its statistics.
+    Of several processes, all compute the maps, and the main one learns.
 
     Args:
         backbone: one that `models.split` can cut; it is not changed.
@@ -73,11 +74,17 @@ def tuned(
     lower, upper = models.split(learner, preprocessing.crop)
     maps = computing.extract(lower, known, preprocessing)
     learner.to(maps.device).requires_grad_(False)
-    with models.seeded(seed):
-        num_classes = len(known.class_names)
-        head = nn.Linear(learner.num_features, num_classes, device=maps.device, dtype=torch.float32)
-        _learn(upper.requires_grad_(True), head, maps, seed, computing.progress)
+    if distributed.is_main():
+        with models.seeded(seed):
+            head = nn.Linear(
+                learner.num_features,
+                len(known.class_names),
+                device=maps.device,
+                dtype=torch.float32,
+            )
+            _learn(upper.requires_grad_(True), head, maps, seed, computing.progress)
     learner = learner.to("cpu").requires_grad_(True)
+    learner.load_state_dict(distributed.from_main(learner.state_dict))
     return models.multi_level(learner) if backbone.layers == "multi-level" else learner
 
 

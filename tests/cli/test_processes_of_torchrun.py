@@ -1,0 +1,75 @@
+"""`torchrun -m flowerlib …`: the files and figures of one process, written and said once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from flowerlib import cli
+from tests.together import together
+
+SMALL = ["--backbone", "small_densenet"]
+
+
+@pytest.fixture(scope="module")
+def alone(flower_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of one process."""
+    out = tmp_path_factory.mktemp("alone") / "run"
+    arguments = ["train", str(flower_folder), *SMALL, "--no-cache", "--out", str(out)]
+    assert cli.main(arguments) == 0
+    return out
+
+
+def steady(results: Path) -> dict[str, object]:
+    """What results.json holds but for what a clock measured."""
+    found = json.loads(results.read_text())
+    for name in ("seconds", "images_per_second", "threads"):
+        del found[name]
+    return found
+
+
+def test_two_processes_train_as_one(alone: Path, flower_folder: Path, tmp_path: Path) -> None:
+    out, arguments = tmp_path / "run", ["--nproc-per-node", "2", "--standalone", "-m", "flowerlib"]
+    command = [sys.executable, "-m", "torch.distributed.run", *arguments, "train"]
+    command += [str(flower_folder), *SMALL, "--no-cache", "--out", str(out)]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("written to") == 1
+    assert ended.stderr.count("features:") <= 2  # one line a pass, or none, never one a process
+    assert {file.name for file in out.iterdir()} == {file.name for file in alone.iterdir()}
+    assert steady(out / "results.json") == steady(alone / "results.json")
+    assert (out / "history.csv").read_bytes() == (alone / "history.csv").read_bytes()
+    mine, theirs = (load_file(folder / "classifier.safetensors") for folder in (out, alone))
+    assert all((mine[name] == theirs[name]).all() for name in theirs)
+
+
+def test_evaluate_answers_once(alone: Path, flower_folder: Path) -> None:
+    model = str(alone / "classifier.safetensors")
+    arguments = ["-m", "flowerlib", "evaluate", str(flower_folder), "--split", "test", "--json"]
+    first, second = together([*arguments, "--model", model])
+    assert (first.code, second.code, second.out) == (0, 0, ""), (first, second)
+    expected = json.loads((alone / "results.json").read_text())["test"]["accuracy"]
+    assert json.loads(first.out)["accuracy"] == expected
+
+
+def test_one_sentence_says_which_process_failed(flower_folder: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    arguments = ["-m", "flowerlib", "train", str(flower_folder), *SMALL, "--out", out]
+    caches = [str(tmp_path / "cache"), str(flower_folder / "train" / "rose" / "rose_00.jpg")]
+    both = together(arguments, own={"FLOWERLIB_CACHE": caches})  # the second has no folder
+    assert [ended.code for ended in both] == [2, 2]
+    said = [line for ended in both for line in ended.err.splitlines() if "flowerlib: " in line]
+    assert len(said) == 1 and said[0].startswith("flowerlib: process 1 of 2: The cache folder")
+    assert not Path(out).exists()
+
+
+def test_commands_for_one_process_say_so() -> None:
+    both = together(["-m", "flowerlib", "doctor"])
+    assert [ended.code for ended in both] == [2, 2]
+    assert "doctor is for one process" in both[0].err
