@@ -1,4 +1,4 @@
-"""What happens to a photo before the network sees it, kept as plain data.
+"""What happens to a photo before the network sees it, as plain data.
 
 Because a `Preprocessing` is data, it is saved inside the classifier's file, shown in a lesson,
 compared in a test, and undone for display. Training, evaluation and prediction use the same object.
@@ -209,8 +209,8 @@ class Augmentation:
     """Training-time variation: a new view of the photo at every visit.
 
     Attributes:
-        preprocessing: the evaluation preprocessing whose size and normalization are kept.
-        rotation: largest turn in degrees, either way (the source used 10).
+        preprocessing: the evaluation preprocessing whose size and normalization stay.
+        rotation: largest turn in degrees, either way (the flower article used 10).
         flip: probability of a mirror image, left to right.
         crop_scale: range of the share of the photo's area that a random crop keeps;
             (1, 1) crops nothing.

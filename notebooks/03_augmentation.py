@@ -590,7 +590,7 @@ lesson.measured("03_augmentation")
 # - **Different normalization in training and evaluation.** Both must share size, mean and standard
 #   deviation.
 # - **Views that depend on the number of workers.** Seed each view by run, epoch and photo.
-# - **The same views in every epoch.** `data.loader` must be told the epoch; `train.fit` does that.
+# - **The same views in every epoch.** `data.loader` must know the epoch; `train.fit` does that.
 # - **Too few steps.** A network that sees new views learns more slowly. Stopped early, it may show
 #   no gain at all.
 # - **An interval over seeds only.** It says nothing about other pictures.

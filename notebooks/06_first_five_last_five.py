@@ -191,8 +191,8 @@ first_rows = fit(network, first_train, FIRST_EPOCHS, SEED, valid=first_valid)
 lesson.table(first_rows, volatile=["seconds"])
 count = len(first_valid[1])
 low, high = metrics.wilson_interval(round(first_rows[-1]["valid_accuracy"] * count), count)
-told = f"on {count} pictures, the 95 % interval of the last accuracy is {low:.2f} to {high:.2f}"
-lesson.claim(low > 0.25, f"clearly better than guessing (0.2): {told}")
+interval = f"on {count} pictures, the 95 % interval of the last accuracy is {low:.2f} to {high:.2f}"
+lesson.claim(low > 0.25, f"clearly better than guessing (0.2): {interval}")
 
 # %% [markdown]
 # <details><summary>Check yourself: why does `fit` use two sources of randomness?</summary>
@@ -604,11 +604,11 @@ lesson.verdict(
     worse="On the test pictures, transfer clearly loses.",
     unclear="With these few seeds, the gain on the test pictures is not clear.",
 )
-told = {name: f"{mean:.2f} ({low:.2f} to {high:.2f})" for name, mean, low, high in rows}
+means = {name: f"{mean:.2f} ({low:.2f} to {high:.2f})" for name, mean, low, high in rows}
 lesson.headline(
     f"last five classes from {PER_CLASS} pictures each, test accuracy over {len(SEEDS)} seeds with "
-    f"95 % intervals: pretrained and frozen {told['pretrained, frozen']}, from scratch "
-    f"{told['random, trained']}, gain {told['gain of the first over the last']}"
+    f"95 % intervals: pretrained and frozen {means['pretrained, frozen']}, from scratch "
+    f"{means['random, trained']}, gain {means['gain of the first over the last']}"
 )
 
 # %% [markdown]
@@ -668,7 +668,7 @@ lesson.measured("06_first_five_last_five")
 # <details><summary>Hint</summary>
 #
 # `first, last = last, first`, then run the cells from "Is it the pretraining or the freezing?"
-# again, with `few` and `last_valid` made anew. Two of the four networks are enough.
+# again, with `few` and `last_valid` made again. Two of the four networks are enough.
 #
 # </details>
 #

@@ -26,7 +26,7 @@ os.environ["IPYTHONDIR"] = str(REPOSITORY / "build" / "ipython")
 os.environ.update(FIXED_ENVIRONMENT)
 
 # Dozens of processes follow. In containers Python is often told to keep no bytecode; each of them
-# would then compile flowerlib and the tests anew, half a second to two.
+# would then recompile flowerlib and the tests, half a second to two.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     sys.dont_write_bytecode = False
 

@@ -102,8 +102,8 @@ class Evaluation:
         }
 
     def __str__(self) -> str:
-        right = self.right
-        return f"{metrics.told(int(right.sum()), len(right), self.name)}; {self._learned()}"
+        accuracy = metrics.format_accuracy(int(self.right.sum()), len(self.right), self.name)
+        return f"{accuracy}; {self._learned()}"
 
     __repr__ = __str__
 
@@ -120,7 +120,7 @@ class Evaluation:
             return (
                 f"it learned from all of them ({', '.join(roles)}), so this says nothing of others"
             )
-        without = metrics.told(int(rest.sum()), len(rest))
+        without = metrics.format_accuracy(int(rest.sum()), len(rest))
         return (
             f"it learned from {trained + chosen} of them ({', '.join(roles)}); without: {without}"
         )

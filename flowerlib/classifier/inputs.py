@@ -100,7 +100,7 @@ def _listed(photos: Any) -> list[Any]:
     if hasattr(photos, "columns"):
         raise InputError('predict was given a table; give the column of paths, as in df["path"].')
     if not isinstance(photos, Iterable):
-        raise InputError(f"predict was given {_told(photos)}; {USE}.")
+        raise InputError(f"predict was given {_described(photos)}; {USE}.")
     # By iteration, never by position: `column[3]` of a table is the row whose label is 3.
     return list(photos)
 
@@ -131,7 +131,7 @@ def _recognized(value: Any, unnamed: str) -> tuple[Opened | PhotoError, str]:
     if hasattr(value, "read"):
         name = getattr(value, "name", None)
         return images.read_stream(value, unnamed), name if isinstance(name, str) else unnamed
-    raise InputError(f"{unnamed} is {_told(value)}; {USE}.")
+    raise InputError(f"{unnamed} is {_described(value)}; {USE}.")
 
 
 def _path(value: str | os.PathLike[str]) -> tuple[Opened | PhotoError, str]:
@@ -173,6 +173,6 @@ def _tensor(value: torch.Tensor, name: str) -> np.ndarray:
     return value.detach().permute(1, 2, 0).cpu().numpy()
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     """A value in a few words."""
     return "None" if value is None else f"{value!r:.40} ({type(value).__name__})"

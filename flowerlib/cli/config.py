@@ -11,7 +11,7 @@ from pathlib import Path
 from flowerlib.support.errors import InputError
 
 NAME = "config.toml"
-# Of one call and not of the training: chosen anew by whoever repeats it.
+# Of one call and not of the training: chosen again by whoever repeats it.
 OF_THE_CALL = {"command", "config", "force", "out", "quiet", "resume", "run", "verbose"}
 
 
@@ -34,7 +34,7 @@ def arguments(file: Path, options: argparse.Namespace) -> list[str]:
         raise InputError(f"{file} is not a TOML file ({problem}).") from None
     found = {key.replace("-", "_"): value for key, value in found.items()}
     if wrong := sorted(key for key in found if key in OF_THE_CALL):
-        raise InputError(f"{file}: give {', '.join(wrong)} on the command line, for each run anew.")
+        raise InputError(f"{file}: give {', '.join(wrong)} on the command line, for each run.")
     if unknown := sorted(key for key in found if key not in vars(options)):
         raise InputError(f"{file}: {options.command} has no option {', '.join(unknown)}.")
     typed: list[str] = []

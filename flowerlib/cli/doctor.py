@@ -12,7 +12,7 @@ from flowerlib.support.errors import InputError
 from flowerlib.support.options import BACKBONE
 
 PAIR = (
-    "torch and torchvision do not belong together; install both anew, as a pair: "
+    "torch and torchvision do not belong together; reinstall both as a pair: "
     "pip install --upgrade --force-reinstall torch torchvision"
 )
 

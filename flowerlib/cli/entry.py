@@ -22,12 +22,12 @@ from flowerlib.support.errors import InputError
 # small operations: the head of 6,552 photos takes 0.8 instead of 0.55 s.
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
-KEPT = "features computed so far are kept"
-AGAIN = f"{KEPT}; start all of them once more, train with --resume"
+CACHED = "features computed so far are cached"
+AGAIN = f"{CACHED}; start all of them once more, train with --resume"
 TOGETHER = ("train", "evaluate")  # commands that several processes may run together
-STOPPED = {  # by Ctrl-C; for all other commands, KEPT
-    "train": f"{KEPT}; add --resume to go on",
-    "download": "what has arrived is kept; run the same again to go on",
+STOPPED = {  # by Ctrl-C; for all other commands, CACHED
+    "train": f"{CACHED}; add --resume to continue",
+    "download": "what has arrived is saved; run the same command again to continue",
 }
 
 
@@ -109,9 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # by torchrun, because another process has failed
         return int(end.code or 0)
     except KeyboardInterrupt:
-        give_up(f"stopped; {STOPPED.get(options.command, KEPT)}.")
+        give_up(f"stopped; {STOPPED.get(options.command, CACHED)}.")
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         if options.command == "train":
-            give_up("stopped, since nobody reads the output any more; features are kept.")
+            give_up("stopped, since nobody reads the output any more; features are cached.")
         return 141

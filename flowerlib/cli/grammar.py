@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
         columns.add_to(command)
 
     download = add("download", "fetch a named data set, checked against its digest")
-    download.add_argument("name", metavar="flowers|cifar10", help="goes on where it was stopped")
+    download.add_argument("name", metavar="flowers|cifar10", help="continues where it was stopped")
     old = add(
         "import-old",
         "turn an old torch.save checkpoint into a classifier file",

@@ -94,7 +94,7 @@ def _train(
         if main:
             state.unlink(missing_ok=True)
     elif not state.exists():
-        say(f"nothing to resume in {out}: trained from the start, with the features that are kept")
+        say(f"nothing to resume in {out}: trained from the start, with the cached features")
     classifier = training.transfer(splits, checkpoint=state, **options)
     history = classifier.history
     assert history is not None  # it was trained in this process

@@ -1,4 +1,4 @@
-"""What a frozen backbone makes of photos: computed fast, once, and kept."""
+"""What a frozen backbone makes of photos: computed fast, once, and cached."""
 
 from __future__ import annotations
 

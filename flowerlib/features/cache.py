@@ -61,7 +61,7 @@ class FeatureCache:
         self.folder = storage.cache_folder("features", f"{backbone.name}-{self.key[:24]}")
 
     def read(self) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """All that is kept, a file at a time: N photos' digests "S16", features (N, D) of `kind`.
+        """All that is cached, a file at a time: N photos' digests "S16", features (N, D) of `kind`.
 
         A damaged file is removed with a warning, so that its photos are computed again.
         """
@@ -103,7 +103,7 @@ class FeatureCache:
         except InputError as problem:
             reason = getattr(problem.__context__, "strerror", None) or problem
             raise InputError(
-                f"Features cannot be kept in {self.folder} ({reason}); make room, point "
+                f"Features cannot be cached in {self.folder} ({reason}); free space, point "
                 "FLOWERLIB_CACHE at another folder, or go without the cache (--no-cache)."
             ) from None
 

@@ -101,7 +101,7 @@ def extract(
 
     Raises:
         InputError: photos that cannot be read (all of them are named; what could be computed is
-            kept in the cache), or a device that is not there.
+            held in the cache), or a device that is not there.
 
     Example:
         >>> from flowerlib import data, models
@@ -163,9 +163,9 @@ def _look_up(
     """
     contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
     missing = np.full(len(contents), True)
-    for kept, found in store.read() if store and len(digests) else ():
-        at = np.searchsorted(contents, kept).clip(max=len(contents) - 1)
-        here = missing[at] & (contents[at] == kept)
+    for cached, found in store.read() if store and len(digests) else ():
+        at = np.searchsorted(contents, cached).clip(max=len(contents) - 1)
+        here = missing[at] & (contents[at] == cached)
         values[first[at[here]]] = found[torch.from_numpy(here)].to(values.dtype)
         missing[at[here]] = False
         if not missing.any():
@@ -184,7 +184,7 @@ def _compute(
 ) -> None:
     """Puts each photo's features into its row of `values`, and piece by piece into the cache.
 
-    What was computed is kept after Ctrl-C, too. (Collected as many small results between large
+    What was computed is cached after Ctrl-C, too. (Collected as many small results between large
     arrays, it would keep the heap from being used again, and memory would grow with every batch.)
     """
     done, reader, asked = 0, _Reader(photos), digests[rows]

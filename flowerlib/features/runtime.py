@@ -130,11 +130,11 @@ def _graph(network: Computation) -> tuple[list[str], bytes]:
     except InputError:  # nowhere to keep it
         return _parsed(_converted(network))
     with contextlib.suppress(OSError):  # it is not there, or was removed a moment ago
-        kept = file.read_bytes()
-        if kept[:4] == zlib.crc32(kept[4:]).to_bytes(4, "big"):
-            return _parsed(kept[4:])
+        stored = file.read_bytes()
+        if stored[:4] == zlib.crc32(stored[4:]).to_bytes(4, "big"):
+            return _parsed(stored[4:])
     content = _converted(network)
-    parsed = _parsed(content)  # before it is kept
+    parsed = _parsed(content)  # before it is stored
     with contextlib.suppress(InputError):  # a full disk: it is made again the next time
         with storage.atomic_path(file) as path:
             path.write_bytes(zlib.crc32(content).to_bytes(4, "big") + content)
@@ -161,6 +161,6 @@ def _converted(network: Computation) -> bytes:
             timeout=CONVERSION_SECONDS,
         )
         if done.returncode:
-            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason told"]
+            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
             raise RuntimeError(f"conversion to ONNX failed: {lines[-1][:300]}")
         return done.stdout.strip().splitlines()[-1] + b"\n" + made.read_bytes()

@@ -23,7 +23,7 @@ _data: str | None = None  # set by banner(), said again by footer()
 def banner(splits: Splits, backbone: Backbone | None = None) -> None:
     """Says on which data the lesson runs, drawn or photos, and with which backbone.
 
-    Device, precision and machine are told by `footer()`: this text depends on the data only.
+    Device, precision and machine are printed by `footer()`: this text depends on the data only.
     """
     global _data
     _data = splits.data_kind

@@ -92,7 +92,9 @@ def show(figure: Any, *, alt: str, dpi: int = 110) -> None:
     outputs.send(data, metadata)
 
 
-def live(*, alt: str = "Loss and accuracy after every epoch, training and validation.") -> Callable:
+def live(
+    *, alt: str = "Loss and accuracy after every epoch, training and validation."
+) -> Callable[[History], None]:
     """Gives a `report` for `train.fit` that shows the training while it runs.
 
     In a notebook one display is redrawn in place, at most once a second, and at the end the curves

@@ -2,10 +2,10 @@
 
 from flowerlib.metrics.intervals import (
     crossed_interval,
+    format_accuracy,
     mcnemar_test,
     mean_interval,
     paired_difference,
-    told,
     wilson_interval,
 )
 from flowerlib.metrics.scores import (
@@ -20,10 +20,10 @@ __all__ = [
     "confusion",
     "crossed_interval",
     "expected_calibration_error",
+    "format_accuracy",
     "mcnemar_test",
     "mean_interval",
     "paired_difference",
-    "told",
     "top_k_accuracy",
     "wilson_interval",
 ]

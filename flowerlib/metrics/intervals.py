@@ -45,11 +45,11 @@ def wilson_interval(correct: int, total: int, z: float = Z) -> tuple[float, floa
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
-def told(correct: int, total: int, name: str = "") -> str:
+def format_accuracy(correct: int, total: int, name: str = "") -> str:
     """An accuracy in words, with its 95 % interval and the set that it was measured on.
 
     Example:
-        >>> told(749, 819, "test")
+        >>> format_accuracy(749, 819, "test")
         'accuracy 0.915 (95 % interval 0.893 to 0.932) on 819 photos of test'
     """
     low, high = wilson_interval(correct, total)

@@ -21,7 +21,7 @@ from flowerlib.models.freezing import Frozen
 
 # Packages whose layers compute what their class and settings say.
 KNOWN = ("torch", "torchvision", "timm", "flowerlib")
-# Of each layer: told apart from its settings, or without effect on what it computes in `eval()`.
+# Of each layer: known from its settings, or without effect on what it computes in `eval()`.
 ASIDE = {"training", "frozen", "name", "weights", "preprocessing", "library"}
 ASIDE |= {"pretrained_cfg", "default_cfg", "feature_info"}  # timm's: where the weights come from
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
@@ -30,7 +30,7 @@ TRAINING_ONLY = {"training", "inplace", "p", "momentum", "memory_efficient", "dr
 
 
 class _Unknown(Exception):
-    """Something whose effect on the computation cannot be told."""
+    """Something whose effect on the computation cannot be determined."""
 
 
 def structure(network: nn.Module) -> str | None:

@@ -16,7 +16,7 @@ def own(network: nn.Module, preprocessing: Preprocessing | None) -> Backbone:
         return network
     if preprocessing is None:
         raise InputError(
-            "A module of your own needs to be told what photos go through before it sees them: "
+            "A module of your own needs its preprocessing, which photos go through before it: "
             "give preprocessing=transforms.Preprocessing(...)."
         )
     name, side = type(network).__name__, preprocessing.crop

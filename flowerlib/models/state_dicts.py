@@ -49,8 +49,10 @@ def read(file: Path, wanted: Collection[str]) -> dict[str, Tensor]:
         (key, start): state for key, state in states.items() for start in _starts(state, wanted)
     }
     if len(fitting) > 1:
-        told = ", ".join(repr(f"{key}: {start}*".removeprefix(": ")) for key, start in fitting)
-        raise InputError(f"{file} holds several such networks ({told}); {HOW}.")
+        candidates = ", ".join(
+            repr(f"{key}: {start}*".removeprefix(": ")) for key, start in fitting
+        )
+        raise InputError(f"{file} holds several such networks ({candidates}); {HOW}.")
     for (_, start), state in fitting.items():
         size = len(start)
         return {key[size:]: value for key, value in state.items() if key.startswith(start)}
@@ -105,13 +107,13 @@ def _content(file: Path) -> Any:
         raise InputError(f"{file} cannot be read as weights: {reason}.") from None
 
 
-def _reason(start: bytes, told: str, suffix: str) -> str:
+def _reason(start: bytes, error: str, suffix: str) -> str:
     """Why a file is no weights, in our words: torch's would advise to run what is in it."""
     if not start:
         return "it is empty"
-    if "TorchScript" in told:
+    if "TorchScript" in error:
         return f"it is a TorchScript program; {HOW}"
-    if name := re.search(r"GLOBAL ([\w.]+)", told):
+    if name := re.search(r"GLOBAL ([\w.]+)", error):
         return f"it holds objects beside tensors ({name[1]}), which could run code; {HOW}"
     if suffix == ".onnx":
         return "it is an ONNX network; give weights of torch"

@@ -133,9 +133,10 @@ def preprocessing(name: str) -> Preprocessing:
         InputError: the network takes no square photos in three colors.
     """
     import timm
+    from timm.data.config import resolve_data_config
 
     settings = timm.get_pretrained_cfg(name)
-    config = timm.data.resolve_data_config(pretrained_cfg=settings.to_dict() if settings else {})
+    config = resolve_data_config(pretrained_cfg=settings.to_dict() if settings else {})
     channels, height, width = config["input_size"]
     if channels != 3 or height != width:
         raise InputError(

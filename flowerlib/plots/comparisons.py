@@ -52,7 +52,7 @@ def compare_curves(histories: Mapping[str, Rows], *, title: str = "") -> np.ndar
     axes = made.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for (name, rows), color in zip(histories.items(), _colors(len(histories)), strict=True):
         for axis, what in zip(axes, panels, strict=True):
-            for part, told, style in (("train", "training", ":"), ("valid", "validation", "-")):
+            for part, phase, style in (("train", "training", ":"), ("valid", "validation", "-")):
                 if f"{part}_{what}" not in rows[0]:
                     continue
                 axis.plot(
@@ -61,7 +61,7 @@ def compare_curves(histories: Mapping[str, Rows], *, title: str = "") -> np.ndar
                     color=color,
                     ls=style,
                     lw=2,
-                    label=f"{name}, {told}",
+                    label=f"{name}, {phase}",
                 )
     for axis, what in zip(axes, panels, strict=True):
         axis.set_ylabel("mean loss" if what == "loss" else what)
@@ -192,12 +192,12 @@ def differences(
         range(len(found))[::-1], found.items(), strict=True
     ):
         first = place == len(found) - 1
-        told = ("95 % interval", "mean", "one run") if first else (None, None, None)
-        axes.plot([low, high], [place] * 2, color=BLUE, lw=6, alpha=0.35, label=told[0])
+        legend = ("95 % interval", "mean", "one run") if first else (None, None, None)
+        axes.plot([low, high], [place] * 2, color=BLUE, lw=6, alpha=0.35, label=legend[0])
         if runs and name in runs:
             heights = place + np.linspace(-0.2, 0.2, len(runs[name]))
-            axes.plot(runs[name], heights, ".", color=ORANGE, label=told[2])
-        axes.plot(value, place, "o", color=BLUE, label=told[1] if runs else None)
+            axes.plot(runs[name], heights, ".", color=ORANGE, label=legend[2])
+        axes.plot(value, place, "o", color=BLUE, label=legend[1] if runs else None)
     axes.axvline(0, color=GRAY, lw=1, ls=":")
     names, style = labels(list(found))
     axes.set_yticks(range(len(found))[::-1], names, **style)

@@ -2,7 +2,7 @@
 
 A notebook shows the figure where a cell ends in it or in its axes; a script shows nothing.
 
-Titles say what is seen, axes are labelled with units, and the colors can be told apart by
+Titles say what is seen, axes are labelled with units, and the colors can be distinguished by
 color-blind readers (Okabe and Ito, "Color universal design", 2008).
 
 Shown in: notebooks/04_flowers
@@ -67,7 +67,7 @@ def curves(history: History) -> np.ndarray:
     """Loss and accuracy after every epoch, side by side; for a solved head, over its penalties.
 
     Returns:
-        Two Axes: losses, accuracy. A dotted line marks what was kept.
+        Two Axes: losses, accuracy. A dotted line marks the epoch that was chosen.
     """
     rows, solved = history.rows, history.what == "penalty"
     x = [row["penalty" if solved else "epoch"] for row in rows]
@@ -76,11 +76,11 @@ def curves(history: History) -> np.ndarray:
     left.plot(x, [row["valid_loss"] for row in rows], "s-", color=ORANGE, ms=4, label="validation")
     right.plot(x, [row["valid_accuracy"] for row in rows], "s-", color=ORANGE, ms=4)
     below = "penalty, strong to weak" if solved else "epoch"
-    kept = history.best
-    best = f": {kept['valid_accuracy']:.1%}" if kept else ""
-    if kept and (ends := history.interval(kept)):
+    best_row = history.best
+    best = f": {best_row['valid_accuracy']:.1%}" if best_row else ""
+    if best_row and (ends := history.interval(best_row)):
         best += f" (95 % interval {ends[0]:.1%} to {ends[1]:.1%})"
-    if kept:
+    if best_row:
         best += f" on {history.num_valid or 'the'} photos that the {history.what} was chosen on"
     _tidy(left, "Loss", below, "mean loss (nats)").legend(frameon=False)
     _tidy(right, textwrap.fill(f"Valid accuracy{best}", 48), below, "share right")
@@ -92,7 +92,7 @@ def curves(history: History) -> np.ndarray:
             axis.invert_xaxis()
         else:
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if kept:
+        if best_row:
             axis.axvline(x[history.best_epoch - 1], color=GRAY, lw=1, ls=":")
     return axes
 
@@ -112,7 +112,7 @@ def photo_and_bars(photo: Any, prediction: Prediction, truth: str | None = None)
     """
     shares, names = prediction.probabilities[:MOST_BARS], prediction.names[:MOST_BARS]
     height = max(3.4, 0.6 + 0.3 * len(names))
-    (*texts, told), style = labels([*names, truth or ""], longest=30)
+    (*texts, truth_text), style = labels([*names, truth or ""], longest=30)
     width = 8.2 + LETTER * max(0, max(map(len, texts)) - 12)
     left, right = axes = figure(width, height).subplots(1, 2, width_ratios=(1, 1.3))
     left.imshow(photo)
@@ -135,7 +135,7 @@ def photo_and_bars(photo: Any, prediction: Prediction, truth: str | None = None)
     right.set_xlim(0, 1)
     title = f"{texts[0]}, {shares[0]:.0%} sure"
     if truth is not None:
-        title += " — right" if names[0] == truth else f" — wrong, it is {told}"
+        title += " — right" if names[0] == truth else f" — wrong, it is {truth_text}"
     _tidy(right, textwrap.fill(title, 44), "probability", style=style)
     right.tick_params(axis="y", length=0)
     return axes
@@ -192,14 +192,14 @@ def confusion(matrix: Any, class_names: Sequence[str], name: str = "", most: int
         )
     right, total = int(np.trace(counts)), int(counts.sum())
     low, high = metrics.wilson_interval(right, total)
-    told = f"{name}: " * bool(name) + f"{right:,} of {total:,} right, {right / total:.1%} "
-    told += f"(95 % interval {low:.1%} to {high:.1%})"
+    summary = f"{name}: " * bool(name) + f"{right:,} of {total:,} right, {right / total:.1%} "
+    summary += f"(95 % interval {low:.1%} to {high:.1%})"
     if len(class_names) > 20:
-        return _confused_pairs(counts, class_names, most, told)
+        return _confused_pairs(counts, class_names, most, summary)
     names, style = labels(class_names, longest=30)
     side = 2.2 + 0.42 * len(class_names)
-    room = LETTER * max(map(len, names))
-    axes = figure(side + 0.6 + room, side + 0.7 * room).subplots()
+    margin = LETTER * max(map(len, names))
+    axes = figure(side + 0.6 + margin, side + 0.7 * margin).subplots()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
@@ -209,10 +209,12 @@ def confusion(matrix: Any, class_names: Sequence[str], name: str = "", most: int
     places = range(len(class_names))
     axes.set_xticks(places, names, rotation=45, ha="right", **style)
     axes.set_yticks(places, names, **style)
-    return _tidy(axes, textwrap.fill(told, int(9 * side)), "answer", "truth")
+    return _tidy(axes, textwrap.fill(summary, int(9 * side)), "answer", "truth")
 
 
-def _confused_pairs(counts: np.ndarray, class_names: Sequence[str], most: int, told: str) -> Axes:
+def _confused_pairs(
+    counts: np.ndarray, class_names: Sequence[str], most: int, summary: str
+) -> Axes:
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
@@ -227,7 +229,7 @@ def _confused_pairs(counts: np.ndarray, class_names: Sequence[str], most: int, t
     arrows = [" → ".join(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
     axes.set_yticks(places, arrows, **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    title = f"{told}; the most frequent mistakes" if pairs else f"{told}; no mistakes"
+    title = f"{summary}; the most frequent mistakes" if pairs else f"{summary}; no mistakes"
     return _tidy(axes, textwrap.fill(title, 80), "photos (truth → answer)")
 
 

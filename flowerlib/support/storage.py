@@ -127,7 +127,7 @@ def empty(rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
 
     So the memory that a process holds does not grow with its photos: the system keeps the file's
     pages in memory as long as nobody else needs it. The file, in the cache's folder, has no name
-    any more and is gone with the array. Where there is no room for it, or no Linux, the array lies
+    any more and is gone with the array. Where it does not fit, or no Linux, the array lies
     in memory.
     """
     import torch
@@ -138,7 +138,7 @@ def empty(rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
             contextlib.suppress(OSError, InputError),
             tempfile.NamedTemporaryFile(dir=cache_folder()) as file,
         ):
-            # Room now: a disk that is full at the first write would end the process.
+            # Reserved now: a disk that is full at the first write would end the process.
             os.posix_fallocate(file.fileno(), 0, size * dtype.itemsize)
             array = torch.from_file(file.name, shared=True, size=size, dtype=dtype)
             return array.view(rows, columns)

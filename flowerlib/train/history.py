@@ -52,7 +52,7 @@ class History:
         accuracy = f"accuracy {self.best['valid_accuracy']:.3f} on valid"
         if self.num_valid:
             right = round(self.best["valid_accuracy"] * self.num_valid)
-            accuracy = metrics.told(right, self.num_valid, "valid")
+            accuracy = metrics.format_accuracy(right, self.num_valid, "valid")
         return f"{accuracy}, on which the {self.what} {self.best[self.what]:g} was chosen"
 
     def __repr__(self) -> str:

@@ -134,7 +134,7 @@ lesson.verdict(
     *metrics.mean_interval(back),
     better="Answer: yes, pretraining on the last five classes helps with the first five.",
     worse="Answer: no, pretraining on the last five classes harms the first five.",
-    unclear="Answer: it cannot be told from these seeds; repeat with more of them.",
+    unclear="Answer: it cannot be decided from these seeds; repeat with more of them.",
 )
 
 # %% [markdown]

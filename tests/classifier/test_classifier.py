@@ -239,7 +239,7 @@ def parts_of(file: Path) -> tuple[Tensors, dict]:
 
 
 def rewrite(file: Path, tensors: Tensors, fields: dict, signed: bool = True) -> None:
-    """Writes the file anew with the safetensors library, and with digests that fit if `signed`."""
+    """Rewrites the file with the safetensors library, and with digests that fit if `signed`."""
     if signed:
         fields["tensors"] = {k: sha256(v.numpy().tobytes()).hexdigest() for k, v in tensors.items()}
         fields.pop("digest", None)

@@ -234,7 +234,7 @@ def sequential(*layers: nn.Module) -> nn.Sequential:
         ({"classifier": sequential(nn.Linear(WIDTH, 5), nn.LogSoftmax(dim=0))}, "across photos"),
         (
             {"classifier": sequential(nn.Linear(WIDTH, 5), nn.Softmax(dim=1), nn.ReLU())},
-            "goes on after Softmax, with ReLU",
+            "continues after Softmax, with ReLU",
         ),
         ({"classifier": nn.Linear(WIDTH, 5).double()}, ""),
         ({"classifier": {"w": {}}}, "no network, no classifier and no state dict"),

@@ -1,4 +1,4 @@
-"""Files come whole and as published or not at all; what broke off goes on; nothing leaves https."""
+"""Files come whole and as published or not at all; what broke off continues; only https."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_no_connection_ends_in_one_sentence(
     server: https_server.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.plan = [1000, 0, 0, 0, 0]
-    with pytest.raises(InputError, match=r"file could not be .* hung up .*; .* goes on from 1,000"):
+    with pytest.raises(InputError, match=r"file could not be .* hung up .* continues from 1,000"):
         downloads.fetch(server.url(), tmp_path / "file", sha256=sha(CONTENT))
     nothing_but(tmp_path, "file.part")
     server.close()
@@ -205,7 +205,7 @@ def test_no_connection_ends_in_one_sentence(
     monkeypatch.setattr(socket, "getaddrinfo", offline)
     with pytest.raises(InputError, match=r"other could not .*name resolution.*check the conn") as e:
         downloads.fetch("https://example.org/x", tmp_path / "other", sha256=sha(CONTENT))
-    assert "goes on" not in str(e.value) and "\n" not in str(e.value)
+    assert "continues" not in str(e.value) and "\n" not in str(e.value)
     nothing_but(tmp_path, "file.part")
 
 
@@ -225,7 +225,7 @@ def test_a_full_disk(
     child = process(server.url(), tmp_path / "file", sha(CONTENT), 100_000)
     error = child.communicate()[1]
     assert child.returncode == 1 and "Traceback" not in error
-    assert error.startswith("refused: Cannot write ") and "the next try goes on from" in error
+    assert error.startswith("refused: Cannot write ") and "the next try continues from" in error
     assert (tmp_path / "file.part").read_bytes() == CONTENT[:100_000]
     usage = namedtuple("usage", "free")(1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
@@ -434,7 +434,8 @@ def test_the_command_line(
     shutil.rmtree(folder)
     monkeypatch.setattr(downloads, "fetch", stop)
     assert cli.main(["download", "flowers"]) == 130
-    assert "what has arrived is kept; run the same again to go on" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "what has arrived is saved; run the same command again to continue" in said
 
 
 def test_weights_are_checked_each_time(

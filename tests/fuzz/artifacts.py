@@ -1,6 +1,6 @@
 """An honest classifier, and hostile and damaged files made from its own.
 
-Each of `KINDS` gives the bytes of one file. Digests are made anew where the attack would otherwise
+Each of `KINDS` gives the bytes of one file. Digests are recomputed where the attack would otherwise
 be noticed by them alone. Loading must refuse the file, or restore the classifier that was changed.
 """
 

@@ -22,7 +22,7 @@ def growth() -> Iterator[Growth]:
     found = Growth()
     try:
         _trim()  # else the body could use what was freed before, unseen
-        (PROCESS / "clear_refs").write_text("5")  # the peak starts anew
+        (PROCESS / "clear_refs").write_text("5")  # the peak starts over
         before = _status("VmRSS")
     except OSError:
         yield found

@@ -32,7 +32,7 @@ def table(folder: Path = REPOSITORY / "results") -> str:
 
 
 def remade(page: str) -> str:
-    """The page with its table made anew."""
+    """The page with its table recomputed."""
     before, rest = page.split(START)
     return f"{before}{START}\n{table()}\n{END}{rest.split(END)[1]}"
 

@@ -103,8 +103,8 @@ def read(
         classifier = Classifier(pieces.backbone, head.layers, classes.names, preprocessing, results)
         return Imported(classifier, found, assumed)
     except InputError as problem:
-        told = str(problem).removesuffix(".")
-        raise InputError(f"{path} cannot be imported: {told}.") from None
+        reason = str(problem).removesuffix(".")
+        raise InputError(f"{path} cannot be imported: {reason}.") from None
     except checkpoints.DAMAGE as problem:
         reason = ascii(str(problem)[:80])[1:-1]
         raise InputError(f"{path} is damaged or holds no classifier ({reason}).") from None
@@ -137,9 +137,9 @@ def _parts(content: Any) -> Parts:
     heads = [module for module, state in modules if not _has_convolutions(state)]
     chosen: list[Any] = [content[key] for key in keys]
     groups = {"networks": networks or whole, "classifiers": classifiers or heads}
-    for told, group in groups.items():
+    for what, group in groups.items():
         if len(group) > 1 and not any(group[0] is value for value in chosen):
-            raise InputError(f"it holds {len(group)} {told}, and does not say which one counts")
+            raise InputError(f"it holds {len(group)} {what}, and does not say which one counts")
     for module in (*whole[:1], *heads[:1]):  # model.class_to_idx = ... is a habit of the course
         for key, value in module.state.items():
             if not key.startswith("_"):

@@ -45,10 +45,11 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
         raise TypeError("a tensor without a storage")
     if any(type(number) is not int or not 0 <= number < 2**40 for number in numbers):
         raise ValueError("a tensor of absurd shape")
-    room, count = len(storage.flat), math.prod(size)
+    available, count = len(storage.flat), math.prod(size)
     last = sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else -1
-    if offset + last >= room or count > room:  # the second: stride 0 repeats numbers for free
-        if count or offset > room:
+    # The second: stride 0 repeats numbers for free.
+    if offset + last >= available or count > available:
+        if count or offset > available:
             raise ValueError("a tensor outside its storage")
     return storage.flat[offset:].as_strided(size, stride)
 

@@ -88,13 +88,13 @@ def _refuse_other_formats(start: bytes) -> None:
 
 
 class _Storages:
-    """Makes room for each storage that the pickle mentions; the bytes are read afterwards.
+    """Allocates each storage that the pickle mentions; the bytes are read afterwards.
 
     Together they may not be larger than the file that claims to hold them.
     """
 
-    def __init__(self, room: int) -> None:
-        self.room = room
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
         self.whole: dict[str, Tensor] = {}
         self.views: dict[str, Tensor] = {}
 
@@ -118,8 +118,8 @@ class _Storages:
     def _get(self, kind: Name, key: str, count: int) -> Tensor:
         dtype = STORAGES[kind.name]
         if key not in self.whole:
-            self.room -= count * dtype.itemsize
-            if count < 0 or self.room < 0:
+            self.budget -= count * dtype.itemsize
+            if count < 0 or self.budget < 0:
                 raise ValueError("a storage larger than the file")
             self.whole[key] = torch.empty(count, dtype=dtype)
         if (len(self.whole[key]), self.whole[key].dtype) != (count, dtype):
@@ -129,13 +129,13 @@ class _Storages:
 
 def _read_bytes(stream: Any, flat: Tensor) -> None:
     """Fills a storage from a stream, in place."""
-    room = flat.view(torch.uint8).numpy().data
+    raw = flat.view(torch.uint8).numpy().data
     at = 0
-    while at < len(room):
-        piece = stream.read(min(CHUNK, len(room) - at))
+    while at < len(raw):
+        piece = stream.read(min(CHUNK, len(raw) - at))
         if not piece:
             raise EOFError("the file ends too early")
-        room[at : at + len(piece)] = piece
+        raw[at : at + len(piece)] = piece
         at += len(piece)
 
 
@@ -148,8 +148,8 @@ def _read_zip(path: Path) -> Any:
         if any(".." in name or name.startswith("/") or "\\" in name for name in members):
             raise ValueError("a member outside its folder")
         # torch stores without compressing; a member of absurd size is a bomb.
-        room = sum(member.file_size for member in members.values())
-        if room > 2 * size:
+        budget = sum(member.file_size for member in members.values())
+        if budget > 2 * size:
             raise ValueError("members larger than the file")
         roots = [name.split("/")[0] for name in members if name.count("/") == 1]
         root = next((name for name in roots if f"{name}/data.pkl" in members), None)
@@ -161,7 +161,7 @@ def _read_zip(path: Path) -> Any:
             )
         if f"{root}/byteorder" in members and archive.read(f"{root}/byteorder") != b"little":
             raise InputError("was written on a big-endian machine, which is not read here")
-        storages = _Storages(room)
+        storages = _Storages(budget)
         content = pickles.read(io.BytesIO(archive.read(f"{root}/data.pkl")), CALLS, storages.load)
         for key, flat in storages.whole.items():
             member = members[f"{root}/data/{key}"]
@@ -178,7 +178,7 @@ def _read_stream(file: BinaryIO) -> Any:
     The storages' bytes follow, each after its number of items.
     """
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        stream: Any = view  # gives no more bytes than there are, unlike a file, which makes room
+        stream: Any = view  # gives no more bytes than there are, unlike a file, which allocates
         if pickles.read(stream, CALLS) != STREAM_MAGIC:
             raise InputError("is a pickle, but not a checkpoint of torch.save")
         if pickles.read(stream, CALLS) != STREAM_VERSION:

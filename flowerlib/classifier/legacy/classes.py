@@ -81,8 +81,8 @@ def find(facts: dict[str, Any], count: int, file: Path | None = None) -> ClassNa
             "of one name for each output"
         )
     if listed is None and folders:
-        names, told = _translated(names, folders, source, must=file is not None)
-        found += told
+        names, notes = _translated(names, folders, source, must=file is not None)
+        found += notes
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise InputError(f"two of its classes are called {twice[0]!a:.80}")
     return ClassNames(names, f"{count} class names, {found}", assumed)

@@ -68,8 +68,8 @@ def build(module: StandIn | None, entries: dict[str, Tensor]) -> Head:
         if old_modules.is_torch_layer(part) and kind not in (*HARMLESS, *SOFTMAXES):
             raise InputError(f"its classifier holds {kind} at {path!a:.80}, which no head here has")
     head = _from_shapes(values)
-    told = f"what the class {module.kind.name} does is not in the file"
-    return Head(head.layers, (told, *head.assumed))
+    note = f"what the class {module.kind.name} does is not in the file"
+    return Head(head.layers, (note, *head.assumed))
 
 
 def _linears(entries: dict[str, Tensor]) -> list[Linear]:
@@ -126,7 +126,7 @@ def _from_module(module: StandIn, linears: dict[str, Linear]) -> Head:
         if kind in NO_WORK:
             continue
         if ended:
-            raise InputError(f"its classifier goes on after {ended}, with {kind} at {path!a:.80}")
+            raise InputError(f"its classifier continues after {ended}, with {kind} at {path!a:.80}")
         if kind == "Linear":
             layers.append(_linear(linears[path]))
         elif kind == "ReLU":
@@ -140,10 +140,10 @@ def _from_module(module: StandIn, linears: dict[str, Linear]) -> Head:
             raise InputError(
                 f"its classifier holds {kind!a:.80} at {path!a:.80}, which no head here has"
             )
-    kept = [layer for layer in layers if isinstance(layer, nn.Linear)]
-    if not kept:
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    if not linear:
         raise InputError("it holds no linear layer, so no classifier")
-    if any(a.out_features != b.in_features for a, b in itertools.pairwise(kept)):
+    if any(a.out_features != b.in_features for a, b in itertools.pairwise(linear)):
         raise InputError("the linear layers of its classifier do not follow each other")
     left_out = "its Softmax was left out: prediction applies it anyway"
     return Head(nn.Sequential(*layers), (left_out,) if ended == "Softmax" else ())

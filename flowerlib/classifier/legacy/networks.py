@@ -113,7 +113,7 @@ def from_tensors(parts: Parts, name: str | None, file: str) -> Pieces:
     load(body, {key: value.to(wanted[key].dtype) for key, value in given.items()})
     backbone.weights = file
     entries, also = _classifier(entries or parts.classifier, module)
-    assumed += _told(converted | also)
+    assumed += _assumptions(converted | also)
     return Pieces(
         backbone, entries, module, f"backbone {backbone.name}, by its {len(given)} tensors", assumed
     )
@@ -145,7 +145,7 @@ def from_name(parts: Parts, name: str | None, weights: str | Path) -> Pieces:
             where = "named by you" if name else "named in the file"
             assumed = [
                 f"the backbone's weights are {backbone.weights}: the file holds only a classifier",
-                *_told(converted),
+                *_assumptions(converted),
             ]
             found = f"backbone {one}, {where}"
             return Pieces(backbone, entries, parts.classifier_module, found, assumed)
@@ -168,7 +168,7 @@ def _classifier(
     return old_modules.as_float32(entries)
 
 
-def _told(converted: set[str]) -> list[str]:
+def _assumptions(converted: set[str]) -> list[str]:
     return [f"numbers stored as {kind} may be computed with as float32" for kind in converted]
 
 

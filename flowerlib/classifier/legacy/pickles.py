@@ -9,7 +9,7 @@ that is neither in the caller's table nor a network's class ends the reading.
 
 A `pickle.Unpickler` whose `find_class` gives stand-ins would run nothing either, but it cannot
 bound the work: it takes 2**60 steps to hash a hundred bytes of nested tuples as a key, dies of two
-megabytes of them, and makes room for 2**32 objects when six bytes ask for it. The work of this
+megabytes of them, and allocates 2**32 objects when six bytes ask for it. The work of this
 machine grows with the pickle's length alone: keys are simple, and what is copied is counted.
 
 Instructions of protocol 0 alone are left out: torch cannot load its own tensors from it.
@@ -190,11 +190,11 @@ class _Machine:
         """A name that may be mentioned; any other ends the reading here."""
         if not (isinstance(module, str) and isinstance(name, str)):
             raise TypeError("a name that is no text")
-        told = f"{module[:MAX_NAME]}.{name[:MAX_NAME]}"
+        full_name = f"{module[:MAX_NAME]}.{name[:MAX_NAME]}"
         stand_in = module in STUDENT_MODULES or module.startswith(STAND_INS)
-        plain = told.replace(".", "_").isidentifier() and "." not in name and name[:2] != "__"
-        if len(told) > MAX_NAME or not (told in self.calls or (stand_in and plain)):
-            refuse(f"asks for {ascii(told[:80])[1:-1]}, which no checkpoint needs")
+        plain = full_name.replace(".", "_").isidentifier() and "." not in name and name[:2] != "__"
+        if len(full_name) > MAX_NAME or not (full_name in self.calls or (stand_in and plain)):
+            refuse(f"asks for {ascii(full_name[:80])[1:-1]}, which no checkpoint needs")
         return Name(module, name)
 
     def make(self, kind: Any, arguments: Any) -> Any:

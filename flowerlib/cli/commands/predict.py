@@ -80,7 +80,7 @@ def _csv_line(cells: Sequence[object]) -> str:
 
 
 def _photos_in(given: Path) -> list[Path]:
-    """The photo itself, or all photos in a folder; what else is there is told on stderr."""
+    """The photo itself, or all photos in a folder; what else is there is named on stderr."""
     from flowerlib.data.folders import listing
 
     if not os.path.isdir(given):

@@ -101,7 +101,7 @@ def _epochs() -> Callable[[History], None]:
 def _details(found: Mapping[str, Any]) -> list[str]:
     """With what it was computed, and where the time went."""
     return [
-        f"features kept in {storage.cache_folder()}",
+        f"features cached in {storage.cache_folder()}",
         f"{found['threads']} threads · "
         + " · ".join(f"{name} {version}" for name, version in found["versions"].items()),
         "seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in found["seconds"].items()),

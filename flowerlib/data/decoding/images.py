@@ -19,6 +19,7 @@ from PIL import Image
 from flowerlib.data.decoding import decoder
 from flowerlib.data.decoding.decoder import MAX_PIXELS, Facts
 from flowerlib.data.decoding.formats import FORMATS
+from flowerlib.data.decoding.metadata import Unreadable
 from flowerlib.support.console import one_line
 from flowerlib.support.errors import InputError
 
@@ -96,7 +97,7 @@ def open_photo(photo: Photo, shrink_to: int | None = None, name: str = "photo") 
             return decoder.from_content(_content(photo, name), shrink_to)[0]
         name = os.fspath(photo)
         return decoder.from_content(read(name), shrink_to)[0]
-    except decoder.Unreadable as problem:
+    except Unreadable as problem:
         raise PhotoError(name, str(problem)) from None
 
 
@@ -108,7 +109,7 @@ def open_with_facts(path: Path | str) -> tuple[Image.Image, Facts]:
     """
     try:
         return decoder.from_content(read(path))
-    except decoder.Unreadable as problem:
+    except Unreadable as problem:
         raise PhotoError(path, str(problem)) from None
 
 
@@ -124,7 +125,7 @@ def sketch(photo: Photo, side: int, name: str | None = None) -> Image.Image:
     try:
         content = photo if isinstance(photo, bytes) else read(photo, name)
         return decoder.from_content(content, side, rough=True)[0]
-    except decoder.Unreadable as problem:
+    except Unreadable as problem:
         raise PhotoError(name, str(problem)) from None
 
 
@@ -140,7 +141,7 @@ def _content(photo: object, name: str) -> bytes:
             "object, a PIL image or a uint8 array (height, width, 3)."
         )
     if len(content) > MAX_BYTES:
-        raise decoder.Unreadable(f"{len(content):,} bytes is over the limit of {MAX_BYTES:,}")
+        raise Unreadable(f"{len(content):,} bytes is over the limit of {MAX_BYTES:,}")
     return content
 
 

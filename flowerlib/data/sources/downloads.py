@@ -1,4 +1,4 @@
-"""Fetches published files over https: goes on where a download broke off, checks the digest.
+"""Fetches published files over https: continues where a download broke off, checks the digest.
 
 Only this module touches the network. No server is trusted: an address that leads away from https is
 refused, and a file gets its name only if its digest is the published one.
@@ -30,7 +30,7 @@ CHUNK = 1 << 20
 TIMEOUT = 30.0  # seconds of silence
 PATIENCE = 5.0  # seconds to find out whether there is a connection at all
 TRIES = 4  # in a row, without a new byte
-PAUSE = 1.0  # seconds before the second try, doubled before each further one
+PAUSE = 1.0  # seconds before the second try, twice as long before each further one
 SPARE = 1 << 26  # bytes that stay free on the disk
 TRY_AGAIN = (408, 425, 429)  # and 500 up
 
@@ -51,7 +51,7 @@ def fetch(
     """Brings a published file here, whole and unchanged, or raises and leaves `path` as it was.
 
     Where `path` already has the right digest, the network is not asked. What arrives is written to
-    `path` + ".part", which outlives an interruption: the next call goes on from there if the server
+    `path` + ".part", which outlives an interruption: the next call continues there if the server
     can, and starts again if it cannot. Two processes that want the same file take turns.
 
     Args:
@@ -100,7 +100,7 @@ def fetch(
                 )
             os.replace(part, path)
     except (OSError, NotImplementedError) as problem:  # the latter where no file can be locked
-        saved = "; the next try goes on from what has arrived" if part.is_file() else ""
+        saved = "; the next try continues from what has arrived" if part.is_file() else ""
         raise InputError(
             f"Cannot write {path}: {getattr(problem, 'strerror', None) or problem}{saved}."
         ) from None
@@ -128,7 +128,7 @@ def _receive(url: str, path: Path, part: Path, size: int | None, progress: Progr
             length = part.stat().st_size if part.exists() else 0
             failed = 1 if length > before else failed + 1
             if failed >= TRIES:
-                rest = f"; the next try goes on from {length:,} bytes" if length else ""
+                rest = f"; the next try continues from {length:,} bytes" if length else ""
                 raise InputError(
                     f"{path.name} could not be downloaded from {urlsplit(url).hostname} "
                     f"({problem}); check the connection and run the same again, or put the "

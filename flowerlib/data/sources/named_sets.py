@@ -94,7 +94,7 @@ def folder_for(name: str, pictures: str) -> Path | None:
 def download(name: str) -> Path:
     """Fetches a named data set into `home()`, checked against its published digest and by count.
 
-    What is there and whole is not fetched again; a broken download goes on where it stopped.
+    What is there and whole is not fetched again; a broken download continues where it stopped.
 
     Args:
         name: "flowers" or "cifar10"; of the others it says where their photos come from.

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ ARCHIVE, ARCHIVE_SIZE = "102flowers.tgz", 344_862_509
 MD5 = "52808999861908f626f3c1f4e79d11fa"  # as published; torchvision's Flowers102 has the same
 
 
-def facts() -> dict:
+def facts() -> dict[str, Any]:
     """The 102 names, each photo's class and both splits, as plain data."""
     text = Path(__file__).with_name("flowers102.json").read_text(encoding="utf-8")
     return json.loads(text)

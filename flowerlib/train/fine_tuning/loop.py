@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +27,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 def learn(
     network: Network,
-    train_batches: DataLoader,
+    train_batches: DataLoader[Any],
     valid_batches: Batches,
     settings: FineTuning,
     *,
@@ -108,9 +109,12 @@ def _set_to_train(network: Network) -> None:
 
 
 def _counter(
-    progress: Callable[[int, int], None] | None, batches: DataLoader, epochs: int, finished: int
+    progress: Callable[[int, int], None] | None,
+    batches: DataLoader[Any],
+    epochs: int,
+    finished: int,
 ) -> Callable[[int], None]:
-    """A function that is told how many photos a batch had, and tells `progress` the sum."""
+    """A function that gets the number of photos in a batch, and reports to `progress` the sum."""
     size = len(batches.dataset)  # type: ignore[arg-type]
     done = finished * size
 

@@ -7,6 +7,7 @@ al., "mixup" (2018); Yun et al., "CutMix" (2019); all as torchvision has them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from PIL import Image
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ def train_batches(
     *,
     seed: int,
     workers: int = 0,
-) -> DataLoader:
+) -> DataLoader[Any]:
     """Batches of random views (n, 3, crop, crop) and labels (n,), new ones in every epoch."""
     view = RandomView(preprocessing, settings.augment)
     return data.loader(

@@ -206,7 +206,7 @@ def full_features(folder: Path, dice: random.Random) -> str:
     end = end_of(lambda: extracted(some))
     require_whole(disk)
     if isinstance(end, str):
-        require("Features cannot be kept in" in end, f"told {end}")
+        require("Features cannot be cached in" in end, f"told {end}")
         make_room()
         end = end_of(lambda: extracted(some))
         require_whole(disk)
@@ -287,7 +287,7 @@ def read_only_features(folder: Path, dice: random.Random) -> str:
     if state == "complete":
         require_close(end.values, right)
         return "read-only, a complete cache: right"
-    require(isinstance(end, str) and "Features cannot be kept in" in end, f"told {end}")
+    require(isinstance(end, str) and "Features cannot be cached in" in end, f"told {end}")
     return f"read-only, a {state} cache: one sentence"
 
 
@@ -337,7 +337,7 @@ def changed_file(folder: Path, dice: random.Random) -> str:
     require(path.stat().st_size == size, "the control: another size")
     found = extracted(some)
     require(found.computed == 1 and torch.equal(found.values, fresh(some)), "stale features")
-    return "a changed photo: computed anew"
+    return "a changed photo: recomputed"
 
 
 def changed_weight(folder: Path, dice: random.Random) -> str:
@@ -355,7 +355,7 @@ def changed_weight(folder: Path, dice: random.Random) -> str:
     found = extracted(some, backbone)
     right = fresh(some, backbone)
     require(found.computed == 8 and torch.equal(found.values, right), "stale features")
-    return "a changed weight: computed anew"
+    return "a changed weight: recomputed"
 
 
 def changed_preprocessing(folder: Path, dice: random.Random) -> str:
@@ -377,7 +377,7 @@ def changed_preprocessing(folder: Path, dice: random.Random) -> str:
     found = extracted(some, preprocessing=other)
     right = fresh(some, preprocessing=other)
     require(found.computed == 8 and torch.equal(found.values, right), "stale features")
-    return "changed preprocessing: computed anew"
+    return "changed preprocessing: recomputed"
 
 
 def damaged_features(folder: Path, dice: random.Random) -> str:

@@ -4,7 +4,7 @@ Each attack starts a task in a folder of its own, kills it, sometimes kills it a
 it went on, and lets it end. Half of the kills come at a random moment of the task, the other half
 within two milliseconds after a file began to be written, where half a file could stay. Then every
 file under its final name must be readable, and the task, gone on with, must end with the SHA-256
-of a run that nobody killed. Random views are opened by 0, 1, 2 or 4 workers, drawn anew after each
+of a run that nobody killed. Random views are opened by 0, 1, 2 or 4 workers, redrawn after each
 kill.
 """
 
