@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from flowerlib.support import storage
+from flowerlib.support import distributed, storage
 from flowerlib.support.errors import InputError
 
 BLOCK = 512  # features whose principal axes are found together
@@ -51,7 +51,9 @@ class Coordinates:
 def coordinates(features: Tensor, later: Tensor) -> Coordinates:
     """Finds the coordinates of features (N, D) and of more (M, D) that may be learned from later.
 
-    Centered and scaled by the first features alone: their mean squared length becomes 1.
+    Centered and scaled by the first features alone: their mean squared length becomes 1. Where
+    several processes work together, each gives the features of its photos, more than D in all, and
+    gets these in coordinates that are the same for all.
 
     Raises:
         InputError: a feature is NaN or infinite.
@@ -59,11 +61,13 @@ def coordinates(features: Tensor, later: Tensor) -> Coordinates:
     total = torch.zeros(features.shape[1], dtype=torch.float64)
     for chunk in torch.split(features, ROWS):
         total += chunk.double().sum(0)
-    mean = (total / len(features)).float()
+    count, more = distributed.all_reduce_sum(torch.tensor([len(features), len(later)])).tolist()
+    mean = (distributed.all_reduce_sum(total) / count).float()
     if not bool(mean.isfinite().all()):
         raise _not_finite()
-    few = len(features) + len(later) < features.shape[1]
-    return (_of_few if few else _of_many)(features, later, mean)
+    if count + more < features.shape[1]:
+        return _of_few(features, later, mean)
+    return _of_many(features, later, mean, count)
 
 
 def _of_few(features: Tensor, later: Tensor, mean: Tensor) -> Coordinates:
@@ -93,15 +97,21 @@ def _of_few(features: Tensor, later: Tensor, mean: Tensor) -> Coordinates:
     return Coordinates(values, 1 + len(features), mean, to_features)
 
 
-def _of_many(features: Tensor, later: Tensor, mean: Tensor) -> Coordinates:
+def _of_many(features: Tensor, later: Tensor, mean: Tensor, count: int) -> Coordinates:
     """Coordinates along the principal axes of each block of features."""
     products = [block.new_zeros(len(block), len(block)) for block in torch.split(mean, BLOCK)]
     _add_products(products, features, mean)
-    scale = _scale(float(sum(product.trace() for product in products)) / len(features))
+    square = torch.tensor(float(sum(product.trace() for product in products)), dtype=torch.float64)
+    scale = _scale(float(distributed.all_reduce_sum(square)) / count)
     _add_products(products, later, mean)
+    for product in products:
+        distributed.all_reduce_sum(product)
     if not all(bool(product.isfinite().all()) for product in products):
         raise _not_finite()
-    axes = [torch.linalg.eigh(product).eigenvectors / scale for product in products]
+    # From one process: another kind of processor might find them with another sign.
+    axes = distributed.from_main(
+        lambda: [torch.linalg.eigh(product).eigenvectors / scale for product in products]
+    )
 
     def rotated(rows: Tensor, axes: Sequence[Tensor]) -> Tensor:
         blocks = zip(torch.split(rows, BLOCK, 1), axes, strict=True)

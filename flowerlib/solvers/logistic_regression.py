@@ -20,6 +20,7 @@ Shown in: notebooks/04_flowers
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ from flowerlib.solvers.solution import (
     row,
     work,
 )
-from flowerlib.support import modes, threads
+from flowerlib.support import distributed, modes, threads
 
 # From strong to weak: each solution helps to find the next.
 PENALTIES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
@@ -96,13 +97,36 @@ def logistic(
     labels, valid_labels = checked(features, labels, valid_features, valid_labels, num_classes)
     penalties = from_strong_to_weak(penalties)
     size = work(features, valid_features, num_classes)
+    solve = functools.partial(
+        _solve, features, labels, valid_features, valid_labels, num_classes, penalties, refit
+    )
+    few = len(features) + len(valid_features) < features.shape[1]
+    # Few numbers are added sooner by one process than sent to the others.
+    return distributed.from_main(solve) if few or size <= SMALL else solve()
+
+
+def _solve(
+    features: Tensor,
+    labels: Tensor,
+    valid_features: Tensor,
+    valid_labels: Tensor,
+    num_classes: int,
+    penalties: list[float],
+    refit: bool,
+) -> LinearSolution:
+    """As `logistic`; where several processes work together, each on its share of the photos."""
+    size = work(features, valid_features, num_classes)
     tolerance = SMALL_TOLERANCE if size <= SMALL else TOLERANCE
     with threads.limited_to(size):
-        rotated = coordinates(features, valid_features)
+        mine, mine_valid = map(distributed.mine, (features, valid_features))
+        rotated = coordinates(mine, mine_valid)
         used = rotated.train_columns
-        train, valid = torch.split(rotated.values[:, :used], [len(features), len(valid_features)])
-        weights, losses = _path(CrossEntropy(train, labels), num_classes, penalties, tolerance)
-        logits = [(valid @ weight.T).float() for weight in weights]
+        train, valid = torch.split(rotated.values[:, :used], [len(mine), len(mine_valid)])
+        loss = CrossEntropy(train, distributed.mine(labels))
+        weights, losses = loss.asked(
+            lambda: _path(loss, num_classes, penalties, tolerance), num_classes
+        )
+        logits = [distributed.all_rows((valid @ weight.T).float()) for weight in weights]
         rows = [
             row(*figures, valid_labels) for figures in zip(penalties, losses, logits, strict=True)
         ]
@@ -110,10 +134,12 @@ def logistic(
         penalty = penalties[best]
         weight = F.pad(weights[best], (0, rotated.values.shape[1] - used))
         if refit:
-            loss = CrossEntropy(rotated.values, torch.cat([labels, valid_labels]))
-            weight, _ = _lowest(Penalized(loss, penalty), weight, [], tolerance)
-        head = rotated.layer(weight)
-    return LinearSolution(head, penalty, rows, best, logits[best])
+            both = torch.cat([distributed.mine(labels), distributed.mine(valid_labels)])
+            final = Penalized(CrossEntropy(rotated.values, both), penalty)
+            weight, _ = final.loss.asked(lambda: _lowest(final, weight, [], tolerance), num_classes)
+    return distributed.from_main(
+        lambda: LinearSolution(rotated.layer(weight), penalty, rows, best, logits[best])
+    )
 
 
 def _path(

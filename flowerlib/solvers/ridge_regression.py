@@ -18,11 +18,12 @@ from flowerlib.solvers.solution import (
     work,
 )
 from flowerlib.solvers.temperature import temperature
-from flowerlib.support import modes, threads
+from flowerlib.support import distributed, modes, threads
 
 RIDGE_PENALTIES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 
+@distributed.by_main
 @modes.usual()
 def ridge(
     features: Tensor,

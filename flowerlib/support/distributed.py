@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 from flowerlib.support.errors import InputError
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 Made = TypeVar("Made")
+Given = ParamSpec("Given")
 
 PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 NEEDED = (*PLACE, "MASTER_ADDR", "MASTER_PORT")
@@ -135,6 +137,22 @@ def share(count: int) -> range:
     return range(_team.rank, count, _team.size)
 
 
+def mine(rows: torch.Tensor) -> torch.Tensor:
+    """This process's share of the rows of a tensor."""
+    return rows[_team.rank :: _team.size]
+
+
+def all_rows(rows: torch.Tensor) -> torch.Tensor:
+    """The rows of which each process has its share (see `mine`), in their order, for all."""
+    if _team.size == 1:
+        return rows
+    shares = gather(rows)
+    found = rows.new_empty(sum(map(len, shares)), *rows.shape[1:])
+    for number, one in enumerate(shares):
+        found[number :: _team.size] = one
+    return found
+
+
 def barrier() -> None:
     """Waits until all processes are here."""
     gather(None)
@@ -196,14 +214,40 @@ def from_each(make: Callable[[], Made]) -> list[Made]:
 
 
 def from_main(make: Callable[[], Made]) -> Made:
-    """What a function gives in the main process, for all; it is not called in the others."""
+    """What a function gives in the main process, for all; it is not called in the others.
+
+    Within it, the main process is alone: nothing that it calls waits for the others.
+    """
     if _team.size == 1:
         return make()
     import torch.distributed as dist
 
-    box = [make() if is_main() else None]
+    box: list[Made | None] = [None]
+    if is_main():
+        with _alone():
+            box = [make()]
     dist.broadcast_object_list(box)
     return box[0]  # type: ignore[return-value]
+
+
+def by_main(function: Callable[Given, Made]) -> Callable[Given, Made]:
+    """Turns a function into one that the main process runs alone, and whose result all get."""
+
+    @functools.wraps(function)
+    def run(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        return from_main(lambda: function(*args, **kwargs))
+
+    return run
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    global _team
+    team, _team = _team, _ALONE
+    try:
+        yield
+    finally:
+        _team = team
 
 
 def first_to_fail() -> bool:

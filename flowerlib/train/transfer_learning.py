@@ -134,7 +134,7 @@ def transfer(
     clock.end("features")
     num_classes = len(splits.class_names)
     if settings is None:
-        trained = distributed.from_main(lambda: heads.solve(known, head, num_classes))
+        trained = heads.solve(known, head, num_classes)
     else:
         trained = distributed.from_main(
             lambda: heads.train_hidden(
