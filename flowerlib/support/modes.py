@@ -43,8 +43,14 @@ def check_trainable(model: nn.Module) -> None:
     """Refuses a model whose weights can have no gradients.
 
     Raises:
-        InputError: it was made inside `torch.inference_mode`.
+        InputError: it was made inside `torch.inference_mode`, or none of its parameters requires a
+            gradient.
     """
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError(
+            "The model has no parameters that require a gradient, so there is nothing to train; "
+            "unfreeze its last layer or put a head on it."
+        )
     if any(parameter.is_inference() for parameter in model.parameters()):
         raise InputError(
             "The model was made inside torch.inference_mode, so it cannot be trained; "

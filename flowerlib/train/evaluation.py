@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -30,7 +31,8 @@ def evaluate(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float
     Samples whose label the loss ignores do not count.
 
     Args:
-        model: inputs (N, ...) → outputs (N, C); it is left in `eval()`.
+        model: inputs (N, ...) → outputs (N, C); it is left in `eval()`. One without parameters is
+            measured on the CPU.
         batches: give (inputs, labels (n,)).
         loss: a mean over samples, such as `nn.CrossEntropyLoss()`.
 
@@ -70,7 +72,7 @@ def outputs_and_labels(
     model: nn.Module, batches: Batches, loss: nn.Module
 ) -> tuple[Tensor, Tensor]:
     """Outputs float32 (N, C) of the model in `eval()`, and labels (N,), of samples that count."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     model.eval()
     outputs, labels = [], []
     for inputs, batch_labels in batches:
@@ -84,6 +86,12 @@ def outputs_and_labels(
         )
     counted = all_labels != getattr(loss, "ignore_index", -100)
     return all_outputs[counted], all_labels[counted]
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's parameters or buffers lie; the CPU for a model that has neither."""
+    held = next(itertools.chain(model.parameters(), model.buffers()), None)
+    return torch.device("cpu") if held is None else held.device
 
 
 def _parts(inputs: Tensor, device: torch.device) -> tuple[Tensor, ...]:

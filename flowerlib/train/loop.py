@@ -54,8 +54,8 @@ def fit(
         The history; `best_epoch` is the one with the lowest validation loss.
 
     Raises:
-        InputError: outputs and loss do not fit together, the loss is no mean or not finite, or
-            there are no training batches.
+        InputError: outputs and loss do not fit together, the loss is no mean or not finite,
+            there are no training batches, or no parameter requires a gradient.
 
     Example:
         >>> import torch

@@ -134,6 +134,26 @@ def test_no_training_batches_are_refused() -> None:
         train.fit(head(), [], batches(1))
 
 
+def test_a_model_without_parameters_is_measured_on_the_processor() -> None:
+    logits, labels = torch.eye(4), torch.tensor([0, 1, 2, 0])
+    expected = float(nn.functional.cross_entropy(logits, labels))
+    found = train.evaluate(nn.Identity(), [(logits, labels)], nn.CrossEntropyLoss())
+    assert found == (pytest.approx(expected), 0.75)
+    scaled = nn.Sequential(nn.BatchNorm1d(4, affine=False))  # buffers, but no parameters
+    assert train.evaluate(scaled, [(logits, labels)], nn.CrossEntropyLoss())[1] == 0.75
+
+
+def test_a_model_that_cannot_learn_is_refused_in_one_sentence() -> None:
+    frozen = head()
+    for parameter in frozen.parameters():
+        parameter.requires_grad_(False)
+    for model in (nn.Sequential(nn.LogSoftmax(1)), frozen):
+        with pytest.raises(InputError, match="no parameters that require a gradient"):
+            train.fit(model, batches(), batches(1))
+        with pytest.raises(InputError, match="no parameters that require a gradient"):
+            train.find_learning_rate(model, batches())
+
+
 def test_images_are_measured_in_parts_that_fit_the_cache_and_features_at_once() -> None:
     sizes: list[int] = []
     model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))

@@ -74,7 +74,8 @@ def find_learning_rate(
 
     Raises:
         InputError: rates or steps are out of range, there are no batches, outputs and loss do not
-            fit together, or the loss is not finite from the start.
+            fit together, no parameter requires a gradient, or the loss is not finite from the
+            start.
     """
     if not 0 < lowest < highest < math.inf:
         raise InputError(f"Learning rates must rise from above 0, not {lowest} to {highest}.")
