@@ -24,7 +24,7 @@ WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
 CACHED = "features computed so far are cached"
 AGAIN = f"{CACHED}; start all of them once more, train with --resume"
-TOGETHER = ("train", "evaluate")  # commands that several processes may run together
+TOGETHER = ("train", "predict", "evaluate")  # commands that several processes may run together
 STOPPED = {  # by Ctrl-C; for all other commands, CACHED
     "train": f"{CACHED}; add --resume to continue",
     "download": "what has arrived is saved; run the same command again to continue",

@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
     predict = add("predict", "say what is on photos")
     predict.add_argument("photos", nargs="+", type=_path, metavar="IMAGE|DIR")
-    predict.add_argument("--top-k", type=_positive, metavar="K", help="default: 5")
+    predict.add_argument("--top-k", type=_positive, metavar="K", help="default: 5, or 1 with --out")
 
     evaluate = add("evaluate", "measure a classifier on labeled photos")
     evaluate.add_argument("data", metavar="DIR|CSV", help="photos, one folder a class, or a table")
@@ -85,6 +85,12 @@ def parser() -> argparse.ArgumentParser:
     forms = predict.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true")
     forms.add_argument("--csv", action="store_true")
+    forms.add_argument(
+        "--out",
+        type=_path,
+        metavar="FILE",
+        help="write a table, .csv or .parquet, and go on where an earlier call was stopped",
+    )
     evaluate.add_argument("--json", action="store_true")
     for command in (train, predict, evaluate):
         _add_choice(command, "device", options.DEVICE)

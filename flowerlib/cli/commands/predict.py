@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowerlib.cli.complaints import complain
+from flowerlib.cli.progress import Progress
+from flowerlib.support import distributed
 from flowerlib.support.console import one_line, say
 from flowerlib.support.errors import InputError
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 def predict(options: argparse.Namespace) -> int:
     from flowerlib.data.decoding import images
 
+    if options.out:
+        return _table(options)
+    if distributed.size() > 1:
+        raise InputError("several processes answer into a table; name it with --out.")
     inside = [_photos_in(given) for given in options.photos]
     photos = [file for files in inside for file in files]
     if not photos:
@@ -55,6 +61,31 @@ def predict(options: argparse.Namespace) -> int:
         complain(one_line(problem))
     if problems:
         complain(f"{len(problems)} of {len(photos)} photos left out.")
+    return 1 if problems else 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    from flowerlib.classifier import Classifier, write_answers
+
+    photos = distributed.from_main(
+        lambda: [str(file) for given in options.photos for file in _photos_in(given)]
+    )
+    if not photos:
+        raise InputError(f"There is no photo below {', '.join(map(str, options.photos))}.")
+    with Progress("answered", quiet=not distributed.is_main()) as progress:
+        problems = write_answers(
+            Classifier.load(options.model),
+            photos,
+            options.out,
+            top_k=options.top_k or 1,
+            device=options.device,
+            precision=options.precision,
+            progress=progress,
+        )
+    if distributed.is_main():
+        say(f"{len(photos):,} photos answered in {options.out}")
+    if problems:
+        complain(f"{problems} of {len(photos)} photos cannot be read; their rows say why.")
     return 1 if problems else 0
 
 

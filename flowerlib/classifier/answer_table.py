@@ -1,0 +1,230 @@
+"""Answers for any number of photos, in one table on disk: CSV or Parquet.
+
+The table is made in parts, so memory does not grow with the photos, a run that was killed goes on
+where it was, and several processes each make their share. Parts lie in a folder beside the table
+until all of them are there and are joined.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from flowerlib.classifier.classifier import Classifier
+from flowerlib.classifier.prediction import Prediction, how_many
+from flowerlib.data.decoding.images import PhotoError
+from flowerlib.support import distributed, storage
+from flowerlib.support.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+PART = 512  # photos; what a killed process loses at most
+COLUMNS = ("photo", "rank", "class", "probability", "error")
+PLAN = "plan.json"
+
+Row = tuple[str, int | None, str | None, float | None, str | None]
+
+
+def write_answers(
+    classifier: Classifier,
+    photos: Sequence[str],
+    out: Path,
+    *,
+    top_k: int = 1,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Writes what is on each photo into a table; goes on where an earlier call was stopped.
+
+    Columns: photo (its path), rank (from 1), class, probability (in [0, 1]), error. A photo has
+    `top_k` rows, or a single one with the reason under "error" if it cannot be read.
+
+    Args:
+        classifier: whose answers they are.
+        photos: paths.
+        out: ends in .csv, or in .parquet, which needs pyarrow. It appears when all is done; until
+            then, parts lie in a folder beside it, named like it with ".parts" at the end.
+        top_k: how many classes to name for each photo.
+        device, precision: as in `features.extract`.
+        progress: called with (photos done, photos in all).
+
+    Returns:
+        How many photos cannot be read.
+
+    Raises:
+        InputError: `out` exists, has another ending or cannot be written; beside it lie parts with
+            other photos or of another classifier.
+    """
+    top_k = how_many(top_k, len(classifier.class_names))
+    form = _form(out)
+    if out.exists():
+        raise InputError(f"{out} exists already; choose another name, or remove it.")
+    folder = out.with_name(f"{out.name}.parts")
+    plan = _plan(classifier, photos, top_k, precision)
+    distributed.from_main(lambda: _begin(folder, plan))
+    parts = [folder / f"{number:06}{out.suffix}" for number in range(-(-len(photos) // PART))]
+
+    def make() -> None:
+        for number in distributed.share(len(parts)):
+            if not parts[number].exists():
+                some = photos[number * PART : (number + 1) * PART]
+                answers = classifier.predict(
+                    some, top_k, unreadable="return", device=device, precision=precision
+                )
+                with storage.atomic_path(parts[number]) as temporary:
+                    form.write(temporary, _rows(some, answers))
+            if progress:
+                done = PART * sum(1 for _ in folder.glob(f"??????{out.suffix}"))
+                progress(min(done, len(photos)), len(photos))
+
+    distributed.from_each(make)
+    return distributed.from_main(lambda: _join(form, parts, out))
+
+
+def _plan(
+    classifier: Classifier, photos: Sequence[str], top_k: int, precision: str
+) -> dict[str, object]:
+    """What every part depends on."""
+    weights = hashlib.sha256(classifier.backbone.digest().encode())
+    for value in classifier.head.state_dict().values():
+        weights.update(value.contiguous().numpy().tobytes())
+    names = hashlib.sha256("\0".join(photos).encode("utf-8", "surrogatepass"))
+    return {
+        "classifier": weights.hexdigest(),
+        "class_names": list(classifier.class_names),
+        "preprocessing": classifier.preprocessing.to_dict(),
+        "photos": names.hexdigest(),
+        "part": PART,
+        "top_k": top_k,
+        "precision": precision,
+    }
+
+
+def _begin(folder: Path, plan: dict[str, object]) -> None:
+    """Makes the parts' folder, or finds that of an earlier call with the same plan."""
+    try:
+        folder.mkdir(exist_ok=True)
+        text = (folder / PLAN).read_text(encoding="utf-8") if (folder / PLAN).exists() else ""
+    except OSError as problem:
+        raise InputError(f"{folder} cannot be used ({problem.strerror}).") from None
+    if not text:
+        with storage.atomic_path(folder / PLAN) as temporary:
+            temporary.write_text(json.dumps(plan), encoding="utf-8")
+    elif text != json.dumps(plan):
+        raise InputError(
+            f"{folder} holds parts for other photos, or of another model or other options; remove "
+            "it, or choose another name for the table."
+        )
+
+
+def _rows(photos: Sequence[str], answers: Iterable[Prediction | PhotoError]) -> Iterator[Row]:
+    for given, answer in zip(photos, answers, strict=True):
+        photo = given.encode("utf-8", "backslashreplace").decode()  # names need not be UTF-8
+        if isinstance(answer, PhotoError):
+            yield photo, None, None, None, answer.reason
+            continue
+        top = zip(answer.names, answer.probabilities, strict=True)
+        for rank, (name, probability) in enumerate(top, 1):
+            yield photo, rank, name, probability, None
+
+
+def _join(form: Form, parts: Sequence[Path], out: Path) -> int:
+    """Puts the parts into one table and removes them; counts the photos that cannot be read."""
+    if missing := [part.name for part in parts if not part.exists()]:
+        raise InputError(
+            f"{parts[0].parent} lacks {missing[0]}; all processes must see the same folder, so "
+            "choose one on a shared disk."
+        )
+    with storage.atomic_path(out) as temporary:
+        problems = form.join(temporary, parts)
+    for file in (*parts, parts[0].parent / PLAN):
+        file.unlink(missing_ok=True)
+    parts[0].parent.rmdir()
+    return problems
+
+
+class Form(Protocol):
+    """A format of tables."""
+
+    def write(self, path: Path, rows: Iterable[Row]) -> None:
+        """Writes a part."""
+
+    def join(self, path: Path, parts: Sequence[Path]) -> int:
+        """Writes all parts into one file; counts the rows with an error."""
+        ...
+
+
+class Csv:
+    """Comma-separated values with a header; empty where there is no value."""
+
+    def write(self, path: Path, rows: Iterable[Row]) -> None:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            lines = csv.writer(file, lineterminator="\n")
+            for photo, rank, name, probability, error in rows:
+                share = "" if probability is None else f"{probability:.6f}"
+                lines.writerow([photo, rank, name, share, error])
+
+    def join(self, path: Path, parts: Sequence[Path]) -> int:
+        problems = 0
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            lines = csv.writer(file, lineterminator="\n")
+            lines.writerow(COLUMNS)
+            for part in parts:
+                with open(part, newline="", encoding="utf-8") as source:
+                    for row in csv.reader(source):
+                        problems += bool(row[-1])
+                        lines.writerow(row)
+        return problems
+
+
+class Parquet:
+    """Apache Parquet, one group of rows a part; null where there is no value."""
+
+    def __init__(self) -> None:
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError:
+            raise InputError(
+                "Parquet needs the package pyarrow, which is not installed; install "
+                "flowerlib[scale], or choose a name that ends in .csv."
+            ) from None
+
+    def schema(self) -> pyarrow.Schema:
+        import pyarrow as pa
+
+        kinds = (pa.string(), pa.int32(), pa.string(), pa.float32(), pa.string())
+        return pa.schema(list(zip(COLUMNS, kinds, strict=True)))
+
+    def write(self, path: Path, rows: Iterable[Row]) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        columns = list(zip(*rows, strict=True))
+        arrays = [
+            pa.array(values, kind.type) for values, kind in zip(columns, self.schema(), strict=True)
+        ]
+        parquet.write_table(pa.Table.from_arrays(arrays, schema=self.schema()), path)
+
+    def join(self, path: Path, parts: Sequence[Path]) -> int:
+        from pyarrow import parquet
+
+        problems = 0
+        with parquet.ParquetWriter(path, self.schema()) as writer:
+            for part in parts:
+                table = parquet.read_table(part)
+                problems += len(table) - table.column("error").null_count
+                writer.write_table(table)
+        return problems
+
+
+def _form(out: Path) -> Form:
+    forms: dict[str, Callable[[], Form]] = {".csv": Csv, ".parquet": Parquet}
+    if out.suffix not in forms:
+        raise InputError(f"{out} must end in .csv or .parquet.")
+    return forms[out.suffix]()
