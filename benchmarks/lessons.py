@@ -30,7 +30,6 @@ def measure(shared: Path, names: list[str]) -> Iterator[tuple[str, dict]]:
         "FLOWERLIB_DATA": str(shared),
         "FLOWERLIB_BACKBONE": BACKBONE,
         "FLOWERLIB_WEIGHTS": str(weights / "mobilenet_v2_features.safetensors"),
-        "FLOWERLIB_CONTROL": str(weights / "squeezenet1_1.safetensors"),
     }
     for source in notebooks.lessons():
         if names and source.stem not in names:

@@ -193,7 +193,7 @@ def render(sources: list[Path]) -> int:
     """Writes the `.ipynb` beside each `.py`, run on drawn data; returns the exit code."""
     import nbformat
 
-    for name in ("BACKBONE", "WEIGHTS", "CONTROL"):
+    for name in ("BACKBONE", "WEIGHTS"):
         os.environ.pop(f"FLOWERLIB_{name}", None)
     os.environ.update(FIXED_ENVIRONMENT, FLOWERLIB_DATA=str(no_photos()))
     failures = 0
@@ -326,9 +326,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("FLOWERLIB_CACHE", "FLOWERLIB_DATA"):  # kernels work in the notebook's folder
         if folder := os.environ.get(name):
             os.environ[name] = str(Path(folder).expanduser().resolve())
-    for name in ("FLOWERLIB_WEIGHTS", "FLOWERLIB_CONTROL"):  # a word such as "imagenet", or a file
-        if Path(os.environ.get(name, "")).is_file():
-            os.environ[name] = str(Path(os.environ[name]).resolve())
+    if Path(weights := os.environ.get("FLOWERLIB_WEIGHTS", "")).is_file():  # or it is a word
+        os.environ["FLOWERLIB_WEIGHTS"] = str(Path(weights).resolve())
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     BUILD.mkdir(exist_ok=True)

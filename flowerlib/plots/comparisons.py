@@ -68,11 +68,8 @@ def compare_curves(histories: Mapping[str, Rows], *, title: str = "") -> np.ndar
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1].set_xlabel("epoch")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(histories) > 2:  # a legend inside would cover the curves
-        entries = axes[0].get_legend_handles_labels()
-        made.legend(*entries, frameon=False, fontsize=9, loc="outside lower left", ncols=2)
-    else:
-        axes[0].legend(frameon=False, fontsize=9)
+    entries = axes[0].get_legend_handles_labels()  # outside, where no curve can run through
+    made.legend(*entries, frameon=False, fontsize=9, loc="outside lower left", ncols=2)
     axes[0].set_title(title, loc="left", fontsize=11, **PLAIN)
     return axes
 

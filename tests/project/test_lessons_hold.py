@@ -65,6 +65,42 @@ data.{name} = shuffled
 """
 
 MISTAKES = {
+    "01: the optimizer takes no step": Mistake(
+        "01_cat_or_dog",
+        "import torch\ntorch.optim.Adam.step = lambda self: None",
+        "raised the accuracy",
+    ),
+    "01: the backbone is in train mode": Mistake(
+        "01_cat_or_dog", "network.train()", "bit for bit", after="one_epoch"
+    ),
+    "01: the library's backbone is not loaded": Mistake(
+        "01_cat_or_dog",
+        "from flowerlib import train\n"
+        "whole = train.transfer\n"
+        "train.transfer = lambda *given, **named: whole(*given, **named | {'weights': 'none'})",
+        "borrowed weights gain",
+    ),
+    "02: labels are shuffled": Mistake(
+        "02_dogs_vs_cats", SHUFFLED.format(name="dogs_vs_cats"), "better than guessing"
+    ),
+    "02: the module of dropout ignores eval": Mistake(
+        "02_dogs_vs_cats",
+        "nn.Dropout.train = lambda self, mode=True: self",
+        "every pass gives the same answers",
+        after="with_bug",
+    ),
+    "02: the backbone is in train mode": Mistake(
+        "02_dogs_vs_cats",
+        "from flowerlib import models\n"
+        "models.freeze = lambda module: module.requires_grad_(False).train()",
+        "bit for bit",
+    ),
+    "02: the last stage is in train mode": Mistake(
+        "02_dogs_vs_cats",
+        "once = fit\nfit = lambda *given, **named: once(*given)",
+        "the buffers are what they were",
+        after="apart",
+    ),
     "06: labels are shuffled": Mistake(
         "06_first_five_last_five", SHUFFLED.format(name="cifar10"), "better than guessing"
     ),
