@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flowerlib.data.decoding import images
 from flowerlib.support import storage
@@ -64,6 +64,14 @@ class Digests:
         if now:
             self._known[path] = now + found
         return found
+
+    def known(self, paths: Sequence[str]) -> list[bytes]:
+        """What is known of each of some files, for `learn` in another process; b"" for nothing."""
+        return [self._known.get(path, b"") for path in paths]
+
+    def learn(self, known: Mapping[str, bytes]) -> None:
+        """Takes in what another process knows, by path; of use while the files do not change."""
+        self._known |= {path: both for path, both in known.items() if both}
 
     def joined(self, other: Digests) -> Digests:
         """What both know."""

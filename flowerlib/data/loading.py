@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler
 
 from flowerlib.data.photos import Photos
 from flowerlib.data.views import Transform, Views, seeded
+from flowerlib.support import distributed
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Augmentation, Preprocessing
 
@@ -61,6 +63,24 @@ class BalancedOrder(Order):
         return torch.multinomial(self._chance, self.count, replacement=True, generator=generator)
 
 
+class Part(BatchSampler):
+    """This process's part of every batch, where several processes work together.
+
+    Of a batch with fewer pictures than there are processes, those without one take the first.
+
+    Args:
+        order: in which all pictures are taken.
+        batch_size: of all processes together.
+    """
+
+    def __init__(self, order: Sampler[int], batch_size: int) -> None:
+        super().__init__(order, batch_size, drop_last=False)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in super().__iter__():
+            yield batch[distributed.rank() :: distributed.size()] or batch[:1]
+
+
 def class_weights(labels: ArrayLike, num_classes: int | None = None) -> Tensor:
     """Weights for a loss, such as `nn.CrossEntropyLoss(weight=...)`, that make classes count alike.
 
@@ -102,6 +122,7 @@ def loader(
     balanced: bool = False,
     seed: int = 0,
     workers: int = 0,
+    part: bool = False,
 ) -> DataLoader[tuple[Tensor, int]]:
     """A torch DataLoader of (images (N, 3, H, W) float, labels (N,) int64).
 
@@ -114,6 +135,7 @@ def loader(
         balanced: draw each class equally often, in a new order every epoch; see `BalancedOrder`.
         seed: of the order and of the random views.
         workers: processes that open and transform pictures; 0 does it in this process.
+        part: give only this process's part of each batch, where several work together.
 
     Example:
         >>> from flowerlib import data, transforms
@@ -128,10 +150,12 @@ def loader(
         order = BalancedOrder(photos.labels, seed)
     elif shuffle:
         order = Order(len(photos), seed)
+    how: dict[str, Any] = {"batch_size": batch_size, "sampler": order}
+    if part:
+        how = {"batch_sampler": Part(order or SequentialSampler(range(len(photos))), batch_size)}
     return DataLoader(
         Views(photos, transform, seed),
-        batch_size=batch_size,
-        sampler=order,
+        **how,
         num_workers=workers,
         generator=torch.Generator(),  # or it would draw from torch's global one
     )

@@ -82,13 +82,19 @@ class Plan:
 
 
 def digests(photos: Photos) -> np.ndarray:
-    """The digests of all photos, as `photos.digests()`; each process reads its share of them."""
+    """The digests of all photos, as `photos.digests()`; each process reads its share of them.
+
+    Afterwards all know all, as if each had read them.
+    """
     if distributed.size() == 1:
         return photos.digests()
     mine = photos.subset(np.array(distributed.share(len(photos)), np.int64))
-    found = np.empty(len(photos), "S16")
-    for rank, some in enumerate(distributed.from_each(mine.digests)):
+    found, seen = np.empty(len(photos), "S16"), [b""] * len(photos)
+    shares = distributed.from_each(lambda: (mine.digests(), mine.contents.seen()))
+    for rank, (some, known) in enumerate(shares):
         found[rank :: distributed.size()] = some
+        seen[rank :: distributed.size()] = known
+    photos.contents.remember(seen)
     return found
 
 

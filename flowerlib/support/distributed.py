@@ -146,10 +146,10 @@ def all_rows(rows: torch.Tensor) -> torch.Tensor:
     """The rows of which each process has its share (see `mine`), in their order, for all."""
     if _team.size == 1:
         return rows
-    shares = gather(rows)
+    shares = gather(rows.cpu())  # a CUDA device means another one in another process
     found = rows.new_empty(sum(map(len, shares)), *rows.shape[1:])
     for number, one in enumerate(shares):
-        found[number :: _team.size] = one
+        found[number :: _team.size] = one.to(rows.device)
     return found
 
 

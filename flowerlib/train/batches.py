@@ -80,5 +80,7 @@ def restore_epochs(batches: Batches, epochs: list[int]) -> None:
 
 def _with_an_epoch(batches: Batches) -> list[HasEpoch]:
     """The batches themselves, and the data set and sampler of a DataLoader, where they count."""
-    parts = (batches, getattr(batches, "dataset", None), getattr(batches, "sampler", None))
-    return [part for part in parts if isinstance(part, HasEpoch)]
+    samplers = [getattr(batches, "sampler", None)]
+    samplers.append(getattr(getattr(batches, "batch_sampler", None), "sampler", None))
+    parts = {id(part): part for part in (batches, getattr(batches, "dataset", None), *samplers)}
+    return [part for part in parts.values() if isinstance(part, HasEpoch)]

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypedDict, cast
 import torch
 from torch import Tensor, nn
 
-from flowerlib.support import storage
+from flowerlib.support import distributed, storage
 from flowerlib.support.errors import InputError
 from flowerlib.train.evaluation import Measurement
 from flowerlib.train.history import History
@@ -51,11 +51,13 @@ class Checkpoint:
         self.run = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
 
     def save(self, state: SavedState) -> None:
-        """Writes the state at the end of an epoch.
+        """Writes the state at the end of an epoch; of several processes, the main one does.
 
         Raises:
             InputError: the folder is missing, not writable, or full.
         """
+        if not distributed.is_main():
+            return
         with storage.atomic_path(self.path) as temporary:
             try:
                 torch.save({**state, "run": self.run}, temporary)
@@ -63,13 +65,16 @@ class Checkpoint:
                 raise OSError("torch could not write all of it; is the disk full?") from None
 
     def load(self) -> SavedState | None:
-        """Reads the state, or None if there is no file.
+        """Reads the state, or None if there is no file; the main process, for all.
 
         Only tensors and plain data are read: torch refuses anything else unexecuted.
 
         Raises:
             InputError: the file is damaged, or belongs to another training.
         """
+        return distributed.from_main(self._read)
+
+    def _read(self) -> SavedState | None:
         if not self.path.is_file():
             return None
         try:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from flowerlib import metrics
 from flowerlib.features import engine
-from flowerlib.support import threads
+from flowerlib.support import distributed, threads
 from flowerlib.support.errors import InputError
 from flowerlib.train.batches import Batches
 
@@ -59,33 +59,55 @@ def evaluate(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float
 
 
 @torch.no_grad()
-def measure(model: nn.Module, batches: Batches, loss: nn.Module) -> Measurement:
-    """As `evaluate`, after an epoch; the accuracy is NaN where the loss is not finite."""
-    outputs, labels = outputs_and_labels(model, batches, loss)
+def measure(
+    model: nn.Module, batches: Batches, loss: nn.Module, *, shared: bool = False
+) -> Measurement:
+    """As `evaluate`, after an epoch; the accuracy is NaN where the loss is not finite.
+
+    Args:
+        shared: as for `outputs_and_labels`.
+    """
+    outputs, labels = outputs_and_labels(model, batches, loss, shared=shared)
     value = float(loss(outputs, labels))
     accuracy = metrics.accuracy(outputs, labels) if math.isfinite(value) else math.nan
-    return Measurement(value, accuracy, len(labels))
+    return distributed.from_main(lambda: Measurement(value, accuracy, len(labels)))
 
 
 @torch.no_grad()
 def outputs_and_labels(
-    model: nn.Module, batches: Batches, loss: nn.Module
+    model: nn.Module, batches: Batches, loss: nn.Module, *, shared: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Outputs float32 (N, C) of the model in `eval()`, and labels (N,), of samples that count."""
+    """Outputs float32 (N, C) of the model in `eval()`, and labels (N,), of samples that count.
+
+    Of several processes, each computes its share, and all get all.
+
+    Args:
+        shared: whether the batches are this process's share already; else they are those of all.
+    """
     device = device_of(model)
     model.eval()
     outputs, labels = [], []
     for inputs, batch_labels in batches:
+        inputs = inputs if shared else distributed.mine(inputs)
+        batch_labels = batch_labels if shared else distributed.mine(batch_labels)
         with threads.limited_to(multiplications(model, inputs)):
-            outputs += [model(part.to(device)).float() for part in _parts(inputs, device)]
-        labels.append(batch_labels.to(device))
+            found = [model(part.to(device)).float() for part in _parts(inputs, device)]
+        outputs.append(_of_all(torch.cat(found), shared))
+        labels.append(_of_all(batch_labels.to(device), shared))
     all_outputs, all_labels = torch.cat(outputs), torch.cat(labels)
+    if shared:
+        all_outputs, all_labels = map(distributed.all_rows, (all_outputs, all_labels))
     if all_labels.ndim != 1:
         raise InputError(
             "Accuracy needs labels (N,) that are class numbers, not shares of classes."
         )
     counted = all_labels != getattr(loss, "ignore_index", -100)
     return all_outputs[counted], all_labels[counted]
+
+
+def _of_all(rows: Tensor, shared: bool) -> Tensor:
+    """The rows of a batch, of which each process has its share."""
+    return rows if shared else distributed.all_rows(rows)
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -149,16 +171,18 @@ class RunningLoss:
 
     @property
     def mean(self) -> float:
-        """The mean so far.
+        """The mean so far, over the parts of all processes.
 
         Raises:
             InputError: there was no sample that counts.
         """
-        if not self.count:
+        sums = torch.tensor([self.total, self.count], dtype=torch.float64)
+        total, count = distributed.all_reduce_sum(sums).tolist()
+        if not count:
             raise InputError(
                 "There is nothing to train on: no training batch holds a sample that counts."
             )
-        return self.total / self.count
+        return float(total / count)
 
 
 def weight_of(loss: nn.Module, labels: Tensor) -> float:

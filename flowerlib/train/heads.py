@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from flowerlib import models, solvers
+from flowerlib.support import distributed
 from flowerlib.support.options import HiddenHead
 from flowerlib.train.batches import FeatureBatches
 from flowerlib.train.checkpoints import Checkpoint
@@ -18,6 +19,10 @@ from flowerlib.train.evaluation import outputs_and_labels
 from flowerlib.train.history import History
 from flowerlib.train.loop import fit
 from flowerlib.train.steps import SplitFeatures, TrainedHead
+
+# Photos to learn from, from which on several processes share the batches of a hidden head: one
+# takes few photos' steps by itself, exactly as alone.
+WORTH_SHARING = 100_000
 
 
 def solve(known: SplitFeatures, head: str, num_classes: int, *, refit: bool = True) -> TrainedHead:
@@ -39,7 +44,17 @@ def train_hidden(
     report: Callable[[History], None] | None = None,
     checkpoint: Path | str | None = None,
 ) -> TrainedHead:
-    """A head with hidden layers, trained with Adam and NLLLoss; the best epoch on valid."""
+    """A head with hidden layers, trained with Adam and NLLLoss; the best epoch on valid.
+
+    Several processes share the work where it is worth it. Then dropout differs from that of one,
+    since each process draws it for its part of a batch.
+    """
+    if distributed.size() > 1 and known.num_train < WORTH_SHARING:
+        return distributed.from_main(
+            lambda: train_hidden(
+                known, settings, num_classes, seed=seed, report=report, checkpoint=checkpoint
+            )
+        )
     valid_batches = FeatureBatches(*known.valid, 1024, shuffle=False)
     with models.seeded(seed):
         width = known.values.shape[1]

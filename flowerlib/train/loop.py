@@ -13,6 +13,7 @@ from torch import nn
 
 from flowerlib import models
 from flowerlib.support import modes, threads
+from flowerlib.train import parallel
 from flowerlib.train.batches import Batches, set_epoch
 from flowerlib.train.checkpoints import Checkpoint, TrainingState
 from flowerlib.train.evaluation import RunningLoss, check_mean, measure, multiplications
@@ -74,6 +75,7 @@ def fit(
     optimizer = optimizer or _adam(model, lr)
     device = next(model.parameters()).device
     state = TrainingState(History(epochs), model, checkpoint, optimizer=optimizer)
+    learner = parallel.learner(model)
     for epoch in state.remaining_epochs(patience):
         start = time.perf_counter()
         set_epoch(train_batches, epoch)
@@ -84,7 +86,7 @@ def fit(
             if train_loss.ignores(labels):
                 continue
             with threads.limited_to(multiplications(model, inputs)):
-                batch_loss = train_loss(model(inputs), labels)
+                batch_loss = parallel.batch_loss(learner, inputs, labels, train_loss)
                 optimizer.zero_grad()
                 batch_loss.backward()
                 optimizer.step()

@@ -11,7 +11,7 @@ from pathlib import Path
 from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.models import Backbone
-from flowerlib.support import distributed, modes, options
+from flowerlib.support import modes, options
 from flowerlib.support.options import FineTuning
 from flowerlib.train import heads, steps
 from flowerlib.train.fine_tuning import last_stage, whole_network
@@ -136,10 +136,8 @@ def transfer(
     if settings is None:
         trained = heads.solve(known, head, num_classes)
     else:
-        trained = distributed.from_main(
-            lambda: heads.train_hidden(
-                known, settings, num_classes, seed=seed, report=report, checkpoint=checkpoint
-            )
+        trained = heads.train_hidden(
+            known, settings, num_classes, seed=seed, report=report, checkpoint=checkpoint
         )
     clock.end("head")
     return steps.sum_up(

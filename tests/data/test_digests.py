@@ -129,3 +129,17 @@ def test_a_cache_that_cannot_be_used_costs_time_only(
     for _ in range(2):
         assert len(read_of(photos_in(folder), monkeypatch)) == 16
     assert own_cache.is_file()
+
+
+def test_what_one_process_has_seen_another_need_not_read(
+    folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "MANY", 17)  # nothing is remembered on disk
+    one, other = photos_in(folder), photos_in(folder)
+    half = one.subset(range(0, 16, 2))
+    half.digests()
+    assert one.contents.seen()[1] == b""
+    other.subset(range(0, 16, 2)).contents.remember(half.contents.seen())
+    changed = sorted((folder / "iris").iterdir())[0]
+    changed.write_bytes(changed.read_bytes() + b"more")
+    assert len(read_of(other, monkeypatch)) == 9  # the other half, and what has changed

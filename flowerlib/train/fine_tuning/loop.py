@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from flowerlib.models import Network
+from flowerlib.support import distributed
 from flowerlib.support.options import FineTuning
 from flowerlib.train.batches import Batches, set_epoch
 from flowerlib.train.checkpoints import Checkpoint, TrainingState
@@ -43,7 +44,8 @@ def learn(
 
     Args:
         network: with a head that gives logits (N, C).
-        train_batches: give (images (n, 3, H, W), labels (n,)).
+        train_batches: give (images (n, 3, H, W), labels (n,)); of several processes, each gets its
+            part of every batch.
         valid_batches: likewise; measured after every epoch.
         settings: how it is trained.
         num_classes: C.
@@ -82,6 +84,7 @@ def learn(
         start = time.perf_counter()
         set_epoch(train_batches, epoch)
         unfreeze(network, epoch, settings.unfreeze_epochs)
+        step.begin_epoch()
         _set_to_train(network)
         train_loss = RunningLoss(loss)
         for images, labels in train_batches:
@@ -91,7 +94,7 @@ def learn(
             count(len(labels))
         state.model = averages.best_guess()
         with autocast(device.type, precision):
-            valid = measure(state.model, valid_batches, loss)
+            valid = measure(state.model, valid_batches, loss, shared=True)
         state.end_epoch(train_loss.mean, valid, time.perf_counter() - start)
         if report:
             report(state.history)
@@ -120,8 +123,8 @@ def _counter(
 
     def count(more: int) -> None:
         nonlocal done
-        done += more
+        done += more * distributed.size()
         if progress:
-            progress(done, epochs * size)
+            progress(min(done, epochs * size), epochs * size)
 
     return count

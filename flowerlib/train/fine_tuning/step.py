@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from flowerlib.models import Network
+from flowerlib.support import distributed
+from flowerlib.support.errors import InputError
+from flowerlib.train import parallel
 from flowerlib.train.evaluation import RunningLoss, weight_of
 from flowerlib.train.fine_tuning.schedules import autocast
 
@@ -34,6 +37,11 @@ class Step:
         self.network, self.optimizer, self.clip_norm = network, optimizer, clip_norm
         self.device, self.precision = device, precision
         self.part_size: int | None = None
+        self.learner: nn.Module = _Mixed(network, device, precision)
+
+    def begin_epoch(self) -> None:
+        """To be called when other parameters shall learn."""
+        self.learner = parallel.learner(_Mixed(self.network, self.device, self.precision))
 
     def __call__(self, images: Tensor, labels: Tensor, loss: RunningLoss) -> None:
         """One step.
@@ -53,30 +61,38 @@ class Step:
             except RuntimeError as problem:
                 if not _is_out_of_memory(problem) or self.part_size == 1 or len(images) == 1:
                     raise
+                if distributed.size() > 1:  # the others are in the middle of the same step
+                    raise InputError(
+                        f"Memory does not suffice for {len(images)} photos at a time; give a "
+                        "smaller batch_size, of which each process gets its part."
+                    ) from None
             # Outside of `except`: what the failed pass holds is free now.
             self._halve(len(images))
         if self.clip_norm:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
         self.optimizer.step()
-        loss.add(value, weight_of(loss.loss, labels))
+        loss.add(*value)
 
     def logits(self, images: Tensor) -> Tensor:
         """The network's outputs float32 (n, C); the head computes in fp32."""
-        with autocast(self.device, self.precision):
-            values = self.network.backbone(images)
-        outputs: Tensor = self.network.head(values.float())
+        outputs: Tensor = self.learner(images)
         return outputs
 
-    def _compute_gradients(self, images: Tensor, labels: Tensor, loss: nn.Module) -> float:
-        """Gradients of the batch's mean loss, which is returned."""
+    def _compute_gradients(
+        self, images: Tensor, labels: Tensor, loss: nn.Module
+    ) -> tuple[float, float]:
+        """Gradients of the batch's mean loss, which is returned, and what it was divided by.
+
+        Of several processes, each has its part of the batch, and that mean is a share of the whole.
+        """
         self.optimizer.zero_grad()
-        size, total, mean = self.part_size or len(images), weight_of(loss, labels), 0.0
+        size, total, mean = self.part_size or len(images), parallel.mean_weight(loss, labels), 0.0
         for part, part_labels in zip(images.split(size), labels.split(size), strict=True):
             share = weight_of(loss, part_labels) / total
             value = loss(self.logits(part), part_labels) * share
             value.backward()
             mean += value.item()
-        return mean
+        return mean, total
 
     def _halve(self, count: int) -> None:
         self.optimizer.zero_grad()
@@ -89,6 +105,20 @@ class Step:
             "The steps stay the same.",
             stacklevel=3,
         )
+
+
+class _Mixed(nn.Module):
+    """The network, whose backbone computes in a precision and whose head in fp32."""
+
+    def __init__(self, network: Network, device: str, precision: str) -> None:
+        super().__init__()
+        self.network, self.device, self.precision = network, device, precision
+
+    def forward(self, images: Tensor) -> Tensor:
+        with autocast(self.device, self.precision):
+            values = self.network.backbone(images)
+        outputs: Tensor = self.network.head(values.float())
+        return outputs
 
 
 def _is_out_of_memory(problem: RuntimeError) -> bool:

@@ -16,6 +16,7 @@ from torchvision.transforms import v2
 
 from flowerlib import data
 from flowerlib.data import Photos
+from flowerlib.support import distributed
 from flowerlib.support.options import FineTuning
 from flowerlib.transforms import Augmentation, Preprocessing
 
@@ -53,7 +54,10 @@ def train_batches(
     seed: int,
     workers: int = 0,
 ) -> DataLoader[Any]:
-    """Batches of random views (n, 3, crop, crop) and labels (n,), new ones in every epoch."""
+    """Batches of random views (n, 3, crop, crop) and labels (n,), new ones in every epoch.
+
+    Of several processes, each gets its part of every batch.
+    """
     view = RandomView(preprocessing, settings.augment)
     return data.loader(
         photos,
@@ -63,6 +67,7 @@ def train_batches(
         balanced=settings.balance == "sampler",
         seed=seed,
         workers=workers,
+        part=distributed.size() > 1,
     )
 
 

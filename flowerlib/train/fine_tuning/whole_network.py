@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -20,7 +21,8 @@ from flowerlib import data, metrics, models
 from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.models import Backbone, Network
-from flowerlib.support import modes, options
+from flowerlib.support import distributed, modes, options
+from flowerlib.support.errors import InputError
 from flowerlib.support.options import FineTuning
 from flowerlib.train import heads, steps
 from flowerlib.train.checkpoints import Checkpoint
@@ -107,13 +109,19 @@ def fine_tune(
     solved = heads.solve(known, "linear", len(splits.class_names), refit=False)
     clock.end("head")
     head = copy.deepcopy(solved.module)
+    if len(splits.valid) < distributed.size():
+        raise InputError(
+            f"{len(splits.valid)} photos to choose with are too few for {distributed.size()} "
+            "processes; start fewer."
+        )
+    valid_share = splits.valid.subset(np.array(distributed.share(len(splits.valid)), np.int64))
     network = Network(models.unfreeze(copy.deepcopy(frozen)), head)
     network.backbone.weights = f"{frozen.weights}, fine-tuned"
     with models.seeded(seed):
         history = learn(
             network.to(known.device),
             views.train_batches(splits.train, preprocessing, settings, seed=seed, workers=workers),
-            data.loader(splits.valid, preprocessing, batch_size=VALID_BATCH_SIZE, workers=workers),
+            data.loader(valid_share, preprocessing, batch_size=VALID_BATCH_SIZE, workers=workers),
             settings,
             num_classes=len(splits.class_names),
             loss=_loss(splits, settings).to(known.device),
