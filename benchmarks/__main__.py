@@ -416,6 +416,7 @@ BENCHMARKS: dict[str, tuple[Callable[[], None], int]] = {
     "cold": (compared("cold", "cold"), 12),
     "growth": (growth, 12),
     "fine_tuning": (compared("fine_tuning", "fine_tuning"), 12),
+    "together": (compared("together", "together"), 5),
     "gpu": (gpu, 2),
     "source_recipe": (compared("source_recipe", "rivals", "source"), 35),
     "fastai": (compared("fastai", "rivals", "fastai"), 30),

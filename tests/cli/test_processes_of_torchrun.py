@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,12 @@ def test_commands_for_one_process_say_so() -> None:
     both = together(["-m", "flowerlib", "doctor"])
     assert [ended.code for ended in both] == [2, 2]
     assert "doctor is for one process" in both[0].err
+
+
+def test_commands_of_the_page_are_commands(repository: Path) -> None:
+    page = (repository / "docs" / "scale.md").read_text(encoding="utf-8")
+    commands = re.findall(r"-m flowerlib (.*)", page.replace(" \\\n", " "))
+    assert len(commands) == 4
+    for command in commands:
+        options = cli.parser().parse_args(command.split())
+        assert options.command in ("train", "predict") and options.out

@@ -65,7 +65,14 @@ FIGURE = re.compile(rf"(?<![\w.])\d[\d,]*(?:\.\d+(?:\s?(?:{UNIT}))?|\s?(?:{UNIT}
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "data/README.md", "notebooks/README.md", "docs/how_fast.md", "docs/results.md"],
+    [
+        "README.md",
+        "data/README.md",
+        "notebooks/README.md",
+        "docs/how_fast.md",
+        "docs/results.md",
+        "docs/scale.md",
+    ],
 )
 def test_figures_in_the_prose_are_those_of_the_records(repository, name):
     """What a paragraph says was measured is in the records that a comment at its end names."""
