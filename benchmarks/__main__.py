@@ -67,6 +67,13 @@ def garden_seeds() -> None:
     write("garden_seeds", {**garden.measure(), "processor": processor()})
 
 
+def scratch() -> None:
+    """The flower lesson's network from random weights, trained well, beside the frozen one."""
+    from benchmarks import scratch as work
+
+    write("scratch", {**work.measure(), "processor": processor()})
+
+
 def real_lessons() -> None:
     """Every lesson on real photos; FLOWERLIB_LESSONS="04_flowers" for some of them."""
     from benchmarks import lessons
@@ -407,6 +414,7 @@ BENCHMARKS: dict[str, tuple[Callable[[], None], int]] = {
     "flowers": (flowers, 5),
     "backbones": (compared("backbones", "equalities", "backbones"), 3),
     "garden_seeds": (garden_seeds, 10),
+    "scratch": (scratch, 15),
     "agreement": (compared("predict_equals_evaluate", "equalities", "agreement"), 2),
     "lessons": (real_lessons, 15),
     "frontier": (frontier, 10),

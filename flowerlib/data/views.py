@@ -1,6 +1,6 @@
 """Views of photos: what a network sees of them, always the same or random and yet repeatable.
 
-Shown in: notebooks/03_augmentation, notebooks/04_flowers
+Shown in: notebooks/03_augmentation, notebooks/05_heads
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class RandomViews(Photos):
     So `features.extract` can cache them. Each view depends on (seed, k, i) alone; it is as large as
     the network's input already, so extract it with `preprocessing.whole()`.
 
-    Shown in: notebooks/04_flowers
+    Shown in: notebooks/05_heads
     """
 
     def __init__(

@@ -25,8 +25,6 @@ from flowerlib.models.small_networks import SMALL, SmallCNN
 from flowerlib.models.splitting import split
 from flowerlib.models.summary import Summary, summary
 
-with_stages = multi_level  # as lesson 4 calls it until it is rewritten
-
 __all__ = [
     "OWN",
     "SMALL",

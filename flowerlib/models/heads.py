@@ -1,6 +1,6 @@
 """Heads: the small modules that turn features into an answer.
 
-Shown in: notebooks/04_flowers
+Shown in: notebooks/04_flowers, notebooks/05_heads
 """
 
 from __future__ import annotations

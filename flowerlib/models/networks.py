@@ -1,6 +1,6 @@
 """A backbone turns images into features, a head decides; together they are a network.
 
-Shown in: notebooks/04_flowers
+Shown in: notebooks/04_flowers, notebooks/05_heads
 """
 
 from __future__ import annotations

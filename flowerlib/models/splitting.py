@@ -30,7 +30,7 @@ def split(backbone: Backbone, size: int) -> tuple[Backbone, nn.Module]:
     Raises:
         InputError: the backbone is of another family.
 
-    Shown in: notebooks/04_flowers
+    Shown in: notebooks/05_heads
     """
     found = chain(backbone.body)
     if found is None or not found.cut:

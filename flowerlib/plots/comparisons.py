@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from flowerlib.plots.drawing import PLAIN, labels
 from flowerlib.plots.figures import BLUE, GRAY, GREEN, ORANGE, RED, figure
@@ -153,6 +153,10 @@ def lines(
         axes.set_xscale("log")
     if "y" in log:
         axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
     steps = np.diff(np.log(x) if "x" in log else x)
     if len(x) <= MOST_TICKS and np.ptp(np.abs(steps)) < np.abs(steps).mean():
         axes.set_xticks(x, [f"{value:g}" for value in x])
@@ -168,7 +172,7 @@ def differences(
     found: Mapping[str, tuple[float, float, float]],
     *,
     runs: Mapping[str, Sequence[float]] | None = None,
-    x_label: str = "difference in accuracy",
+    x_label: str = "difference in accuracy, with 95 % interval",
     title: str = "",
 ) -> Axes:
     """Differences with their 95 % intervals, one row each, and a line where nothing differs.
@@ -184,7 +188,7 @@ def differences(
     """
     if not found:
         raise InputError("plots.differences needs at least one difference.")
-    axes = figure(WIDTH, 1.5 + 0.5 * len(found)).subplots()
+    axes = figure(WIDTH, 1.5 + (0.5 if runs else 0.32) * len(found)).subplots()
     for place, (name, (value, low, high)) in zip(
         range(len(found))[::-1], found.items(), strict=True
     ):
@@ -200,7 +204,9 @@ def differences(
     axes.set_yticks(range(len(found))[::-1], names, **style)
     axes.set(xlabel=x_label, ylim=(-0.6, len(found) - 0.4))
     axes.spines[["top", "right"]].set_visible(False)
-    cast(Figure, axes.figure).legend(frameon=False, fontsize=9, loc="outside lower left", ncols=3)
+    if runs:
+        made = cast(Figure, axes.figure)
+        made.legend(frameon=False, fontsize=9, loc="outside lower left", ncols=3)
     axes.set_title(textwrap.fill(title, LETTERS), loc="left", fontsize=11, **PLAIN)
     return axes
 

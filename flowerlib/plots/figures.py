@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
 LETTER = 0.07  # inches of a tick label's letter, about
 MOST_BARS = 20  # more are too thin to be read
+TITLE_LETTERS = 22  # of a line above a photo in a grid
 
 
 def figure(width: float = 7.0, height: float = 4.0) -> Figure:
@@ -144,7 +145,7 @@ def photo_and_bars(photo: Any, prediction: Prediction, truth: str | None = None)
 def photo_grid(
     photos: Sequence[Any], titles: Sequence[str] | None = None, columns: int = 6, title: str = ""
 ) -> np.ndarray:
-    """Photos in rows, each with a short title.
+    """Photos in rows, each with a short title, which is wrapped if it is long.
 
     Args:
         photos: PIL images or arrays (H, W, 3) in [0, 1] or uint8.
@@ -158,8 +159,10 @@ def photo_grid(
     if not len(photos):
         raise InputError("plots.photo_grid needs photos, and got none.")
     texts, style = labels(titles or [], longest=60)
+    texts = [textwrap.fill(text, TITLE_LETTERS) for text in texts]
+    height = 1.5 + max((0.08 + 0.14 * (text.count("\n") + 1) for text in texts), default=0)
     rows = -(-len(photos) // columns)
-    made = figure(1.45 * columns, (1.72 if titles else 1.5) * rows + (0.35 if title else 0))
+    made = figure(1.45 * columns, height * rows + (0.35 if title else 0))
     axes = np.atleast_1d(made.subplots(rows, columns, squeeze=False)).ravel()
     for axis in axes:
         axis.set_axis_off()

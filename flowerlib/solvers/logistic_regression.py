@@ -15,7 +15,7 @@ there (`lbfgs`). The penalty is chosen on the validation set. In four steps:
 Memory: one float32 copy of the features, which lies in a file if it is large (see
 `storage.empty`), and some 30 arrays as large as the head.
 
-Shown in: notebooks/04_flowers
+Shown in: notebooks/05_heads
 """
 
 from __future__ import annotations

@@ -79,6 +79,15 @@ def test_a_large_one_shows_the_frequent_mistakes() -> None:
     assert "no mistakes" in perfect.get_title(loc="left")
 
 
+def test_long_titles_of_photos_do_not_run_into_each_other() -> None:
+    photos = [np.zeros((4, 4, 3), np.uint8)] * 2
+    short = plots.photo_grid(photos, ["rose", "tulip"])
+    long = plots.photo_grid(photos, ["brass raydaisy, not straw wheelwort"] * 2)
+    assert long[0].get_title() == "brass raydaisy, not\nstraw wheelwort"
+    heights = [axes[0].figure.get_size_inches()[1] for axes in (short, long)]
+    assert heights[1] > heights[0]
+
+
 def test_grids_and_accuracies() -> None:
     axes = plots.photo_grid([np.zeros((4, 4, 3), np.uint8)] * 5, list("abcde"), columns=3)
     assert [bool(axis.images) for axis in axes] == [True] * 5 + [False]

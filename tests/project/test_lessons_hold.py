@@ -101,6 +101,27 @@ MISTAKES = {
         "the buffers are what they were",
         after="apart",
     ),
+    "03: a view is the same in every epoch": Mistake(
+        "03_augmentation",
+        "from flowerlib.data import views as module\n"
+        "random = module.seeded\n"
+        "module.seeded = lambda seed, epoch, index: random(seed, 0, index)",
+        "the next epoch: other views",
+    ),
+    "03: normalization is dropped": Mistake(
+        "03_augmentation",
+        "from torchvision.transforms import v2\nv2.Normalize = lambda *given: v2.Identity()",
+        "the short form gives the same numbers",
+    ),
+    "04: labels are shuffled": Mistake(
+        "04_flowers", SHUFFLED.format(name="flowers"), "can cost over 2 points"
+    ),
+    "04: the backbone is in train mode": Mistake(
+        "04_flowers",
+        "nn.Module.eval = lambda self: self.train()",
+        "eval() does not",
+        after="changed_by",
+    ),
     "06: labels are shuffled": Mistake(
         "06_first_five_last_five", SHUFFLED.format(name="cifar10"), "better than guessing"
     ),

@@ -14,7 +14,7 @@ Accuracy on valid, Oxford flowers (818 photos), mobilenet_v2, 256 px:
 
 Source: results/frontier.json.
 
-Shown in: notebooks/04_flowers
+Shown in: notebooks/05_heads
 """
 
 from __future__ import annotations
