@@ -35,6 +35,8 @@ def train(
     from fastai.vision import all as vision
     from torchvision.models import mobilenet_v2
 
+    from flowerlib import metrics
+
     vision.set_seed(0)
     data = vision.ImageDataLoaders.from_folder(
         folder,
@@ -64,8 +66,9 @@ def train(
             accuracy = float(self.recorder.values[-1][-1])
             seconds = time.time() - started
             rows.append({"epoch": len(rows) + 1, "valid_accuracy": accuracy, "seconds": seconds})
-            told = f"  epoch {len(rows)}: {accuracy:.4f} after {seconds:.0f} s"
-            print(told, file=sys.stderr, flush=True)
+            count = len(data.valid_ds)
+            told = metrics.format_accuracy(round(accuracy * count), count, "valid")
+            print(f"  epoch {len(rows)}: {told} after {seconds:.0f} s", file=sys.stderr, flush=True)
 
         order = 90  # after the recorder has written its row
 

@@ -74,8 +74,9 @@ def _set(
             answers = _judged(splits, backbone, way, seed)
             right.setdefault(way, []).append(answers)
             seconds.setdefault(way, []).append(time.process_time() - start)
-            accuracy = float(answers.double().mean())
-            print(f"  {folder.name}, {way}, seed {seed}: {accuracy:.3f}", flush=True)
+            counts = int(answers.sum()), len(answers)
+            accuracy = metrics.format_accuracy(*counts, f"{folder.name} to judge on")
+            print(f"  {way}, seed {seed}: {accuracy}", flush=True)
     rows = {}
     for way, answers in right.items():
         cells = torch.stack(answers).double()

@@ -40,6 +40,7 @@ def point(folder: str, weights: str, side: int, layers: str, tuned: bool, few: i
     found = classifier.evaluate(splits.test)
     return {
         "valid_accuracy": classifier.results["valid"]["accuracy"],
+        "valid_interval": classifier.results["valid"]["interval"],
         "test_accuracy": found.accuracy,
         "test_interval": list(found.interval),
         "precision": classifier.results["precision"],
@@ -66,7 +67,9 @@ def measure(shared: Path, weights: Path) -> dict:
         seconds = round(time.perf_counter() - start, 1)
         name = f"{side}{', last layer alone' * (layers == 'last')}{', tuned' * tuned}"
         points.append({"name": name, "seconds": seconds, **found})
-        print(f"  {name}: {seconds} s, valid {found['valid_accuracy']:.4f}", flush=True)
+        low, high = found["valid_interval"]
+        accuracy = f"valid accuracy {found['valid_accuracy']:.3f} [{low:.3f}, {high:.3f}]"
+        print(f"  {name}: {seconds} s, {accuracy}", flush=True)
     for one in points:
         one["on_frontier"] = not any(
             other["seconds"] < one["seconds"] and other["valid_accuracy"] >= one["valid_accuracy"]

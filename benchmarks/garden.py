@@ -209,7 +209,7 @@ def measure() -> dict[str, Any]:
         for name, value in things(seed).items():
             row[f"things, last five, {name.replace('_', ', ')}"] = value
         rows.append(row)
-        print(json.dumps({name: round(value, 3) for name, value in row.items()}), flush=True)
+        print(f"  {len(rows)} of {len(SEEDS)} seeds", flush=True)
     summary = {}
     for name in sorted(rows[0]):
         values = [row[name] for row in rows]

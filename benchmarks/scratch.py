@@ -54,7 +54,8 @@ def measure(epochs: int = EPOCHS, per_class: tuple[int, int, int] = PER_CLASS) -
             cycle.step()
         accuracy = metrics.accuracy(*answers(model, valid))
         rows.append({"epoch": epoch, "valid_accuracy": round(accuracy, 4)})
-        print(f" epoch {epoch}: {accuracy:.3f} on valid", flush=True)
+        counts = round(accuracy * len(splits.valid)), len(splits.valid)
+        print(f" epoch {epoch}: {metrics.format_accuracy(*counts, 'valid')}", flush=True)
     seconds, waited = time.process_time() - start, time.perf_counter() - wall
     found, fixed = tested(model, splits.test, preprocessing), frozen(splits)
     return {

@@ -45,6 +45,8 @@ def train(
     from torch.utils.data import DataLoader
     from torchvision import datasets, models, transforms
 
+    from flowerlib import metrics
+
     normalize = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     augment = transforms.Compose(
         [
@@ -104,7 +106,8 @@ def train(
         accuracy = correct / len(valid_data)
         seconds = before + time.time() - started
         rows.append({"epoch": len(rows) + 1, "valid_accuracy": accuracy, "seconds": seconds})
-        print(f"  epoch {len(rows)}: {accuracy:.4f} after {seconds:.0f} s", file=sys.stderr)
+        told = metrics.format_accuracy(correct, len(valid_data), "valid")
+        print(f"  epoch {len(rows)}: {told} after {seconds:.0f} s", file=sys.stderr)
         kept = {"classifier": model.classifier.state_dict(), "optimizer": optimizer.state_dict()}
         torch.save({**kept, "random": torch.get_rng_state(), "rows": rows}, state)
 

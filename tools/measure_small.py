@@ -116,7 +116,7 @@ def small(name: str, pretrained: bool) -> nn.Module:
     torch.manual_seed(0)
     model = build(ARCHITECTURES[name])
     if pretrained:
-        weights = load_file(ROOT / "flowerlib" / "weights" / f"{name}.safetensors")
+        weights = load_file(ROOT / "flowerlib" / "models" / "weights" / f"{name}.safetensors")
         missing, unknown = model.load_state_dict(weights, strict=False)
         if unknown or any(not key.endswith("num_batches_tracked") for key in missing):
             raise SystemExit(f"The weights of {name} do not fit its architecture: {missing}")
@@ -155,7 +155,10 @@ def main() -> None:
             for title, task in tasks.items()
         }
         for title, found in record["evaluation"].items():
-            print(name, title, {who: f["accuracy"] for who, f in found.items()}, flush=True)
+            for who, figures in found.items():
+                correct = round(figures["accuracy"] * figures["tested_on"])
+                accuracy = metrics.format_accuracy(correct, figures["tested_on"], f"test, {title}")
+                print(f"{name}, {who}: {accuracy}", flush=True)
         with atomic_path(log) as path:
             path.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 
 import numpy as np
@@ -17,6 +18,7 @@ from benchmarks import (
     paired,
     processes,
     roofs,
+    small_heads,
     steps,
     throughput,
 )
@@ -221,6 +223,54 @@ def test_repeated_files_are_other_files_of_the_same_photos(flower_folder, tmp_pa
     files = list(listing.read(tmp_path).folder.below())
     assert len({images.digest(file) for file in files}) == len(files) == 60
     assert images.open_photo(files[0]) == images.open_photo(files[56])  # 56 originals
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "tools"])
+def test_no_accuracy_is_printed_without_its_interval(repository, folder):
+    """Where a text formats an accuracy, it formats the ends of the interval, too."""
+    alone = []
+    for path in sorted((repository / folder).glob("*.py")):
+        for text in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            values = text.values if isinstance(text, ast.JoinedStr) else []
+            formatted = [
+                ast.unparse(value.value)
+                for value in values
+                if isinstance(value, ast.FormattedValue) and value.format_spec
+            ]
+            if any("accuracy" in value for value in formatted) and "low" not in formatted:
+                alone.append(f"{path.name}: {ast.unparse(text)}")
+    assert alone == []
+
+
+def test_small_heads_are_solved_beside_busy_processes(monkeypatch, tmp_path):
+    monkeypatch.setattr(small_heads, "WIDTH", 30)
+    file = str(tmp_path / "features.npz")
+    sizes = {"train": 500, "valid": 200, "width": 30, "classes": 20}
+    assert small_heads.draw(file) == sizes
+    assert set(np.load(file)["train_labels"]) == set(range(20))
+    with small_heads.busy(2) as processes_beside:
+        assert [process.poll() for process in processes_beside] == [None, None]
+        found = small_heads.solve(file)
+    assert all(process.poll() is not None for process in processes_beside)
+    assert len(found["seconds"]) == len(found["processor_seconds"]) == small_heads.REPEATS
+
+
+@pytest.mark.parametrize(("load", "lacking"), [(0.1, 4), (2.6, 1), (8.3, 0)])
+def test_a_busy_machine_is_not_made_busier(monkeypatch, load, lacking):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 9.0, 9.0))
+    assert small_heads.lacking() == lacking
+    assert small_heads.states()["busy"] == lacking
+    assert ("as it is" in small_heads.states()) == (lacking > 0)
+
+
+def test_small_heads_tell_the_median_and_the_longest():
+    runs = [
+        {"seconds": [1, 2], "processor_seconds": [1, 1], "load": 0.5},
+        {"seconds": [3, 9], "processor_seconds": [2, 3], "load": 4.0},
+    ]
+    found = small_heads.summed(runs)
+    assert (found["median_seconds"], found["longest_seconds"]) == (2.5, 9)
+    assert (found["median_processor_seconds"], found["solves"], found["load"]) == (1.5, 4, 4.0)
 
 
 def test_a_row_of_waiting_times_tells_medians_and_mean_accuracy():

@@ -19,6 +19,21 @@ def test_the_tables_are_made_from_results(repository, name):
         assert f"{benchmarks.START}\n{make()}\n{benchmarks.END}" in text
 
 
+@pytest.mark.parametrize("name", benchmarks.TABLES)
+def test_every_measured_accuracy_in_a_table_has_an_interval(name):
+    for make in benchmarks.TABLES[name]:
+        for table in make().split("\n\n"):
+            head, _, *rows = (
+                [cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()
+            )
+            every = "accuracy" in head[0]  # then each column holds accuracies
+            told = [at for at, title in enumerate(head) if at and (every or "accuracy" in title)]
+            assert all("interval" in head[0 if every else at] for at in told)
+            for row in rows:
+                published = "as published" in row[0]  # articles give none
+                assert published or all("[" in row[at] for at in told if row[at]), row
+
+
 def test_it_is_short_and_its_links_lead_somewhere(repository):
     text = (repository / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 150
