@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks import linear_heads, paired, processes
 
 MEASURED, REPEATED, MOST = (1000, 8000), 100_000, 1_000_000
-BACKBONE = "mobilenet_v2"  # with multi-level features, as `flowerlib train` takes it
+BACKBONE, LAYERS = linear_heads.BACKBONE, "multi-level"  # as `flowerlib train` takes it
 
 
 def measure(shared: Path, weights: Path) -> dict:
@@ -46,7 +46,7 @@ def measure(shared: Path, weights: Path) -> dict:
                         _add(rows, stage, count, found, how)
         with tempfile.TemporaryDirectory() as folder:
             file = str(Path(folder, "features.npz"))
-            size = linear_heads.prepare_file(shared, weights, file, BACKBONE)
+            size = linear_heads.prepare_file(shared, weights, file, LAYERS)
             for count in (*measured, repeated, most):
                 how = "measured" if count <= size["train"] else "features repeated, 5 % noise"
                 found = processes.call(solve, cache=Path(folder), file=file, count=count)
@@ -155,7 +155,7 @@ def extract(folder: str, weights: str, count: int) -> dict:
     files = [*listing.read(folder).folder.below()]
     picked = [files[at] for at in np.linspace(0, len(files) - 1, count).astype(int)]
     photos = Photos(picked, np.zeros(count, int), ["photo"])
-    backbone = models.backbone(BACKBONE, weights, layers="multi-level")
+    backbone = models.backbone(BACKBONE, weights, layers=LAYERS)
     start = time.perf_counter()
     preprocessing = models.default_preprocessing(backbone)
     features.extract(backbone, photos, preprocessing, compact=True)

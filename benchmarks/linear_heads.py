@@ -17,6 +17,7 @@ from benchmarks import paired, processes
 
 FOLDS = (5, 3)  # the first that ends within the limit is measured
 LIMIT = 900  # seconds of a run of scikit-learn
+BACKBONE = "mobilenet_v2"
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # its C, for standardized features
 
 
@@ -74,25 +75,26 @@ def cross_validate(file: str) -> dict:
     raise SystemExit(f"scikit-learn did not end: {'; '.join(told)}")
 
 
-def prepare_file(shared: Path, weights: Path, file: str, name: str = "mobilenet_v2") -> dict:
+def prepare_file(shared: Path, weights: Path, file: str, layers: str = "last") -> dict:
     """`prepare` in a process of its own, with the usual cache; for a dry run 6 photos a class."""
     print("  features of all flowers, from the cache or in about a minute", flush=True)
     return processes.call(
         prepare,
         folder=str(shared / "flowers"),
-        name=name,
+        name=BACKBONE,
         weights=str(weights),
+        layers=layers,
         out=file,
         per_class=6 if paired.dry() else 0,
     )
 
 
-def prepare(folder: str, name: str, weights: str, out: str, per_class: int) -> dict:
+def prepare(folder: str, name: str, weights: str, layers: str, out: str, per_class: int) -> dict:
     """Writes features and labels of train, valid and test into one file; returns their sizes."""
     from flowerlib import data, features, models
 
     splits = data.image_folder(folder)
-    backbone = models.backbone(name, weights)
+    backbone = models.backbone(name, weights, layers=layers)
     preprocessing = models.default_preprocessing(backbone)
     arrays = {}
     for part, every in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):

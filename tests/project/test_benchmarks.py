@@ -15,6 +15,7 @@ from benchmarks import (
     fastai_recipe,
     gpu,
     growth,
+    linear_heads,
     paired,
     processes,
     roofs,
@@ -216,6 +217,20 @@ def test_growth_prolongs_the_line_through_the_largest_numbers():
     found = growth.simulated(rows, "head", 1000)
     assert (found["seconds"], found["peak_memory_mb"]) == (10.0, 90)  # a negative slope is noise
     assert found["how"].startswith("simulated")
+
+
+def test_a_head_is_prepared_for_the_layers_that_its_record_names(flower_folder, tmp_path):
+    given = {"name": "small_resnet", "weights": "small", "out": str(tmp_path / "features.npz")}
+    last, several = (
+        linear_heads.prepare(folder=str(flower_folder), per_class=1, layers=layers, **given)
+        for layers in ("last", "multi-level")
+    )
+    assert (
+        last["width"]
+        < several["width"]
+        == models.backbone("small_resnet", "small", layers="multi-level").num_features
+    )
+    assert np.load(tmp_path / "features.npz")["train"].shape[1] == several["width"]
 
 
 def test_repeated_files_are_other_files_of_the_same_photos(flower_folder, tmp_path):
