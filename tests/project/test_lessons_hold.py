@@ -85,9 +85,8 @@ MISTAKES = {
     ),
     "02: the module of dropout ignores eval": Mistake(
         "02_dogs_vs_cats",
-        "nn.Dropout.train = lambda self, mode=True: self",
+        "from torch import nn\nnn.Dropout.train = lambda self, mode=True: self",
         "every pass gives the same answers",
-        after="with_bug",
     ),
     "02: the backbone is in train mode": Mistake(
         "02_dogs_vs_cats",
