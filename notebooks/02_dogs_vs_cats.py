@@ -246,7 +246,7 @@ lesson.claim(rows[1][1] < rows[0][1], "and an unlucky pass is less accurate")
 # who may get a different answer every time.
 # </details>
 #
-# <details><summary>Check yourself: what does `training=self.training` do?</summary>
+# <details><summary>Check yourself: what does <code>training=self.training</code> do?</summary>
 #
 # It passes the module's mode on to the function: dropout is on in `train()` and off in `eval()`.
 # </details>
@@ -304,7 +304,7 @@ else:
 # because it sees more detail.
 # </details>
 #
-# <details><summary>Check yourself: why does the backbone see `valid` only once?</summary>
+# <details><summary>Check yourself: why does the backbone see <code>valid</code> only once?</summary>
 #
 # Neither those pictures nor the backbone change from epoch to epoch. In training, the pictures are
 # augmented, so they are different each time.
@@ -385,7 +385,7 @@ for name in ("in train()", "eval() again, drifted"):
 # How much it costs depends on how much the new pictures differ from those of the pretraining. In
 # any case, the answer for one photo should not depend on which others are in its batch.
 #
-# <details><summary>Check yourself: is `requires_grad_(False)` enough to freeze a network?</summary>
+# <details><summary>Check yourself: is <code>requires_grad_(False)</code> enough to freeze a network?</summary>
 #
 # No: in `train()`, BatchNorm's buffers move without any gradient. It takes `eval()` as well.
 # </details>
@@ -441,7 +441,7 @@ lesson.claim(fall > 0, "the training loss has fallen further")
 # Training loss falls, since there are many more weights to adjust. Whether the answers on new
 # pictures improve is for the test to say.
 #
-# <details><summary>Check yourself: does `eval()` stop a network from learning?</summary>
+# <details><summary>Check yourself: does <code>eval()</code> stop a network from learning?</summary>
 #
 # No. `requires_grad_(False)` and `no_grad()` do.
 # </details>
