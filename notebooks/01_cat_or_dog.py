@@ -243,7 +243,7 @@ close = torch.allclose(averages, features[0].cpu(), atol=1e-4)
 lesson.claim(close, "each feature is the average of one map of the last stage")
 
 # %% [markdown]
-# <details><summary>Check yourself: what are the four numbers in the shape of <code>images</code>?</summary>
+# <details><summary>Check yourself: what are the numbers in <code>images.shape</code>?</summary>
 #
 # Pictures in the batch, colors, height, width.
 # </details>

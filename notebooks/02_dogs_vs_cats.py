@@ -304,7 +304,7 @@ else:
 # because it sees more detail.
 # </details>
 #
-# <details><summary>Check yourself: why does the backbone see <code>valid</code> only once?</summary>
+# <details><summary>Check yourself: why does the backbone see <code>valid</code> once?</summary>
 #
 # Neither those pictures nor the backbone change from epoch to epoch. In training, the pictures are
 # augmented, so they are different each time.
@@ -385,7 +385,7 @@ for name in ("in train()", "eval() again, drifted"):
 # How much it costs depends on how much the new pictures differ from those of the pretraining. In
 # any case, the answer for one photo should not depend on which others are in its batch.
 #
-# <details><summary>Check yourself: is <code>requires_grad_(False)</code> enough to freeze a network?</summary>
+# <details><summary>Check yourself: does <code>requires_grad_(False)</code> freeze it all?</summary>
 #
 # No: in `train()`, BatchNorm's buffers move without any gradient. It takes `eval()` as well.
 # </details>

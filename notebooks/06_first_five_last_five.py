@@ -195,7 +195,7 @@ interval = f"on {count} pictures, the 95 % interval of the last accuracy is {low
 lesson.claim(low > 0.25, f"clearly better than guessing (0.2): {interval}")
 
 # %% [markdown]
-# <details><summary>Check yourself: why does <code>fit</code> use two sources of randomness?</summary>
+# <details><summary>Check yourself: why does <code>fit</code> use two random generators?</summary>
 #
 # Networks with and without frozen layers may need different numbers of random values for dropout.
 # With a single source, they would also get their batches in different orders.
