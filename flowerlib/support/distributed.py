@@ -107,12 +107,19 @@ def started() -> Iterator[None]:
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
         backend = "cpu:gloo,cuda:nccl"
-    dist.init_process_group(backend, timeout=PATIENCE)
     store = dist.TCPStore(
-        os.environ["MASTER_ADDR"], _number("MASTER_PORT", 0), is_master=False, timeout=PATIENCE
+        os.environ["MASTER_ADDR"],
+        _number("MASTER_PORT", 0),
+        is_master=rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
+        wait_for_workers=False,
+        timeout=PATIENCE,
     )
+    # torchrun's store outlives the processes: started again, they must not find each other's old
+    # addresses in it.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    _team = _Team(rank, size, dist.PrefixStore(f"flowerlib/{attempt}", store))
+    common = dist.PrefixStore(f"flowerlib/{attempt}", store)
+    dist.init_process_group(backend, store=common, rank=rank, world_size=size, timeout=PATIENCE)
+    _team = _Team(rank, size, common)
     yield
     # Not after an error: the others may be gone, and it would wait for them.
     _team = _ALONE

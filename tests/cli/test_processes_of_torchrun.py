@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
@@ -16,6 +19,7 @@ from flowerlib import cli
 from tests.together import together
 
 SMALL = ["--backbone", "small_densenet"]
+TUNED = ["--fine-tune", "all", "--epochs", "4", "--batch-size", "8"]
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +28,16 @@ def alone(flower_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     out = tmp_path_factory.mktemp("alone") / "run"
     arguments = ["train", str(flower_folder), *SMALL, "--no-cache", "--out", str(out)]
     assert cli.main(arguments) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def tuned(flower_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two processes that fine-tunes, undisturbed."""
+    out = tmp_path_factory.mktemp("tuned") / "run"
+    arguments = ["-m", "flowerlib", "train", str(flower_folder), *SMALL, *TUNED, "--no-cache"]
+    both = together([*arguments, "--out", str(out)])
+    assert [ended.code for ended in both] == [0, 0], both
     return out
 
 
@@ -83,3 +97,41 @@ def test_commands_of_the_page_are_commands(repository: Path) -> None:
     for command in commands:
         options = cli.parser().parse_args(command.split())
         assert options.command in ("train", "predict") and options.out
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started, as Linux tells."""
+    listed = Path(f"/proc/{process}/task/{process}/children")
+    return [int(number) for number in listed.read_text().split()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("moment", range(4))
+def test_a_killed_process_costs_time_alone(
+    moment: int, flower_folder: Path, tmp_path: Path, tuned: Path
+) -> None:
+    """torchrun starts all of them again, and they go on."""
+    out, cache = tmp_path / "run", tmp_path / "cache"
+    arguments = ["--nproc-per-node", "2", "--standalone", "--max-restarts", "1", "-m", "flowerlib"]
+    command = [sys.executable, "-m", "torch.distributed.run", *arguments, "train"]
+    command += [str(flower_folder), *SMALL, *TUNED, "--out", str(out)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "FLOWERLIB_CACHE": str(cache)},
+    ) as started:
+        moments = [out, cache / "features", out / "training.pt", out / "training.pt"]
+        while not moments[moment].exists() and started.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.2 * moment)
+        os.kill(children(started.pid)[moment % 2], signal.SIGKILL)
+        said, _ = started.communicate(timeout=240)
+    assert started.returncode == 0, said
+    assert "exitcode: -9" in said or "SIGKILL" in said or moment == 3  # it may have ended before
+    mine, theirs = (load_file(folder / "classifier.safetensors") for folder in (out, tuned))
+    for name in theirs:
+        assert np.allclose(mine[name], theirs[name], atol=1e-5), name
+    assert not (out / "training.pt").exists()
