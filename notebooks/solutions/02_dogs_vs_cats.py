@@ -2,8 +2,8 @@
 # # Solutions to lesson 02: dogs and cats
 #
 # The backbone, our own network and the loop are those of the [lesson](../02_dogs_vs_cats.ipynb).
-# There are up to 100 training pictures of each animal; unless an exercise says otherwise, 30 of
-# them are used. Everything except Exercise 02.2 is measured on the validation set. Drawn pictures
+# There are up to 100 training pictures of each animal: Exercise 02.1 trains with all of them, 02.3
+# with 30 of each. Everything except Exercise 02.2 is measured on the validation set. Drawn pictures
 # are others than in the lesson, so the figures differ from those there.
 
 # %%
