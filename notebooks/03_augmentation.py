@@ -575,7 +575,7 @@ lesson.verdict(
 
 # %% [markdown]
 # This gain is that of a small network, trained from scratch on few and small pictures. It says
-# nothing about other data, nor about a pretrained network, which lesson 05 tries.
+# nothing about other data, nor about a pretrained network, which [lesson 05](05_heads.ipynb) tries.
 # The same lesson on photos found this:
 
 # %%

@@ -247,7 +247,7 @@ lesson.claim(slow_seconds > 5 * fast_seconds, "an epoch on features is over 5 ti
 
 # %% [markdown]
 # This is no approximation. It is the same computation without the repetition. It holds as long as
-# each picture looks the same in every epoch; lesson 05 is about the other case.
+# each picture looks the same in every epoch; [lesson 05](05_heads.ipynb) is about the other case.
 #
 # The library's short form of the cell above is `features.extract`. It also stores the features on
 # disk, under a key of everything that could change them, and runs the network
@@ -591,7 +591,7 @@ lesson.verdict(
 )
 
 # %% [markdown]
-# That was measured on drawn pictures only. Lesson 05 tries to get more out of the
+# That was measured on drawn pictures only. [Lesson 05](05_heads.ipynb) tries to get more out of the
 # frozen network, still without training it.
 #
 # An accuracy hides which mistakes are made. Look at them:
@@ -698,6 +698,8 @@ lesson.claim(answer.probabilities[0] > 0.5, "the surest mistake has a probabilit
 # </details>
 #
 # Solutions: [solutions/04_flowers](solutions/04_flowers.ipynb).
+#
+# Previous: [03_augmentation](03_augmentation.ipynb) · Next: [05_heads](05_heads.ipynb)
 
 # %% [markdown]
 # ## Sources

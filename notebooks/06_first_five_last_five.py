@@ -705,7 +705,7 @@ if folder:
 # %% [markdown]
 # Solutions: [solutions/06_first_five_last_five](solutions/06_first_five_last_five.ipynb).
 #
-# Previous: [04_flowers](04_flowers.ipynb) · Next: [07_bed_or_sofa](07_bed_or_sofa.ipynb)
+# Previous: [05_heads](05_heads.ipynb) · Next: [07_bed_or_sofa](07_bed_or_sofa.ipynb)
 #
 # ## Sources
 #

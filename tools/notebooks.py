@@ -243,7 +243,9 @@ def with_times(index: str) -> str:
     def row(found: re.Match) -> str:
         stored = json.loads((NOTEBOOKS / f"{found['name']}.ipynb").read_text(encoding="utf-8"))
         garden = stored["metadata"]["flowerlib"]["seconds"]
-        return f"{found['row']}| {garden:.0f} s, {real[found['name']]['seconds']:.0f} s |"
+        photos = real.get(found["name"])  # a new lesson has no record yet
+        seconds = f"{photos['seconds']:.0f} s" if photos else "–"
+        return f"{found['row']}| {garden:.0f} s, {seconds} |"
 
     line = r"^(?P<row>\| \[(?P<name>\d\w+)\].*)\| [^|]*\|$"
     return re.sub(line, row, index, flags=re.MULTILINE)

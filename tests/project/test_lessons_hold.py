@@ -121,6 +121,16 @@ MISTAKES = {
         "eval() does not",
         after="changed_by",
     ),
+    "05: labels are shuffled": Mistake(
+        "05_heads", SHUFFLED.format(name="flowers"), "the strongest penalty is not the best"
+    ),
+    "05: the weights are random": Mistake(
+        "05_heads",
+        "from flowerlib import models\n"
+        "borrowed = models.backbone\n"
+        'models.backbone = lambda name, weights, **more: borrowed(name, "none", **more)',
+        "pretraining is worth over 10 points",
+    ),
     "06: labels are shuffled": Mistake(
         "06_first_five_last_five", SHUFFLED.format(name="cifar10"), "better than guessing"
     ),
