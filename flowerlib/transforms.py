@@ -3,7 +3,7 @@
 Because a `Preprocessing` is data, it is saved inside the classifier's file, shown in a lesson,
 compared in a test, and undone for display. Training, evaluation and prediction use the same object.
 
-Shown in: notebooks/04_flowers
+Shown in: notebooks/03_augmentation, notebooks/05_heads
 """
 
 from __future__ import annotations

@@ -99,8 +99,6 @@ def live(
 
     In a notebook one display is redrawn in place, at most once a second, and at the end the curves
     and a plain table stay. In a terminal the report does nothing.
-
-    Shown in: notebooks/04_flowers.ipynb
     """
     return _Live(alt) if outputs.shell() is not None else lambda history: None
 
