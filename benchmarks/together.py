@@ -6,6 +6,7 @@ Both train the same on the same two cores, from an empty cache: what starting an
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -33,13 +34,16 @@ def measure(shared: Path, weights: Path) -> dict:
 
     def side(name: str, start: list[str]) -> dict:
         with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as out:
+            before = cpu_seconds()
             finished = processes.run(
                 [*start, "train", *arguments, "--out", out, "--force"], cache=Path(cache)
             )
+            used = cpu_seconds() - before
             found = json.loads(Path(out, "results.json").read_text(encoding="utf-8"))
             heads[name] = head_of(Path(out, "classifier.safetensors"))
         return {
             "seconds": round(finished.seconds, 1),
+            "cpu_seconds": round(used, 1),
             "phases": found["seconds"],
             "valid_accuracy": found["valid"]["accuracy"],
             "test_accuracy": found["test"]["accuracy"],
@@ -60,6 +64,12 @@ def measure(shared: Path, weights: Path) -> dict:
     one, two = (heads[name] for name in NAMES)
     found["head_difference"] = float(np.linalg.norm(one - two) / np.linalg.norm(one))
     return found
+
+
+def cpu_seconds() -> float:
+    """Of all processes that this one has started and that have ended: less hurt by other load."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def head_of(classifier: Path) -> np.ndarray:

@@ -25,6 +25,9 @@ from flowerlib.support.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+# What programs of others need; the rest serves the library.
+__all__ = ["barrier", "from_main", "gather", "is_main", "rank", "size", "started"]
+
 Made = TypeVar("Made")
 Given = ParamSpec("Given")
 
