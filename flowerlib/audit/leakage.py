@@ -23,6 +23,9 @@ def leaks(splits: Splits) -> list[str]:
     Raises:
         InputError: files cannot be read.
     """
+    from flowerlib.data import Splits  # which needs torch
+
+    splits = Splits.expected(splits, "leaks")
     parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
     starts = np.cumsum([0, *map(len, parts)])
     place = np.repeat(np.arange(len(parts)), np.diff(starts))

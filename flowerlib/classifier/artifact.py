@@ -93,7 +93,8 @@ def write(
         with storage.atomic_path(path) as temporary:
             tensorfile.write(temporary, arrays, {description.NAME: text})
     except (ValueError, TensorFileError) as problem:
-        raise InputError(f"The classifier cannot be saved to {path}: {problem}.") from None
+        reason = str(problem).removesuffix(".")
+        raise InputError(f"The classifier cannot be saved to {path}: {reason}.") from None
 
 
 @modes.usual()

@@ -249,7 +249,7 @@ class Classifier:
         Raises:
             InputError: there is no photo, or one of a class that the classifier does not know.
         """
-        if not len(photos):
+        if not len(Photos.expected(photos, "evaluate")):
             raise InputError("There is no photo to evaluate; give photos with labels.")
         labels = torch.from_numpy(
             labeling.moved(

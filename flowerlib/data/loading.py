@@ -101,6 +101,8 @@ def class_weights(labels: ArrayLike, num_classes: int | None = None) -> Tensor:
         >>> [round(weight, 2) for weight in class_weights([0, 0, 0, 1]).tolist()]
         [0.67, 2.0]
     """
+    if isinstance(labels, Photos):
+        raise InputError("Class weights need labels: give photos.labels.")
     given = np.asarray(labels)
     if given.ndim != 1 or not given.size or given.dtype.kind not in "iu" or given.min() < 0:
         raise InputError("Class weights need labels: one whole number from 0 up for each photo.")
@@ -145,6 +147,7 @@ def loader(
         >>> tuple(images.shape), labels.tolist()
         ((8, 3, 32, 32), [0, 0, 0, 0, 1, 1, 1, 1])
     """
+    photos = Photos.expected(photos, "loader")
     order: Order | None = None
     if balanced:
         order = BalancedOrder(photos.labels, seed)

@@ -64,7 +64,28 @@ class Photos(Dataset[tuple[Tensor, int]]):
             raise InputError(f"Two classes have the same name, {twice[0]!r}; give each its own.")
         self.labels = labeling.checked(labels, self.class_names)
         if len(self.labels) != len(self.contents):
-            raise InputError(f"{len(self.contents)} pictures but {len(self.labels)} labels")
+            raise InputError(
+                f"{len(self.contents)} pictures but {len(self.labels)} labels; give one for each."
+            )
+
+    @classmethod
+    def expected(cls, given: object, by: str) -> Photos:
+        """What was given, if it is `Photos`.
+
+        Args:
+            given: an argument of a public function.
+            by: what messages call that function.
+
+        Raises:
+            InputError: it is something else; the message says what to give.
+        """
+        if isinstance(given, cls):
+            return given
+        kind = type(given).__name__
+        if hasattr(given, "train"):
+            raise InputError(f"{by} was given {kind}; give one of its parts, such as splits.test.")
+        example = 'data.image_folder("photos").test'
+        raise InputError(f"{by} was given {given!r:.40} ({kind}); give Photos, such as {example}.")
 
     def __len__(self) -> int:
         return len(self.contents)
@@ -208,6 +229,7 @@ def join(*parts: Photos) -> Photos:
     """
     if not parts:
         raise InputError("There is nothing to join; give some photos.")
+    parts = tuple(Photos.expected(part, "join") for part in parts)
     if any(part.contents.cut for part in parts):
         raise InputError(
             "Random views cannot stand beside whole photos, since they are cut to the network's "

@@ -37,6 +37,7 @@ def to_folders(splits: Splits, folder: Path | str) -> Path:
         InputError: the folder is not empty or cannot be written, or a class name cannot be the
             name of a folder.
     """
+    splits = Splits.expected(splits, "to_folders")
     folder = storage.expand(folder)
     for name in splits.class_names:
         if NO_FOLDER.search(name):

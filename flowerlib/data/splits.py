@@ -98,6 +98,22 @@ class Splits:
             test=None if self.test is None else self.test.per_class(test, seed),
         )
 
+    @classmethod
+    def expected(cls, given: object, by: str) -> Splits:
+        """What was given, if it is `Splits`.
+
+        Args:
+            given: an argument of a public function.
+            by: what messages call that function.
+
+        Raises:
+            InputError: it is something else; the message says what to give.
+        """
+        if isinstance(given, cls):
+            return given
+        kind, example = type(given).__name__, 'data.image_folder("photos")'
+        raise InputError(f"{by} was given {given!r:.40} ({kind}); give Splits, such as {example}.")
+
     def of_classes(self, names: Sequence[str]) -> Splits:
         """The same splits with only the classes in `names`; labels count in their order."""
         return dataclasses.replace(

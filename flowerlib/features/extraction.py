@@ -111,6 +111,10 @@ def extract(
         >>> tuple(found.values.shape) == (4, backbone.num_features)
         True
     """
+    if not isinstance(backbone, Backbone):
+        example = 'models.backbone("mobilenet_v2")'
+        raise InputError(f"extract was given {backbone!r:.40}; give a backbone, such as {example}.")
+    photos = Photos.expected(photos, "extract")
     start = time.perf_counter()
     device = choose_device(device)
     asked, chosen = precision, choose_precision(precision, device)

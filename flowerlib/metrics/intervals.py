@@ -42,7 +42,10 @@ def wilson_interval(correct: int, total: int, z: float = Z) -> tuple[float, floa
     middle = share + z * z / (2 * total)
     half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    # At the ends the difference is 0 or 1 only but for rounding.
+    low = (middle - half) / scale if correct else 0.0
+    high = (middle + half) / scale if correct < total else 1.0
+    return low, high
 
 
 def format_accuracy(correct: int, total: int, name: str = "") -> str:

@@ -46,6 +46,7 @@ def averaged_logits(
     Raises:
         InputError: `views` is not a number from 1 up, or photos cannot be read.
     """
+    photos = Photos.expected(photos, "averaged_logits")
     views = int(options.COUNT.checked("views", views))
     plain = classifier.preprocessing
     augmentation = augmentation or Augmentation(plain, rotation=0, crop_scale=(0.8, 1.0))

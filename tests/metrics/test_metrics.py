@@ -39,6 +39,12 @@ def test_wilson_interval_of_the_source() -> None:
     assert metrics.wilson_interval(10, 10)[0] == pytest.approx(0.7225, abs=1e-4)
 
 
+@pytest.mark.parametrize("total", [1, 5, 24, 1000, 6149])
+def test_an_interval_ends_at_0_and_1_without_rounding(total: int) -> None:
+    assert metrics.wilson_interval(0, total)[0] == 0
+    assert metrics.wilson_interval(total, total)[1] == 1
+
+
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_intervals_hold_the_share(counts: tuple[int, int]) -> None:
     correct, total = counts
