@@ -15,7 +15,7 @@ from flowerlib.train.evaluation import RunningLoss, weight_of
 def learner(model: nn.Module) -> nn.Module:
     """The model; of several processes, one whose gradients are the mean of those of all.
 
-    Made anew where other parameters shall learn. The main process's weights become those of all.
+    Made again where other parameters shall learn. The main process's weights become those of all.
     """
     if distributed.size() == 1:
         return model
