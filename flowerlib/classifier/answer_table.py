@@ -65,6 +65,8 @@ def write_answers(
     form = _form(out)
     if out.exists():
         raise InputError(f"{out} exists already; choose another name, or remove it.")
+    if not out.parent.is_dir():
+        raise InputError(f"{out}: there is no folder {out.parent}; make it, or choose another.")
     folder = out.with_name(f"{out.name}.parts")
     plan = _plan(classifier, photos, top_k, precision)
     distributed.from_main(lambda: _begin(folder, plan))
@@ -225,6 +227,6 @@ class Parquet:
 
 def _form(out: Path) -> Form:
     forms: dict[str, Callable[[], Form]] = {".csv": Csv, ".parquet": Parquet}
-    if out.suffix not in forms:
+    if (ending := out.suffix.lower()) not in forms:
         raise InputError(f"{out} must end in .csv or .parquet.")
-    return forms[out.suffix]()
+    return forms[ending]()

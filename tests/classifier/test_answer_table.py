@@ -118,3 +118,16 @@ def test_two_processes_write_the_table_of_one(
     assert sum("cannot be read" in line for line in said) == 1
     assert sum("photos answered in" in line for line in said) == 1
     assert "--out" in together(["-m", "flowerlib", *arguments[:-2]])[0].err
+
+
+def test_a_folder_that_is_not_there_is_named(
+    classifier: Classifier, photos: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"there is no folder .*none; make it"):
+        write_answers(classifier, photos, tmp_path / "none" / "answers.csv")
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_ending_in_capitals(classifier: Classifier, photos: list[str], tmp_path: Path) -> None:
+    assert write_answers(classifier, photos[:1], tmp_path / "ANSWERS.CSV", top_k=1) == 0
+    assert [row["photo"] for row in read(tmp_path / "ANSWERS.CSV")] == photos[:1]

@@ -204,6 +204,12 @@ def test_a_group_is_never_on_both_sides(seed: int) -> None:
     assert sides(again, pictures, groups) == found
 
 
+def test_groups_of_the_owner_are_not_called_near_copies() -> None:
+    pictures, labels = drawn(30), [0, 1] * 15
+    origin = data.from_arrays(pictures, labels, groups=["one", "two", "three"] * 10).origin
+    assert origin == "split by content; 30 photos in 3 given groups, each on one side"
+
+
 def test_too_few_groups_and_groups_on_both_sides_are_refused() -> None:
     pictures, labels = drawn(30), [0, 1] * 15
     groups = ["one", "two", "three"] * 10

@@ -68,8 +68,8 @@ def divide(
     if few := _too_few(by_class, len(contents), least):
         raise InputError(f"{where}: {_said(names, few, least)}; each split needs at least one.")
     torn: list[int] = []
+    group = alike = groups(len(contents), pairs)
     if groups_of is None:
-        group = groups(len(contents), pairs)
         torn = tear(group, by_class, least)
     else:
         group = groups(len(contents), [*pairs, *_links(content, groups_of)])
@@ -82,7 +82,7 @@ def divide(
         )
     order = np.lexsort((content, labels))
     found = {part: order[place[content[order]] == part] for part in ("train", *shares)}
-    return found, _phrase(group, [names[label] for label in torn])
+    return found, _phrase(alike, groups_of, [names[label] for label in torn])
 
 
 def problems(
@@ -245,13 +245,19 @@ def _large(group: np.ndarray, by_class: Sequence[np.ndarray], share: float) -> n
     return size
 
 
-def _phrase(group: np.ndarray, torn: Sequence[str]) -> str:
-    sizes = np.bincount(group)
+def _phrase(
+    alike: np.ndarray, groups_of: Sequence[object] | np.ndarray | None, torn: Sequence[str]
+) -> str:
+    sizes = np.bincount(alike)
     sizes = sizes[sizes > 1]
     said = ""
+    if groups_of is not None:
+        said = (
+            f"; {len(groups_of):,} photos in {len(set(groups_of)):,} given groups, each on one side"
+        )
     if len(sizes):
         many = "groups" if len(sizes) > 1 else "group"
-        said = f"; {sizes.sum():,} near copies in {len(sizes):,} {many}, each on one side"
+        said += f"; {sizes.sum():,} near copies in {len(sizes):,} {many}, each on one side"
     if torn:
         said += f"; {listed([*torn])} of near copies only, which lie on both sides"
     return said
