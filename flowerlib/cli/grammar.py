@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--split", choices=("udacity", "official"), help="of flowers; udacity")
     _add_seed(train)
-    train.add_argument("--force", action="store_true", help="overwrite a finished run")
+    train.add_argument("--force", action="store_true", help="overwrite a finished or stopped run")
     train.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     train.add_argument(
         "--config", type=_path, metavar="FILE.toml", help="options, such as an earlier run's"

@@ -13,6 +13,7 @@ from flowerlib.cli.config import NAME as CONFIG
 from flowerlib.cli.run_folder import RESULTS, reserved
 from flowerlib.support import distributed, storage
 from flowerlib.support.console import one_line
+from flowerlib.support.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,9 +45,9 @@ def train(
             of use.
         out: the folder; one run at a time writes into it.
         photos: the folder that photos are read from, in which `out` may not lie.
-        force: overwrite a finished run.
+        force: overwrite a run, finished or stopped.
         resume: go on where a run into this folder was stopped; it ends with the same weights as
-            if it had not been. Without it, what was left is removed.
+            if it had not been.
         say: called with each line for the user.
         config: text of a config.toml that repeats the run; written beside the results.
         options: for `train.transfer`.
@@ -56,12 +57,23 @@ def train(
         several processes, the main one writes and returns it; the others return nothing.
 
     Raises:
-        InputError: something given cannot be used, or another run is writing into the folder.
+        InputError: something given cannot be used, another run is writing into the folder, or one
+            was stopped there and neither `resume` nor `force` is set.
     """
     alone = contextlib.nullcontext()  # the main process writes for all
     with reserved(out, force=force, photos=photos) if distributed.is_main() else alone:
+        if not (force or resume or distributed.restarted()):
+            distributed.from_main(lambda: _refuse_stopped(out))
         given = distributed.from_main(splits) if callable(splits) else splits
         return _train(given, out, resume=resume, say=say, config=config, **options)
+
+
+def _refuse_stopped(out: Path) -> None:
+    if (out / STATE).exists():
+        raise InputError(
+            f"{out} holds a run that was stopped; add --resume to go on with it, or --force to "
+            "start over."
+        )
 
 
 def _train(

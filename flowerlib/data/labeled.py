@@ -74,7 +74,7 @@ def _of_table(
     rows = [at for at in range(len(found.paths)) if split is None or found.splits[at] == split]  # type: ignore[index]
     position = {layout.composed(name): label for label, name in enumerate(class_names)}
     if unknown := sorted({found.labels[at] for at in rows} - position.keys()):
-        raise InputError(f"{path}: the classifier does not know {listed(unknown)}.")
+        raise _unknown(path, unknown, class_names)
     paths, labels = [found.paths[at] for at in rows], [position[found.labels[at]] for at in rows]
     return Photos(paths, labels, class_names), FileCounts(len(rows), {})
 
@@ -98,10 +98,19 @@ def _of_folder(
     if not set(names.values()) <= position.keys() and classes.keys() <= position.keys():
         names = {name: name for name in classes}  # the classifier goes by the folders' names
     if unknown := sorted(name for name in names.values() if name not in position):
-        raise InputError(f"{root}: the classifier does not know {listed(unknown)}.")
+        raise _unknown(root, unknown, class_names)
     paths: list[str] = []
     labels: list[int] = []
     for name, folder in classes.items():
         paths += folder.below()
         labels += [position[names[name]]] * (len(paths) - len(labels))
     return Photos(paths, labels, class_names), found.counts()
+
+
+def _unknown(
+    where: str | os.PathLike[str], unknown: list[str], class_names: Sequence[str]
+) -> InputError:
+    return InputError(
+        f"{where}: the classifier does not know {listed(unknown)}; it knows "
+        f"{listed([*class_names])}, so name yours alike, or leave them out."
+    )

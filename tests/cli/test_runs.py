@@ -151,6 +151,20 @@ with reserved(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_what_a_stopped_run_left_is_not_lost_by_forgetting_to_resume(tmp_path: Path) -> None:
+    splits = data.garden("pets", per_class=(3, 2, 2), size=32)
+    state = tmp_path / "run" / runs.STATE
+    state.parent.mkdir()
+    state.write_bytes(b"hours of work")
+    with pytest.raises(InputError, match="add --resume to go on with it, or --force to start over"):
+        runs.train(splits, state.parent, **SETTINGS)
+    assert [file.name for file in state.parent.iterdir()] == [runs.STATE]
+    assert state.read_bytes() == b"hours of work"
+    runs.train(splits, state.parent, force=True, **SETTINGS)
+    assert {file.name for file in state.parent.iterdir()} == FILES
+
+
 def test_the_folder_of_a_living_process_is_refused_and_of_a_killed_one_free(tmp_path: Path) -> None:
     out = tmp_path / "run"
     killed = subprocess.run([sys.executable, "-c", KILLED, out])
