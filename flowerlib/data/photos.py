@@ -188,6 +188,8 @@ class Photos(Dataset[tuple[Tensor, int]]):
         Raises:
             InputError: a name is not among the classes.
         """
+        if isinstance(names, str):
+            raise InputError(f'of_classes needs a list of names, such as ["{names}"].')
         if unknown := [name for name in names if name not in self.class_names]:
             raise InputError(
                 f'There is no class "{unknown[0]}"; known: {", ".join(self.class_names)}.'

@@ -62,6 +62,18 @@ class Computing:
         )
 
 
+def learnable(splits: object, by: str) -> Splits:
+    """What was given, if it is splits of several classes.
+
+    Raises:
+        InputError: it is something else, or of one class, of which there is nothing to learn.
+    """
+    found = Splits.expected(splits, by)
+    if len(found.class_names) < 2:
+        raise InputError(f"{found.name} has only the class {found.class_names[0]}; two are needed.")
+    return found
+
+
 def prepare(
     backbone: str | Backbone,
     *,
@@ -84,6 +96,11 @@ def prepare(
     RESIZE_MODE.checked("resize_mode", resize_mode)
     if isinstance(backbone, str):
         backbone = _built(backbone, weights, layers, head, seed)
+    elif not isinstance(backbone, Backbone):
+        raise InputError(
+            f"The backbone is of the kind {type(backbone).__name__}; give a name, such as "
+            '"resnet18", with weights="FILE" for weights of your own, or one from models.backbone.'
+        )
     else:
         _refuse_for_built(backbone, weights, layers)
         if layers == "multi-level":

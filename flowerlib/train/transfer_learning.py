@@ -90,7 +90,7 @@ def transfer(
         InputError: something given cannot be used, or has no effect beside what else was given; the
             message says what and how to mend it.
     """
-    splits = Splits.expected(splits, "transfer")
+    splits = steps.learnable(splits, "transfer")
     settings = options.of_the_head(
         head, hidden=hidden, dropout=dropout, epochs=epochs, lr=lr, batch_size=batch_size
     )

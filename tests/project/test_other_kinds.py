@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from flowerlib import audit, data, features, models, train
 from flowerlib.support.errors import InputError
@@ -74,3 +75,22 @@ def test_a_sentence_about_saving_ends_once(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "none" / "c.safetensors"):
         with pytest.raises(InputError, match=r"[^.]\.$"):
             make.classifier().save(place)
+
+
+@pytest.mark.parametrize("learn", [train.transfer, train.fine_tune])
+def test_one_class_is_nothing_to_learn(learn: Callable, splits: data.Splits) -> None:
+    with pytest.raises(InputError, match="has only the class cat; two are needed"):
+        learn(splits.of_classes(["cat"]), "small_resnet")
+
+
+@pytest.mark.parametrize("learn", [train.transfer, train.fine_tune])
+def test_a_module_instead_of_a_backbone(learn: Callable, splits: data.Splits) -> None:
+    for given in (torch.nn.Linear(2, 2), None):
+        with pytest.raises(InputError, match="is of the kind .*; give a name, such as"):
+            learn(splits, given)
+
+
+def test_one_name_instead_of_a_list(splits: data.Splits) -> None:
+    for some in (splits, splits.train):
+        with pytest.raises(InputError, match=r'needs a list of names, such as \["cat"\]'):
+            some.of_classes("cat")

@@ -83,7 +83,8 @@ def _table(options: argparse.Namespace) -> int:
             progress=progress,
         )
     if distributed.is_main():
-        say(f"{len(photos):,} photos answered in {options.out}")
+        answered = f"{len(photos) - problems:,} of " * bool(problems) + f"{len(photos):,}"
+        say(f"{answered} photos answered in {options.out}")
     if problems:
         complain(f"{problems} of {len(photos)} photos cannot be read; their rows say why.")
     return 1 if problems else 0

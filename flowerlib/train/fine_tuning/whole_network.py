@@ -88,7 +88,7 @@ def fine_tune(
     Warns:
         UserWarning: memory did not suffice for whole batches; the steps stay the same.
     """
-    splits = Splits.expected(splits, "fine_tune")
+    splits = steps.learnable(splits, "fine_tune")
     settings = settings or FineTuning()
     seed = int(options.SEED.checked("seed", seed))
     computing = steps.Computing(device, precision, cache, progress)
