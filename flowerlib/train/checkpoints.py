@@ -62,7 +62,7 @@ class Checkpoint:
             try:
                 torch.save({**state, "run": self.run}, temporary)
             except RuntimeError:  # how torch puts any error of the disk, without its cause
-                raise OSError("torch could not write all of it; is the disk full?") from None
+                raise OSError("torch could not write all of it; the disk may be full") from None
 
     def load(self) -> SavedState | None:
         """Reads the state, or None if there is no file; the main process, for all.
