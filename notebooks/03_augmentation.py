@@ -669,6 +669,8 @@ lesson.measured("03_augmentation")
 #   ICVGIP 2008. The photos.
 # - A. C. Cameron, J. B. Gelbach, D. L. Miller: "Robust inference with multiway clustering", Journal
 #   of Business & Economic Statistics 29, 2011. The interval over seeds and pictures.
+#
+# Previous: [02_dogs_vs_cats](02_dogs_vs_cats.ipynb) · Next: [04_flowers](04_flowers.ipynb)
 
 # %% tags=["nbval-ignore-output"]
 lesson.footer("fp32")
