@@ -19,7 +19,7 @@ import torch
 from flowerlib import solvers
 from flowerlib.solvers import logistic_regression
 from flowerlib.support import distributed
-from tests.solvers.test_sharing import CLASSES, sets
+from tests.solvers.test_several_processes import CLASSES, sets
 
 logistic_regression.SMALL = 0
 with distributed.started():
