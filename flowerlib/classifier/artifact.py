@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +97,21 @@ def write(
         raise InputError(f"The classifier cannot be saved to {path}: {reason}.") from None
 
 
+def _header(file: BinaryIO, path: Path) -> tensorfile.Header:
+    """The file's header; of a file that has none, a checkpoint is named as such."""
+    try:
+        return tensorfile.read_header(file)
+    except TensorFileError:
+        file.seek(0)
+        # Not asked before: a header's length may begin with the same bytes.
+        if not file.read(4).startswith(OLD_CHECKPOINTS):
+            raise
+    raise TensorFileError(
+        "is a checkpoint of torch.save; turn it into a classifier with "
+        f"flowerlib import-old {path} --out NEW.safetensors"
+    )
+
+
 @modes.usual()
 def read(path: Path) -> Parts:
     """Reads the parts of a classifier.
@@ -112,13 +127,7 @@ def read(path: Path) -> Parts:
         raise InputError(f"{path}: there is no such classifier file.")
     try:
         with open(path, "rb") as file:
-            if file.read(4).startswith(OLD_CHECKPOINTS):
-                raise TensorFileError(
-                    "is a checkpoint of torch.save; turn it into a classifier with "
-                    f"flowerlib import-old {path} --out NEW.safetensors"
-                )
-            file.seek(0)
-            header = tensorfile.read_header(file)
+            header = _header(file, path)
             found = description.read(header)
             # Built without memory, then given the file's tensors: nothing is initialized in vain.
             backbone = _rebuilt(found)

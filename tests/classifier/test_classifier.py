@@ -26,6 +26,7 @@ from flowerlib.classifier.classifier import UNSTEADY
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
+from tests.fuzz.artifacts import honest
 from tests.fuzz.memory import growth
 from tests.fuzz.pixels import orientation
 from tests.models.test_models import AFFORDABLE, ONE_PER_FAMILY, size_of
@@ -583,6 +584,18 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, saved: Path, share: float) 
     file.write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match=r"cut\.safetensors is no whole classifier file"):
         Classifier.load(file)
+
+
+def test_a_header_of_any_length_is_read(tmp_path: Path) -> None:
+    """Its length comes first, and may begin like a pickle: that of one file in thousands does."""
+    content = honest("squeezenet1_1").save(tmp_path / "c.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + length]
+    header += b" " * ((0x0280 - length) % 2**16)
+    file = tmp_path / "d.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
+    assert file.read_bytes().startswith(b"\x80\x02")
+    assert Classifier.load(file).class_names == ("a", "bœuf", "c")
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
