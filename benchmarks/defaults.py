@@ -10,7 +10,7 @@ from statistics import median
 
 from benchmarks import paired, processes
 
-RUNS = 3
+RUNS = 3  # of `predict`; a training is long enough to vary less, and runs once
 # What is trained → the command's arguments; {shared} holds all photos.
 SETS = {
     "flowers": ["{shared}/flowers"],
@@ -21,7 +21,7 @@ SETS = {
 
 
 def measure(shared: Path, weights: Path) -> dict:
-    """Medians of the seconds, and the accuracies, of each set.
+    """Seconds and accuracies of each set, and the median of the seconds of `predict`.
 
     Args:
         shared: holds flowers/, bed_sofa/ and dogscats/.
@@ -34,17 +34,8 @@ def _rows(shared: Path) -> dict:
     rows: dict[str, dict] = {}
     os.environ["FLOWERLIB_DATA"] = str(shared)  # for `flowerlib train flowers`
     for name, arguments in SETS.items():
-        runs = [
-            processes.train_cold(*(text.format(shared=shared) for text in arguments))
-            for _ in range(1 if paired.dry() else RUNS)
-        ]
-        rows[name] = {
-            **runs[0],
-            "seconds": [run["seconds"] for run in runs],
-            "median_seconds": median(run["seconds"] for run in runs),
-            "peak_memory_mb": max(run["peak_memory_mb"] or 0 for run in runs) or None,
-        }
-        print(f"  {name}: {rows[name]['median_seconds']:.1f} s", flush=True)
+        rows[name] = processes.train_cold(*(text.format(shared=shared) for text in arguments))
+        print(f"  {name}: {rows[name]['seconds']:.1f} s", flush=True)
     rows["predict, one photo"] = _predict(shared)
     return rows
 
