@@ -65,9 +65,9 @@ def _pairs(network: nn.Module, images: Tensor) -> list[tuple[str, str]]:
 
 
 def _is_of(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether it is one of torch's layers, or of timm's, which pad or activate besides."""
+    """Whether it is torch's layer, or one of timm's or ours, which pad or activate besides."""
     return type(module) is kind or (
-        isinstance(module, kind) and type(module).__module__.startswith("timm.")
+        isinstance(module, kind) and type(module).__module__.startswith(("timm.", "flowerlib."))
     )
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -30,7 +31,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from flowerlib.models import fingerprint
@@ -120,7 +120,7 @@ def _graph(network: Computation) -> tuple[list[str], bytes]:
     Returns:
         The names of the weights that it uses, and the graph.
     """
-    versions = torch.__version__, torchvision.__version__
+    versions = torch.__version__, importlib.metadata.version("torchvision")
     # Whether a layer has a bias, for one, is not among its settings.
     weights = [(name, value.shape, value.dtype) for name, value in network.state_dict().items()]
     context = [FORMAT, *versions, fingerprint.structure(network), weights]

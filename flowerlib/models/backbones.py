@@ -142,7 +142,7 @@ def _other_word(weights: str, name: str, library: Library) -> InputError:
     if weights == "small":
         have = " and ".join(SmallNetworks().names())
         return InputError(f'"small" weights exist for {have}, not for {name}.')
-    kind = "ImageNet weights" if library.name == "flowerlib" else "weights of that name"
+    kind = "ImageNet weights" if isinstance(library, SmallNetworks) else "weights of that name"
     return InputError(f'{name} has no {kind}; use weights "{library.weights}" or "none".')
 
 

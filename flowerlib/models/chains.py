@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,12 +21,14 @@ class Chain:
         levels: after how many blocks a level ends, from maps of an eighth of the image's side on;
             the last maps are not among them.
         cut: how many blocks come before the last stage; 0 where that is not known.
+        widths: how many maps each level has; () where that is not known.
     """
 
     blocks: list[nn.Module]
     end: list[nn.Module]
     levels: tuple[int, ...]
     cut: int = 0
+    widths: tuple[int, ...] = ()
 
     def __call__(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Images (N, 3, H, W) → the maps at the end of each level, and features (N, D)."""
@@ -126,6 +128,18 @@ def _vision_transformer(body: Any) -> Chain:
     return Chain([_Tokens(body), *layers], [body.encoder.ln, _ClassToken()], (half, most))
 
 
+def _efficientnet_lite(body: Any) -> Chain:
+    start, end = [body.conv_stem, body.bn1, body.act1], [body.conv_head, body.bn2, body.act2]
+    pooled = [body.global_pool, nn.Flatten()]
+    found = _of_stages(start, list(body.blocks), end, pooled, coarse=2, last=5)
+    widths = (_last_convolution(found.blocks[count - 1]).out_channels for count in found.levels)
+    return replace(found, widths=tuple(widths))
+
+
+def _last_convolution(block: nn.Module) -> nn.Conv2d:
+    return [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)][-1]
+
+
 def _timm_efficientnet(body: Any) -> Chain:
     """EfficientNets and their like: a stem, stages of blocks, a last convolution."""
     start, end = [body.conv_stem, body.bn1], [body.conv_head, body.bn2]
@@ -171,6 +185,7 @@ class _ClassToken(nn.Module):
 
 # By class; timm's by name alone, since timm is imported only for its own networks.
 _CHAINS: dict[str, Callable[[nn.Module], Chain]] = {
+    "flowerlib.models.efficientnet_lite.EfficientNetLite": _efficientnet_lite,
     "torchvision.models.convnext.ConvNeXt": _convnext,
     "torchvision.models.densenet.DenseNet": _densenet,
     "torchvision.models.efficientnet.EfficientNet": _efficientnet,

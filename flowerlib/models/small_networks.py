@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torchvision
 from torch import Tensor, nn
 
 from flowerlib.models.library import Library, Parts
@@ -28,10 +27,14 @@ class SmallNetworks(Library):
         return name in SMALL
 
     def random(self, name: str) -> Parts:
-        return _without_classifier(_build(name))
+        from flowerlib.models import narrow_networks
+
+        return narrow_networks.without_classifier(narrow_networks.build(name))
 
     def empty(self, name: str) -> Parts:
-        return _without_classifier(on_meta(lambda: _build(name)))
+        from flowerlib.models import narrow_networks
+
+        return narrow_networks.without_classifier(on_meta(lambda: narrow_networks.build(name)))
 
     def pretrained(self, name: str) -> Parts:
         parts = self.empty(name)
@@ -43,39 +46,6 @@ class SmallNetworks(Library):
 
     def origin(self, name: str) -> str:
         return "weights that this project trained on drawn patterns"
-
-    def version(self) -> str:
-        import flowerlib
-
-        return flowerlib.__version__
-
-
-class _NarrowBottleneck(torchvision.models.resnet.Bottleneck):
-    """torchvision's block without its fourfold widening at the end: narrower layers, same code."""
-
-    expansion = 1
-
-
-def _build(name: str) -> torchvision.models.DenseNet | torchvision.models.ResNet:
-    if name == "small_densenet":
-        return torchvision.models.DenseNet(
-            growth_rate=64,
-            block_config=(1, 2, 6, 6),
-            num_init_features=32,
-            bn_size=1,
-            num_classes=2,
-        )
-    return torchvision.models.ResNet(
-        _NarrowBottleneck, layers=[1, 2, 2, 2], width_per_group=24, num_classes=2
-    )
-
-
-def _without_classifier(body: nn.Module) -> Parts:
-    key = "classifier" if isinstance(body, torchvision.models.DenseNet) else "fc"
-    last = body.get_submodule(key)
-    assert isinstance(last, nn.Linear)
-    setattr(body, key, nn.Identity())
-    return Parts(body, last.in_features, (f"{key}.",))
 
 
 class SmallCNN(nn.Module):

@@ -1,15 +1,17 @@
-"""torchvision's classification networks, each without its last layer."""
+"""torchvision's classification networks, each without its last layer.
+
+torchvision is imported when the first of them is asked for: it brings torch's compiler along, which
+takes as long as torch itself.
+"""
 
 from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
-import torchvision
 from torch import nn
-from torchvision.models import WeightsEnum
 
 from flowerlib.data.sources import downloads
 from flowerlib.models.library import Library, Parts
@@ -17,6 +19,9 @@ from flowerlib.models.random_weights import on_meta
 from flowerlib.models.weight_files import load_weights
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 # "vgg16.features" is vgg16 before its whole classifier of three layers, which many courses replace,
 # where "vgg16" lacks only the last of them.
@@ -46,6 +51,8 @@ class Torchvision(Library):
         return parts
 
     def preprocessing(self, name: str) -> Preprocessing:
+        import torchvision
+
         preset = imagenet_entry(name).transforms()
         bicubic = preset.interpolation == torchvision.transforms.InterpolationMode.BICUBIC
         return Preprocessing(
@@ -62,6 +69,8 @@ class Torchvision(Library):
 
 @functools.cache
 def _names() -> tuple[str, ...]:
+    import torchvision
+
     networks = torchvision.models.list_models(module=torchvision.models)
     deep = [name for name in networks if name.startswith(("alexnet", "vgg"))]
     return (*networks, *(f"{name}{BEFORE_CLASSIFIER}" for name in deep))
@@ -69,6 +78,8 @@ def _names() -> tuple[str, ...]:
 
 def build(name: str) -> nn.Module:
     """A network with its last layer and random weights."""
+    import torchvision
+
     options = {}
     if name in ("googlenet", "inception_v3"):
         # Their ImageNet weights expect inputs rescaled inside the network, and heads halfway that
@@ -80,6 +91,8 @@ def build(name: str) -> nn.Module:
 
 def without_last_layer(body: nn.Module, name: str) -> Parts:
     """Puts an identity in place of a network's last layer, in place."""
+    import torchvision
+
     if isinstance(body, torchvision.models.SqueezeNet):
         # Its head is a convolution whose output is averaged; features are averaged instead.
         num_features = cast(nn.Conv2d, body.classifier[1]).in_channels
@@ -110,6 +123,8 @@ def imagenet_entry(name: str) -> WeightsEnum:
     are reported to give worse frozen features (Kornblith et al., "Why do better loss functions lead
     to less transferable features?", 2021).
     """
+    import torchvision
+
     entries = torchvision.models.get_model_weights(name.removesuffix(BEFORE_CLASSIFIER))
     return min(entries, key=lambda entry: entry.transforms().crop_size[0])
 

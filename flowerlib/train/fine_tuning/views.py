@@ -1,7 +1,8 @@
 """What fine-tuning shows to the network: random views, and mixed photos.
 
 Sources: Müller and Hutter, "TrivialAugment" (2021); Cubuk et al., "RandAugment" (2020); Zhang et
-al., "mixup" (2018); Yun et al., "CutMix" (2019); all as torchvision has them.
+al., "mixup" (2018); Yun et al., "CutMix" (2019); all as torchvision has them, which is imported
+only where they are asked for, since that takes as long as torch itself.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from torchvision.transforms import v2
 
 from flowerlib import data
 from flowerlib.data import Photos
@@ -36,14 +36,22 @@ class RandomView:
     def __init__(self, preprocessing: Preprocessing, augment: str) -> None:
         self.preprocessing = preprocessing
         self.basic = None if augment == "none" else Augmentation(preprocessing)
-        policies = {"trivial": v2.TrivialAugmentWide, "rand": v2.RandAugment}
-        self.policy = policies[augment]() if augment in policies else nn.Identity()
+        self.policy = _policy(augment)
 
     def __call__(self, photo: Image.Image) -> Tensor:
         if self.basic is None:
             return self.preprocessing(photo)
         view = self.policy(self.basic.view(photo))
         return self.preprocessing.whole()(view)
+
+
+def _policy(augment: str) -> nn.Module:
+    """torchvision's random changes of a PIL photo, or none of them."""
+    if augment not in ("trivial", "rand"):
+        return nn.Identity()
+    from torchvision.transforms import v2
+
+    return v2.TrivialAugmentWide() if augment == "trivial" else v2.RandAugment()
 
 
 def train_batches(
@@ -84,5 +92,7 @@ def mixer(mix: str, num_classes: int) -> Mixer:
     """
     if mix == "none":
         return lambda images, labels: (images, labels)
+    from torchvision.transforms import v2
+
     mixup, cutmix = v2.MixUp(num_classes=num_classes), v2.CutMix(num_classes=num_classes)
     return {"mixup": mixup, "cutmix": cutmix, "both": v2.RandomChoice([mixup, cutmix])}[mix]
