@@ -445,6 +445,7 @@ BENCHMARKS: dict[str, tuple[Callable[[], None], int]] = {
     "cold": (compared("cold", "cold"), 12),
     "growth": (growth, 12),
     "fine_tuning": (compared("fine_tuning", "fine_tuning"), 12),
+    "eight_bits": (compared("eight_bits", "eight_bits"), 12),
     "together": (compared("together", "together"), 5),
     "gpu": (gpu, 2),
     "source_recipe": (compared("source_recipe", "rivals", "source"), 35),
