@@ -167,8 +167,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
 def _named(name: str, weights: str | None) -> Backbone:
     """A frozen backbone by name; clones, of which a search makes many, share it."""
-    file = storage.expand(weights or "")
-    if not file.is_file():
+    if weights is None or not (file := storage.expand(weights)).is_file():
         return _shared(name, weights, b"")
     # One that changed a moment ago has no mark: the next one to ask may find another file.
     state = digests.mark(os.path.abspath(file))

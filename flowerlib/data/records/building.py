@@ -98,7 +98,7 @@ def from_items(
         splits,
         groups,
         places=[f"item {at}" for at in range(len(pairs))],
-        folder=storage.expand(Path(folder)) if folder else "",
+        folder=storage.expand(folder) if folder else "",
     )
     return of_rows(found, "items", valid=valid, test=test)
 
@@ -128,7 +128,7 @@ def from_file_names(
         raise InputError(f"{pattern!r} is no regular expression ({problem}).") from None
     if "label" not in compiled.groupindex:
         raise InputError(f"The pattern {compiled.pattern!r} needs a group (?P<label>...).")
-    root = storage.expand(Path(folder))
+    root = storage.expand(folder)
     found = listing.read(root)
     names = sorted(found.folder.photos, key=naming.natural)
     matches = [compiled.fullmatch(os.path.splitext(name)[0]) for name in names]
