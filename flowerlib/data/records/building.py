@@ -176,7 +176,12 @@ def from_arrays(
     Raises:
         InputError: the array is no pictures, or the labels do not fit it.
     """
-    array = np.asarray(images)
+    try:
+        array = np.asarray(images)
+    except ValueError:
+        raise InputError(
+            "The images are not of one size; give pairs (picture, class) to data.from_dataset."
+        ) from None
     if array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 1):
         array = np.repeat(array.reshape(*array.shape[:3], 1), 3, axis=3)
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8:
