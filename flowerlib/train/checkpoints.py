@@ -24,7 +24,6 @@ from flowerlib.support.errors import InputError
 from flowerlib.train.evaluation import Measurement
 from flowerlib.train.history import History
 
-
 # What torch raises for a damaged file, and what a file of something else leads to.
 UNREADABLE = (
     RuntimeError,
