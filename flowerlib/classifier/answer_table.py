@@ -7,9 +7,12 @@ until all of them are there and are joined.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
+import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -32,8 +35,8 @@ Row = tuple[str, int | None, str | None, float | None, str | None]
 
 def write_answers(
     classifier: Classifier,
-    photos: Sequence[str],
-    out: Path,
+    photos: Iterable[str | os.PathLike[str]],
+    out: Path | str,
     *,
     top_k: int = 1,
     device: str = "auto",
@@ -59,8 +62,11 @@ def write_answers(
 
     Raises:
         InputError: `out` exists, has another ending or cannot be written; beside it lie parts with
-            other photos or of another classifier.
+            other photos or of another classifier; there is no photo.
     """
+    paths, out = [os.fspath(photo) for photo in photos], storage.expand(out)
+    if not paths:
+        raise InputError("There is no photo to look at.")
     top_k = how_many(top_k, len(classifier.class_names))
     form = _form(out)
     if out.exists():
@@ -68,14 +74,13 @@ def write_answers(
     if not out.parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.parent}; make it, or choose another.")
     folder = out.with_name(f"{out.name}.parts")
-    plan = _plan(classifier, photos, top_k, precision)
-    distributed.from_main(lambda: _begin(folder, plan))
-    parts = [folder / f"{number:06}{out.suffix}" for number in range(-(-len(photos) // PART))]
+    distributed.from_main(lambda: _begin(folder, _plan(classifier, paths, top_k, precision)))
+    parts = [folder / f"{number:06}{out.suffix}" for number in range(-(-len(paths) // PART))]
 
     def make() -> None:
         for number in distributed.share(len(parts)):
             if not parts[number].exists():
-                some = photos[number * PART : (number + 1) * PART]
+                some = paths[number * PART : (number + 1) * PART]
                 answers = classifier.predict(
                     some, top_k, unreadable="return", device=device, precision=precision
                 )
@@ -83,7 +88,7 @@ def write_answers(
                     form.write(temporary, _rows(some, answers))
             if progress:
                 done = PART * sum(1 for _ in folder.glob(f"??????{out.suffix}"))
-                progress(min(done, len(photos)), len(photos))
+                progress(min(done, len(paths)), len(paths))
 
     distributed.from_each(make)
     return distributed.from_main(lambda: _join(form, parts, out))
@@ -96,16 +101,27 @@ def _plan(
     weights = hashlib.sha256(classifier.backbone.digest().encode())
     for value in classifier.head.state_dict().values():
         weights.update(value.contiguous().numpy().tobytes())
-    names = hashlib.sha256("\0".join(photos).encode("utf-8", "surrogatepass"))
+    files = hashlib.sha256()
+    for photo in photos:
+        files.update(f"{photo}\0{_state(photo)}\0".encode("utf-8", "surrogatepass"))
     return {
         "classifier": weights.hexdigest(),
         "class_names": list(classifier.class_names),
         "preprocessing": classifier.preprocessing.to_dict(),
-        "photos": names.hexdigest(),
+        "photos": files.hexdigest(),
         "part": PART,
         "top_k": top_k,
         "precision": precision,
     }
+
+
+def _state(photo: str) -> str:
+    """Changes with a file, and with the folder that a path begins in."""
+    try:
+        found = os.stat(photo)
+    except (OSError, ValueError):
+        return "missing"
+    return f"{os.path.abspath(photo)} {found.st_size} {found.st_mtime_ns}"
 
 
 def _begin(folder: Path, plan: dict[str, object]) -> None:
@@ -120,8 +136,8 @@ def _begin(folder: Path, plan: dict[str, object]) -> None:
             temporary.write_text(json.dumps(plan), encoding="utf-8")
     elif text != json.dumps(plan):
         raise InputError(
-            f"{folder} holds parts for other photos, or of another model or other options; remove "
-            "it, or choose another name for the table."
+            f"{folder} holds parts for other photos, or of another model or other options, or for "
+            "photos that have changed since; remove it, or choose another name for the table."
         )
 
 
@@ -145,9 +161,11 @@ def _join(form: Form, parts: Sequence[Path], out: Path) -> int:
         )
     with storage.atomic_path(out) as temporary:
         problems = form.join(temporary, parts)
-    for file in (*parts, parts[0].parent / PLAN):
+    folder = parts[0].parent
+    for file in (*parts, folder / PLAN, *folder.glob(".*.part")):  # the last of killed processes
         file.unlink(missing_ok=True)
-    parts[0].parent.rmdir()
+    with contextlib.suppress(OSError):  # somebody else's file is in it
+        folder.rmdir()
     return problems
 
 
@@ -167,22 +185,27 @@ class Csv:
 
     def write(self, path: Path, rows: Iterable[Row]) -> None:
         with open(path, "w", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file, lineterminator="\n")
             for photo, rank, name, probability, error in rows:
                 share = "" if probability is None else f"{probability:.6f}"
-                lines.writerow([photo, rank, name, share, error])
+                file.write(_line([photo, rank, name, share, error]))
 
     def join(self, path: Path, parts: Sequence[Path]) -> int:
         problems = 0
         with open(path, "w", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(COLUMNS)
+            file.write(_line(COLUMNS))
             for part in parts:
                 with open(part, newline="", encoding="utf-8") as source:
                     for row in csv.reader(source):
                         problems += bool(row[-1])
-                        lines.writerow(row)
+                        file.write(_line(row))
         return problems
+
+
+def _line(cells: Sequence[object]) -> str:
+    """A line of CSV; a writer whose lines end in "\\n" alone would put no quotes around "\\r"."""
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 class Parquet:

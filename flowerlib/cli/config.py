@@ -11,6 +11,7 @@ from pathlib import Path
 from flowerlib.support.errors import InputError
 
 NAME = "config.toml"
+PLACES = {"data", "weights"}  # which may be paths
 # Of one call and not of the training: chosen again by whoever repeats it.
 OF_THE_CALL = {"command", "config", "force", "out", "quiet", "resume", "run", "verbose"}
 
@@ -27,12 +28,15 @@ def arguments(file: Path, options: argparse.Namespace) -> list[str]:
         InputError: the file cannot be read, is no TOML, or holds a key that is no option.
     """
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        found = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as problem:
         raise InputError(f"{file} cannot be read ({problem.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise InputError(f"{file} is not a TOML file ({problem}).") from None
-    found = {key.replace("-", "_"): value for key, value in found.items()}
+    keys = [key.replace("-", "_") for key in found]
+    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+        raise InputError(f"{file}: {', '.join(twice)} is there twice, with - and with _.")
+    found = dict(zip(keys, found.values(), strict=True))
     if wrong := sorted(key for key in found if key in OF_THE_CALL):
         raise InputError(f"{file}: give {', '.join(wrong)} on the command line, for each run.")
     if unknown := sorted(key for key in found if key not in vars(options)):
@@ -40,10 +44,11 @@ def arguments(file: Path, options: argparse.Namespace) -> list[str]:
     typed: list[str] = []
     for key, value in found.items():
         if key == "data":
-            typed += [] if options.data else [str(value)]
-        elif value is not False:
-            values = [] if value is True else value if isinstance(value, list) else [value]
-            typed += [f"--{key.replace('_', '-')}", *map(str, values)]
+            typed += [str(value)] if options.data is None else []
+        elif isinstance(value, list):
+            typed += [_flag(key), *map(str, value)]
+        elif value is not False:  # with =, since a value may begin with a dash
+            typed.append(_flag(key) if value is True else f"{_flag(key)}={value}")
     return [*typed, "--config", str(file)]  # after a list of numbers, so that data are not its last
 
 
@@ -51,9 +56,28 @@ def text(options: argparse.Namespace) -> str:
     """The options as a TOML file that repeats the run from any working directory."""
     lines = [f"# flowerlib {options.command} --config {NAME} --out FOLDER"]
     for key, value in sorted(vars(options).items()):
-        if key not in OF_THE_CALL and value is not None and value is not False:
-            lines.append(f"{key.replace('_', '-')} = {_written(value)}")
+        if key in OF_THE_CALL or value is None or value is False:
+            continue
+        name = key.replace("_", "-")
+        try:
+            line = f"{name} = {_written(_from_root(value) if key in PLACES else value)}"
+            line.encode()
+        except UnicodeEncodeError:
+            line = f"# {name} is left out, since its name is not UTF-8: give it on the command line"
+        lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
+
+
+def _from_root(place: str) -> str:
+    """A path from the root of the file system; what is no path, but a word, as it is."""
+    from flowerlib.models.backbones import WORDS  # torch, which a training needs anyway
+
+    word = place in ("garden", "flowers", "none", *WORDS)
+    return os.path.abspath(place) if os.path.exists(place) and not word else place
 
 
 def _written(value: object) -> str:
@@ -63,7 +87,4 @@ def _written(value: object) -> str:
         return f"[{', '.join(map(_written, value))}]"
     if isinstance(value, (int, float)):
         return repr(value)
-    written = str(value)
-    if os.path.exists(written):
-        written = os.path.abspath(written)
-    return json.dumps(written, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

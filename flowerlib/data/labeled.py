@@ -50,7 +50,7 @@ def labeled_photos(
     """
     if tables.is_table(path):
         return _of_table(path, class_names, split, columns)
-    if any((columns or {}).values()):
+    if any(name is not None for name in (columns or {}).values()):
         raise InputError(f"{path} is no table, so columns have no effect on it; leave them out.")
     return _of_folder(path, class_names, split)
 
@@ -82,7 +82,7 @@ def _of_table(
 def _of_folder(
     path: str | os.PathLike[str], class_names: Sequence[str], split: str | None
 ) -> tuple[Photos, FileCounts]:
-    root = storage.expand(Path(path))
+    root = storage.expand(path)
     found = layout.arrange(listing.read(root), least=1)
     if split is not None:
         found.refuse()

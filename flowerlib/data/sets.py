@@ -205,8 +205,11 @@ def from_name(
             have no effect; or as `image_folder` and `from_table`.
     """
     table = tables.is_table(name)
-    if not table and (named := [f"{role} column" for role, it in (columns or {}).items() if it]):
-        raise InputError(f"{name} is no table, so the {named[0]} has no effect; leave it out.")
+    named = [role for role, column in (columns or {}).items() if column is not None]
+    if named and not table:
+        raise InputError(
+            f"{name} is no table, so the {named[0]} column has no effect; leave it out."
+        )
     if name in ("garden", "flowers") and Path(name).is_dir():
         raise InputError(
             f"{name} is a data set, and a folder here: write ./{name} for "

@@ -13,14 +13,15 @@ from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from flowerlib import models
-from flowerlib.data import Photos
+from flowerlib.data import Photos, digests
 from flowerlib.data.contents import Contents, Files, Items
 from flowerlib.data.decoding import images
 from flowerlib.data.digests import Digests
 from flowerlib.features.extraction import extract
 from flowerlib.models import Backbone
+from flowerlib.support import storage
 from flowerlib.support.errors import InputError
-from flowerlib.support.options import BACKBONE
+from flowerlib.support.options import BACKBONE, PRESET
 from flowerlib.transforms import Preprocessing
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
     Attributes:
         backbone_, preprocessing_: what it computes with, once `fit` was called.
+        asked_: the parameters, backbone and weights, that `backbone_` was built by.
 
     Example:
         >>> from sklearn.linear_model import LogisticRegression
@@ -93,7 +95,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Raises:
             InputError: there is no such backbone, or no such weights.
         """
+        self.asked_: object = None  # what an earlier fit has built does not count
         self.backbone_, self.preprocessing_ = self._built()
+        self.asked_ = self.backbone, self.weights
         return self
 
     def transform(self, X: Photos | Iterable[Picture]) -> np.ndarray:
@@ -137,6 +141,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
     def _built(self) -> tuple[Backbone, Preprocessing]:
         """The backbone and the preprocessing that the parameters ask for."""
+        if self.preprocessing is not None and self.preset != PRESET.default:
+            raise InputError(
+                f'preset "{self.preset}" has no effect beside preprocessing; give one of them.'
+            )
         if isinstance(self.backbone, Backbone):
             if self.weights is not None:
                 raise InputError(
@@ -144,10 +152,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
                 )
             backbone = self.backbone
         elif isinstance(self.backbone, str):
+            # Other parameters may have been set after fit.
+            same = getattr(self, "asked_", None) == (self.backbone, self.weights)
+            fitted = getattr(self, "backbone_", None) if same else None
             weights = None if self.weights is None else os.fspath(self.weights)
-            backbone = getattr(self, "backbone_", None) or _named(self.backbone, weights)
-            if backbone.name != models.full_name(self.backbone):  # it was set after fit
-                backbone = _named(self.backbone, weights)
+            backbone = fitted or _named(self.backbone, weights)
         else:
             raise InputError(
                 f"backbone is {type(self.backbone).__name__}; give a name, or what "
@@ -156,9 +165,19 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return backbone, self.preprocessing or models.default_preprocessing(backbone, self.preset)
 
 
-@functools.lru_cache(maxsize=2)
 def _named(name: str, weights: str | None) -> Backbone:
     """A frozen backbone by name; clones, of which a search makes many, share it."""
+    if weights is None or not (file := storage.expand(weights)).is_file():
+        return _shared(name, weights, b"")
+    # One that changed a moment ago has no mark: the next one to ask may find another file.
+    state = digests.mark(os.path.abspath(file))
+    return (_shared if state else _shared.__wrapped__)(name, weights, state)
+
+
+@functools.lru_cache(maxsize=2)
+def _shared(name: str, weights: str | None, state: bytes) -> Backbone:
+    """The backbone, as long as the file of its weights is in the same state."""
+    del state
     return models.freeze(models.backbone(name, weights))
 
 
@@ -173,6 +192,11 @@ def _photos(given: object) -> Photos:
 def _contents(given: object) -> Contents:
     if isinstance(given, np.ndarray) and given.ndim == 4:
         return Photos(given, np.zeros(len(given), np.int64), ["photo"]).contents
+    if isinstance(given, np.ndarray) and given.ndim == 3:
+        raise InputError(
+            f"FeatureExtractor was given an array {given.shape}, one picture or many; give a list, "
+            "such as [picture]."
+        )
     if isinstance(given, (str, bytes, os.PathLike, Image.Image)) or not isinstance(given, Iterable):
         raise InputError(f"FeatureExtractor was given {type(given).__name__}; {USE}.")
     if hasattr(given, "columns") or getattr(given, "ndim", 1) == 2:  # a table of one column

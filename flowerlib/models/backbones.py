@@ -106,7 +106,7 @@ def backbone(
             "where photos are read."
         )
     else:
-        made = _by_name(network, weights or "pretrained", seed)
+        made = _by_name(network, "pretrained" if weights is None else weights, seed)
     return multi_level(made) if layers == "multi-level" else made
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from flowerlib.support import tables
 from flowerlib.support.errors import InputError
@@ -68,10 +69,16 @@ def summary(model: nn.Module, images: Tensor | None = None, *, depth: int = 1) -
         belong to no listed layer are in a row "own".
 
     Raises:
-        InputError: the depth is below 1, or the model cannot take the images.
+        InputError: the depth is below 1, the model cannot take the images, or it has layers whose
+            sizes follow from the first images.
     """
     if depth < 1:
         raise InputError(f"models.summary: depth must be 1 or more, not {depth}.")
+    if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+        raise InputError(
+            "models.summary: the model has lazy layers, whose sizes are not known yet; pass images "
+            "through it once."
+        )
     shapes = {} if images is None else _shapes(model, images)
     listed = list(_opened(model, "", depth))
     seen: set[int] = set()
@@ -125,10 +132,10 @@ def _shapes(model: nn.Module, images: Tensor) -> dict[nn.Module, str]:
         try:
             with torch.no_grad():
                 model(images)
-        except (RuntimeError, ValueError, TypeError) as problem:
-            first = str(problem).splitlines()[0]
+        except Exception as problem:  # somebody's own code
+            lines = str(problem).strip().splitlines() or [type(problem).__name__]
             raise InputError(
-                f"The model cannot take images of shape {tuple(images.shape)}: {first}"
+                f"The model cannot take images of shape {tuple(images.shape)}: {lines[0]}"
             ) from None
     return found
 

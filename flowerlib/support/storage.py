@@ -61,14 +61,17 @@ def _anchored(text: str) -> Path:
     return expand(text).absolute()
 
 
-def expand(path: Path | str) -> Path:
+def expand(path: str | os.PathLike[str]) -> Path:
     """The path with `~` replaced by the home folder, which not every shell does.
 
     A file that is called "~name" is taken as it is.
 
     Raises:
-        InputError: it begins with `~`, and there is no such home folder.
+        InputError: it begins with `~`, and there is no such home folder; or it is an empty text,
+            which `Path` would take for the working directory.
     """
+    if not os.fspath(path):
+        raise InputError("An empty path was given; give that of a file or a folder.")
     path = Path(path)
     first = path.parts[0] if path.parts else ""
     if not first.startswith("~") or (first != "~" and os.path.lexists(path)):

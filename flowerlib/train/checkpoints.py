@@ -24,6 +24,17 @@ from flowerlib.support.errors import InputError
 from flowerlib.train.evaluation import Measurement
 from flowerlib.train.history import History
 
+# What torch raises for a damaged file, and what a file of something else leads to.
+UNREADABLE = (
+    RuntimeError,
+    pickle.UnpicklingError,
+    EOFError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
+
 
 class SavedState(TypedDict):
     """What a checkpoint's file holds: tensors and plain data."""
@@ -82,7 +93,7 @@ class Checkpoint:
             run = state.pop("run")
             if set(state) != set(SavedState.__annotations__):
                 raise KeyError
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError):
+        except UNREADABLE:
             raise InputError(
                 f"{self.path} cannot be read as the state of a training; remove it to start over."
             ) from None

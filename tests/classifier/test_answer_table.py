@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -79,6 +80,61 @@ def test_it_goes_on_where_it_was_stopped(
     write_answers(classifier, photos, out)
     assert seen == photos[8:]  # the rest alone
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_a_photo_that_changed_while_it_was_stopped_gets_no_old_answer(
+    classifier: Classifier, photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, parts = tmp_path / "answers.csv", tmp_path / "answers.csv.parts"
+    monkeypatch.setattr(answer_table, "_join", lambda *given: 0)  # stopped after the last part
+    write_answers(classifier, photos, out)
+    monkeypatch.undo()
+    monkeypatch.setattr(answer_table, "PART", 4)
+    shutil.copy(photos[5], photos[0])
+    with pytest.raises(InputError, match="photos that have changed since"):
+        write_answers(classifier, photos, out)
+    assert not out.exists()
+    shutil.rmtree(parts)
+    write_answers(classifier, photos, out)
+    assert read(out)[0]["probability"] == read(out)[5]["probability"]
+
+
+def test_other_files_among_the_parts_harm_nothing(
+    classifier: Classifier, photos: list[str], tmp_path: Path
+) -> None:
+    parts = tmp_path / "answers.csv.parts"
+    parts.mkdir()
+    (parts / ".000000.csv.0123abcd.part").write_text("of a process that was killed")
+    write_answers(classifier, photos, tmp_path / "answers.csv")
+    assert not parts.exists()
+    parts = tmp_path / "more.csv.parts"
+    parts.mkdir()
+    (parts / ".DS_Store").write_text("of a computer on which somebody looked into the folder")
+    write_answers(classifier, photos, tmp_path / "more.csv")
+    assert [file.name for file in parts.iterdir()] == [".DS_Store"]
+    assert read(tmp_path / "more.csv") == read(tmp_path / "answers.csv")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names on Windows")
+def test_any_name_is_one_cell(classifier: Classifier, photos: list[str], tmp_path: Path) -> None:
+    names = ["a\rb.jpg", "c\nd.jpg", 'e"f.jpg', "g,h.jpg", " i .jpg", "j;\tk.jpg", "\r\n.jpg"]
+    odd = [shutil.copy(photos[0], tmp_path / name) for name in names]
+    write_answers(classifier, odd, tmp_path / "answers.csv")
+    content = (tmp_path / "answers.csv").read_bytes().decode()
+    rows = list(csv.DictReader(io.StringIO(content, newline="")))
+    assert [row["photo"] for row in rows] == list(map(str, odd))
+    assert "\r\n" not in content.replace("\r\n.jpg", "")
+
+
+def test_paths_are_taken_in_any_form(
+    classifier: Classifier, photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_answers(classifier, photos, tmp_path / "one.csv")
+    write_answers(classifier, (Path(photo) for photo in photos), str(tmp_path / "two.csv"))
+    assert read(tmp_path / "one.csv") == read(tmp_path / "two.csv")
+    with pytest.raises(InputError, match="no photo to look at"):
+        write_answers(classifier, [], tmp_path / "none.csv")
+    assert not list(tmp_path.glob("none*"))
 
 
 def test_parquet_holds_the_same(classifier: Classifier, photos: list[str], tmp_path: Path) -> None:

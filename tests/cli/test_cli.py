@@ -420,6 +420,29 @@ def test_an_existing_folder_is_left_in_place(refused, tmp_path: Path) -> None:
     assert (tmp_path / "out").is_dir()
 
 
+def test_nothing_given_is_not_the_folder_here(
+    refused, model: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a shell gives a variable that nobody set: "$PHOTOS"."""
+    monkeypatch.chdir(photos)
+    out = tmp_path / "out"
+    assert "An empty path was given" in refused("train", "", *SMALL, "--out", out)
+    assert "An empty path was given" in refused(
+        "train", photos, *SMALL, "--weights", "", "--out", out
+    )
+    assert 'no backbone called ""' in refused("train", photos, "--backbone", "", "--out", out)
+    assert "column" in refused("train", photos, *SMALL, "--label-column", "", "--out", out)
+    assert "An empty path was given" in refused("evaluate", "", "--model", model)
+    for typed in (
+        ["predict", "", "--model", model],
+        ["check", ""],
+        ["train", str(photos), "--out", ""],
+        ["predict", "rose.jpg", "--model", ""],
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(typed)
+
+
 def test_predict_on_what_cannot_be_used(refused, model: str, photos: Path, tmp_path: Path) -> None:
     photo = photos / "test" / "rose" / "rose_11.jpg"
     assert "none.jpg: there is no such file" in refused(

@@ -44,6 +44,38 @@ def test_a_folder_is_written_from_its_root(tmp_path: Path, monkeypatch) -> None:
     assert tomllib.loads(text)["data"] == str(tmp_path / "photos")
 
 
+def test_a_word_stays_a_word_where_a_folder_is_called_so(tmp_path: Path, monkeypatch) -> None:
+    """Such as that of an earlier run, called after what was tried in it."""
+    words = {"head": "hidden", "preset": "quick", "backbone": "resnet18", "weights": "none"}
+    for name in (*words.values(), "garden", "label"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mine.pt").touch()
+    monkeypatch.chdir(tmp_path)
+    typed = [typed for key, word in words.items() for typed in (f"--{key}", word)]
+    text = config.text(options("garden", *typed, "--label-column", "label", "--out", "x"))
+    found = tomllib.loads(text)
+    assert {key: found[key] for key in words} == words
+    assert (found["data"], found["label-column"]) == ("garden", "label")
+    text = config.text(options("garden", "--weights", "mine.pt", "--out", "x"))
+    assert tomllib.loads(text)["weights"] == str(tmp_path / "mine.pt")
+
+
+def test_a_name_that_is_no_utf_8_is_left_to_the_command_line(tmp_path: Path) -> None:
+    text = config.text(options("photos\udce9", "--seed", "4", "--out", "x"))
+    assert "# data is left out" in text
+    found = tomllib.loads(text.encode("utf-8").decode())
+    assert "data" not in found and found["seed"] == 4
+
+
+def test_a_file_of_a_windows_editor_and_a_value_with_a_dash(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('data = "x.csv"\nlabel-column = "-kind"\n', encoding="utf-8-sig")
+    found = cli.parser().parse_args(
+        ["train", *config.arguments(file, options("--out", "y")), "--out=y"]
+    )
+    assert (found.data, found.label_column) == ("x.csv", "-kind")
+
+
 def test_odd_names_survive(tmp_path: Path) -> None:
     folder = tmp_path / 'a "b" \\ c\x7f é\U0001f33c'
     folder.mkdir()
@@ -57,6 +89,7 @@ def test_odd_names_survive(tmp_path: Path) -> None:
         ("sed = 3", "has no option sed"),
         ('out = "x"', "give out on the command line"),
         ("seed = ", "is not a TOML file"),
+        ("batch-size = 3\nbatch_size = 4", "batch_size is there twice"),
     ],
 )
 def test_a_wrong_file_is_refused_in_a_sentence(capsys, tmp_path, text, message) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -255,6 +259,26 @@ def test_groups_of_a_folder_are_read_from_its_paths(tmp_path: Path) -> None:
         data.image_folder(given, groups=lambda path: "one")
 
 
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (lambda path: None, "_0.png: there is no group for this photo"),
+        (lambda path: float("nan"), "there is no group for"),
+        (lambda path: "", "there is no group for"),
+        (lambda path: re.search(r"(\d+)_", path), "re.Match object.*a text or a number"),
+        (lambda path: [path], r"\['.*a text or a number"),
+    ],
+)
+def test_what_is_no_group_is_refused(tmp_path: Path, groups, message: str) -> None:
+    """All without a group would be one, and matches of a pattern are all different."""
+    for at, pixels in enumerate(drawn(12)):
+        file = tmp_path / "ab"[at % 2] / f"{at // 4:02}_{at}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(file)
+    with pytest.raises(InputError, match=message):
+        data.image_folder(tmp_path, groups=groups)
+
+
 # --- tables -------------------------------------------------------------------------------------
 
 
@@ -386,6 +410,8 @@ def test_items_that_are_no_pairs_are_refused(tmp_path: Path) -> None:
             data.from_items(items)
     with pytest.raises(InputError, match=r"differ in number \(2, 2, 1, 2\)"):
         data.from_items([("a.jpg", "cat"), ("b.jpg", "dog")], splits=["train"])
+    with pytest.raises(InputError, match=r"differ in number \(2, 2, 0, 2\)"):
+        data.from_items([("a.jpg", "cat"), ("b.jpg", "dog")], splits=[])
 
 
 @pytest.mark.parametrize(
@@ -441,8 +467,10 @@ def test_arrays_that_are_no_pictures_are_refused() -> None:
         (pictures, [0, 2] * 6, ["a", "b"], "Picture 1 has the label 2"),
         (pictures, ["a", "c"] * 6, ["a", "b"], "photos of class c, which class_names lacks"),
         (pictures, ["a", None] * 6, None, "Photo 1 has no label"),
-        (pictures, [[0, 1]] * 6, None, "no label|one for each|pictures but"),
+        (pictures, [[0, 1]] * 6, None, r"\[0, 1\] .*is no class of a photo"),
         (pictures, [1] * 12, None, "two classes are needed"),
+        (pictures, [("a", "b"), ("a", "c")] * 6, None, r"\('a', 'b'\) .*is no class of a photo"),
+        ([pictures[0], pictures[1, 1:]], ["a", "b"], None, "not of one size; .*data.from_dataset"),
     ):
         with pytest.raises(InputError, match=message):
             data.from_arrays(given, labels, names)
@@ -450,6 +478,27 @@ def test_arrays_that_are_no_pictures_are_refused() -> None:
         data.from_arrays(pictures, [0, 1] * 6, splits=["train", "fold"] * 6)
     with pytest.raises(InputError, match="train, from which classes are learned, lacks class 1"):
         data.from_arrays(pictures, [0, 1] * 6, splits=["train", "test"] * 6)
+
+
+def test_labels_in_bytes_are_texts() -> None:
+    """As HDF5 files hold them."""
+    labels = np.array(["cat", "Löwe"] * 10, object)
+    given = np.array([label.encode() for label in labels])
+    assert data.from_arrays(drawn(20), given).class_names == ("Löwe", "cat")
+
+
+def test_names_that_are_one_number_have_one_order() -> None:
+    """A set's order differs from process to process."""
+    program = (
+        "from flowerlib.data.records.assembly import positions; "
+        "print(positions(['1', '01', '2', '001', '0001'])[1])"
+    )
+    for seed in "1234":
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        found = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, env=environment
+        )
+        assert found.stdout.decode().strip() == "('0001', '001', '01', '1', '2')"
 
 
 class Random(Dataset):
@@ -494,6 +543,43 @@ def test_data_sets_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert data.from_dataset(part, ["cat", "dog"]).train.class_names == ("cat", "dog")
     tensors = Items(v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]))
     assert contents(data.from_dataset(tensors).train) == contents(splits.train)
+
+
+def test_labels_that_a_data_set_transforms_keep_no_names() -> None:
+    """Its names are those of the labels before: here a cat would be called a dog."""
+    items = Items()
+    items.target_transform = lambda label: 1 - label
+    items.targets = [1 - label for label in items.targets]
+    assert data.from_dataset(items).class_names == ("0", "1")
+    assert data.from_dataset(items, ["dog", "cat"]).class_names == ("dog", "cat")
+
+
+def test_a_part_of_a_folder_is_read_as_the_folder_is(tmp_path: Path) -> None:
+    for at, pixels in enumerate(drawn(40)):
+        file = tmp_path / ("cat", "dog")[at % 2] / f"{at:02}.jpg"
+        file.parent.mkdir(exist_ok=True)
+        exif = Image.Exif()
+        exif[274] = 6  # turned by the camera, which torchvision ignores
+        Image.fromarray(pixels[:12]).save(file, exif=exif)
+    whole = datasets.ImageFolder(str(tmp_path))
+    parts = torch.utils.data.random_split(whole, [30, 10], torch.Generator().manual_seed(0))
+    splits = data.from_dataset({"train": parts[0], "test": Subset(parts[1], range(10))})
+    assert splits.class_names == ("cat", "dog")
+    every = [*splits.train.paths, *splits.valid.paths, *splits.test.paths]
+    assert sorted(every) == sorted(path for path, _ in whole.samples)
+    assert splits.test.image(0).size == (12, 24)
+    for part in (splits.train, splits.valid, splits.test):
+        names = [Path(path).parent.name for path in part.paths]
+        assert [part.class_name(at) for at in range(len(part))] == names
+
+
+def test_a_data_set_of_several_labels_a_picture_is_refused() -> None:
+    pictures = [Image.fromarray(pixels) for pixels in drawn(6)]
+    for label in (torch.tensor([0, 1]), np.array([1, 0]), [0, 1], (1, 0)):
+        with pytest.raises(InputError, match="is no class of a photo"):
+            data.from_dataset([(picture, label) for picture in pictures])
+    numbered = [(picture, np.array(at % 2)) for at, picture in enumerate(pictures)]
+    assert data.from_dataset(numbered, ["a", "b"]).class_names == ("a", "b")
 
 
 def test_what_is_wrong_with_a_data_set_is_said() -> None:

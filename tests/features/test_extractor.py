@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -110,6 +111,45 @@ def test_it_is_cloned_pickled_and_described(photos: Photos) -> None:
     assert "FeatureExtractor(" in repr(mine)
 
 
+def saved(seed: int, file: Path) -> models.Backbone:
+    """A network with random weights, which are in the file, too."""
+    backbone = models.backbone("small_densenet", "none", seed=seed)
+    torch.save(backbone.body.state_dict(), file)
+    return backbone
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_other_weights_after_fit_give_other_features(photos: Photos, tmp_path: Path) -> None:
+    few = photos.paths[:4]
+    first, second = tmp_path / "first.pt", tmp_path / "second.pt"
+    saved(1, first)
+    expected = extractor(backbone=saved(2, second)).transform(few)
+    made = extractor(weights=first).fit(few)
+    before = made.transform(few)
+    made.set_params(weights=second)
+    assert np.array_equal(made.transform(few), expected)
+    assert np.array_equal(made.fit(few).transform(few), expected)
+    twin = pickle.loads(pickle.dumps(extractor(weights=str(first)).fit(few)))
+    first.unlink()  # what was fitted needs the file no more
+    assert np.array_equal(twin.transform(few), before)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_file_of_weights_is_read_again_when_it_is_another(
+    photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = photos.paths[:4]
+    for folder, seed in (("one", 1), ("two", 2)):
+        (tmp_path / folder).mkdir()
+        saved(seed, tmp_path / folder / "mine.pt")
+    monkeypatch.chdir(tmp_path / "one")
+    found = extractor(weights="mine.pt").transform(few)
+    monkeypatch.chdir(tmp_path / "two")
+    assert not np.array_equal(extractor(weights="mine.pt").transform(few), found)
+    expected = extractor(backbone=saved(3, Path("mine.pt"))).transform(few)
+    assert np.array_equal(extractor(weights="mine.pt").transform(few), expected)
+
+
 @pytest.mark.usefixtures("own_cache")
 def test_features_have_names_and_can_be_a_table(photos: Photos) -> None:
     pandas = pytest.importorskip("pandas")
@@ -135,6 +175,7 @@ def test_features_have_names_and_can_be_a_table(photos: Photos) -> None:
         ([3.0, "a.jpg"], "Item 0 given to FeatureExtractor is 3.0"),
         (np.zeros((4, 3)), r"a table \(4, 3\); give its column of paths alone"),
         (np.zeros((4, 8, 8, 3)), "of float64; give uint8"),
+        (np.zeros((8, 9, 3), np.uint8), r"an array \(8, 9, 3\), one picture or many; give a list"),
         (["none.jpg"], "1 unreadable photo: none.jpg: there is no such file"),
         ([np.zeros((4, 4, 3))], "an array of float64 is no picture"),
     ],
@@ -150,6 +191,7 @@ def test_parameters_are_checked_when_they_are_used() -> None:
         ({"backbone": 3}, "backbone is int; give a name"),
         ({"preset": "slow", "preprocessing": None}, "preset must be one of"),
         ({"backbone": models.backbone("small_resnet", "none"), "weights": "none"}, "no effect"),
+        ({"preset": "quick"}, 'preset "quick" has no effect beside preprocessing'),
     ):
         with pytest.raises(InputError, match=message):
             extractor(**options).fit(["a.jpg"])

@@ -64,6 +64,27 @@ def test_a_failed_pass_leaves_the_model_as_it_was() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+class Silent(nn.Module):
+    """Refuses what it is given without a word."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("model", [models.backbone("vit_b_32", "none"), Silent()])
+def test_whatever_a_model_raises_becomes_a_sentence(model: nn.Module) -> None:
+    with pytest.raises(InputError, match=r"cannot take images of shape \(1, 3, 96, 96\): \w+"):
+        models.summary(model, torch.zeros(1, 3, 96, 96))
+
+
+def test_a_model_whose_sizes_are_not_known_yet_is_refused() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.LazyLinear(3))
+    with pytest.raises(InputError, match="pass images through it once"):
+        models.summary(model)
+    model(torch.zeros(1, 3, 8, 8))
+    assert models.summary(model).trainable == 579
+
+
 def test_the_mode_is_told() -> None:
     model = small()
     assert [row["mode"] for row in models.summary(model).rows] == [

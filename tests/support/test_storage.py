@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from flowerlib import data
+from flowerlib.classifier import Classifier
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
@@ -167,6 +169,13 @@ def test_a_file_with_a_tilde_in_its_name_is_taken_as_it_is(home: Path) -> None:
     with storage.atomic_path("~/b.txt") as temporary:
         temporary.write_text("whole")
     assert (home / "b.txt").read_text() == "whole"
+
+
+@pytest.mark.parametrize("use", [storage.expand, data.image_folder, Classifier.load])
+def test_an_empty_path_is_not_the_working_directory(use) -> None:
+    """It is what a shell makes of a variable that nobody set."""
+    with pytest.raises(InputError, match="An empty path was given"):
+        use("")
 
 
 def test_a_relative_cache_stays_where_it_was_after_a_change_of_folder(

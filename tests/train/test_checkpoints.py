@@ -141,6 +141,13 @@ def test_a_damaged_state_is_refused(tmp_path: Path, content: bytes) -> None:
         trained(Checkpoint(path))
 
 
+@pytest.mark.parametrize("content", [torch.zeros(3), [1], "state", {"run": 1}, None])
+def test_another_file_of_torch_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "training.pt")
+    with pytest.raises(InputError, match="cannot be read as the state of a training"):
+        Checkpoint(tmp_path / "training.pt").load()
+
+
 def test_a_hostile_state_is_not_executed(tmp_path: Path) -> None:
     class Hostile:
         def __reduce__(self) -> tuple:

@@ -297,6 +297,16 @@ def test_it_is_saved_and_loaded(tuned: Classifier, pets: Splits, tmp_path: Path)
     assert torch.equal(expected, found)
 
 
+@pytest.mark.parametrize(
+    ("steps", "warm_up"), [(9, 0.1), (19, 0.05), (4, 0.2), (3, 0.25), (1, 0.5), (999, 0)]
+)
+@pytest.mark.parametrize("word", ["cosine", "one-cycle", "constant"])
+def test_a_warm_up_of_one_step_is_none(word: str, steps: int, warm_up: float) -> None:
+    """torch's OneCycleLR would divide by the 0 steps that are left of it after the first."""
+    found = rates_of(FineTuning(lr=1.0, schedule=word, warm_up=warm_up), steps)
+    assert len(found) == steps and min(found) >= 0 and found[0] == max(found) > 0.8
+
+
 def test_the_training_photos_are_told_apart_better(pets: Splits) -> None:
     settings = FineTuning(epochs=4, batch_size=8, lr=1e-3, augment="none", label_smoothing=0)
     made = train.fine_tune(
@@ -346,6 +356,11 @@ def test_a_resumed_training_ends_with_the_same_bits(
         train.fine_tune(
             few, "small_resnet", FineTuning(epochs=2), layers="last", seed=5, preprocessing=SMALL,
             checkpoint=tmp_path / "training.pt", **EXACT,
+        )  # fmt: skip
+    with pytest.raises(InputError, match="belongs to a training with other data or settings"):
+        train.fine_tune(
+            few, "small_resnet", settings, layers="last", seed=5, preprocessing=SMALL,
+            checkpoint=tmp_path / "training.pt", device="cpu", precision="bf16",
         )  # fmt: skip
 
 

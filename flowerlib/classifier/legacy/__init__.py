@@ -76,7 +76,8 @@ def read(
                     "no effect; leave them out"
                 )
         else:
-            pieces = old_networks.from_name(parts, backbone, weights or "imagenet")
+            usual = "imagenet" if weights is None else weights
+            pieces = old_networks.from_name(parts, backbone, usual)
         head = old_heads.build(pieces.module, pieces.entries)
         if head.widths[0] != pieces.backbone.num_features:
             raise InputError(

@@ -40,7 +40,7 @@ def train(options: argparse.Namespace) -> int:
             resume=options.resume,
             say=_nothing if quiet else progress.say,
             config=config.text(options),
-            backbone=options.backbone or usual,
+            backbone=usual if options.backbone is None else options.backbone,
             weights=options.weights,
             head=options.head,
             layers=options.layers,

@@ -29,7 +29,7 @@ def survey(found: Listing) -> Layout:
 
 def natural(name: str) -> tuple[int, int, str]:
     """Sorts 2 before 10; only for looks, since labels go by name."""
-    return (0, int(name), "") if name.isascii() and name.isdigit() else (1, 0, name)
+    return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)
 
 
 def names_file(root: Path) -> Path | None:

@@ -74,7 +74,7 @@ def read_folder(
     made, how = parts.part(
         every,
         None if "" in found.splits else given,
-        None if groups is None else [groups(path) for path in every.paths or ()],
+        None if groups is None else [_group(groups, path) for path in every.paths or ()],
         valid=valid,
         test=test,
         as_given="split by folders",
@@ -91,6 +91,23 @@ def read_folder(
         found.counts(),
         (*found.notes, *notes, *naming.lookalikes(every.class_names)),
     )
+
+
+def _group(groups: Callable[[str], object], path: str) -> object:
+    """What a photo belongs to.
+
+    Raises:
+        InputError: nothing, or something that is equal to nothing else.
+    """
+    found = groups(path)
+    if found is None or found == "" or found != found:  # NaN
+        raise InputError(f"{path}: there is no group for this photo; give each photo one.")
+    kind = type(found)  # such as a match of a pattern, or a list
+    if kind.__eq__ is object.__eq__ or kind.__hash__ is None:
+        raise InputError(
+            f"{path}: its group is {found!r:.60} ({kind.__name__}); give a text or a number."
+        )
+    return found
 
 
 def _photos(root: Path, found: Layout) -> tuple[Photos, list[str], list[str]]:

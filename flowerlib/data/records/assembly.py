@@ -11,6 +11,7 @@ from flowerlib.data import labeling
 from flowerlib.data.file_counts import FileCounts
 from flowerlib.data.folders import layout, naming
 from flowerlib.data.photos import Photos
+from flowerlib.data.records import rows
 from flowerlib.data.records.rows import text
 from flowerlib.data.splits import Splits
 from flowerlib.data.splitting import parts
@@ -37,7 +38,7 @@ def positions(
         labels = array.tolist()
     if class_names is not None and all(isinstance(label, numbers.Integral) for label in labels):
         return labeling.checked(labels, class_names), tuple(class_names)
-    written = [layout.composed(text(label)) for label in labels]
+    written = [rows.label(label) for label in labels]
     if "" in written:
         raise InputError(f"Photo {written.index('')} has no label; fill it in, or leave it out.")
     names = tuple(class_names or sorted(set(written), key=naming.natural))

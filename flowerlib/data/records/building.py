@@ -98,7 +98,7 @@ def from_items(
         splits,
         groups,
         places=[f"item {at}" for at in range(len(pairs))],
-        folder=storage.expand(Path(folder)) if folder else "",
+        folder=storage.expand(folder) if folder else "",
     )
     return of_rows(found, "items", valid=valid, test=test)
 
@@ -128,7 +128,7 @@ def from_file_names(
         raise InputError(f"{pattern!r} is no regular expression ({problem}).") from None
     if "label" not in compiled.groupindex:
         raise InputError(f"The pattern {compiled.pattern!r} needs a group (?P<label>...).")
-    root = storage.expand(Path(folder))
+    root = storage.expand(folder)
     found = listing.read(root)
     names = sorted(found.folder.photos, key=naming.natural)
     matches = [compiled.fullmatch(os.path.splitext(name)[0]) for name in names]
@@ -176,7 +176,12 @@ def from_arrays(
     Raises:
         InputError: the array is no pictures, or the labels do not fit it.
     """
-    array = np.asarray(images)
+    try:
+        array = np.asarray(images)
+    except ValueError:
+        raise InputError(
+            "The images are not of one size; give pairs (picture, class) to data.from_dataset."
+        ) from None
     if array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 1):
         array = np.repeat(array.reshape(*array.shape[:3], 1), 3, axis=3)
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8:

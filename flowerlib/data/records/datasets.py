@@ -111,6 +111,11 @@ def _read(
     label: str | int | None,
     class_names: Sequence[str] | None,
 ) -> _Read:
+    if type(dataset) is torch.utils.data.Subset:
+        inside = _read(cast(MapStyle, dataset.dataset), image, label, class_names)
+        rows = [int(row) for row in dataset.indices]
+        some = [inside.labels[row] for row in rows]
+        return _Read(inside.pictures.take(rows), some, inside.class_names)
     files = _files(dataset)
     if files and image is None and label is None:
         paths, labels = files
@@ -134,6 +139,8 @@ def _read(
             "The data set gives another picture each time it is asked for the first one; leave its "
             "random transforms out."
         )
+    if getattr(dataset, "target_transform", None) is not None:
+        known = None  # the names are those of other labels
     whole = all(isinstance(one, int) for one in labels)
     names = tuple(map(str, known)) if known is not None and whole else None
     return _Read(pictures, labels, names)
@@ -177,9 +184,6 @@ def _key(
 
 def _labels(dataset: MapStyle, label: str | int) -> list[object]:
     """All labels; from the list that torchvision's data sets have, or else from every item."""
-    if isinstance(dataset, torch.utils.data.Subset):
-        inside = _labels(dataset.dataset, label)  # type: ignore[arg-type]
-        return [inside[at] for at in dataset.indices]
     targets = getattr(dataset, "targets", None)
     usual = label == 1 and getattr(dataset, "target_transform", None) is None
     if usual and isinstance(targets, Iterable) and len(list(targets)) == len(dataset):
@@ -189,7 +193,11 @@ def _labels(dataset: MapStyle, label: str | int) -> list[object]:
 
 def _plain(label: object) -> object:
     """A label as a plain number or text of Python."""
-    return label.item() if isinstance(label, (np.generic, torch.Tensor)) else label
+    if isinstance(label, torch.Tensor):
+        label = label.detach().cpu().numpy()
+    return (
+        label.item() if isinstance(label, (np.generic, np.ndarray)) and label.size == 1 else label
+    )
 
 
 @dataclass

@@ -89,12 +89,13 @@ def arrange(
     found = Rows(
         where,
         [os.path.join(folder, path) if (path := text(given)) else "" for given in paths],
-        [composed(text(label)) for label in labels],
+        [label(given) for given in labels],
         None if splits is None else [text(split) for split in splits],
         None if groups is None else [text(group) for group in groups],
         list(places),
     )
-    columns = [found.paths, found.labels, found.splits or places, found.groups or places]
+    columns: list[Sequence[str]] = [found.paths, found.labels]
+    columns += [places if each is None else each for each in (found.splits, found.groups)]
     if len({len(column) for column in [*columns, places]}) > 1:
         sizes = ", ".join(str(len(column)) for column in columns)
         raise InputError(f"{where}: paths, labels, splits and groups differ in number ({sizes}).")
@@ -109,8 +110,24 @@ def arrange(
     return found
 
 
+def label(value: object) -> str:
+    """The name of a class, as `text`, in the one spelling that Unicode has for it.
+
+    Raises:
+        InputError: it is several classes, or shares of them.
+    """
+    if isinstance(value, (list, tuple, set, dict, np.ndarray)):
+        raise InputError(
+            f"{value!r:.40} ({type(value).__name__}) is no class of a photo; give each photo one "
+            "text or number."
+        )
+    return composed(text(value))
+
+
 def text(value: object) -> str:
     """A cell as text, without blanks at its ends; "" for what is missing (None, NaN)."""
+    if isinstance(value, bytes):  # as HDF5 files hold texts
+        return os.fsdecode(value).strip()
     if isinstance(value, (float, np.floating)):
         if np.isnan(value):
             return ""

@@ -64,7 +64,7 @@ def read(
         InputError: the file cannot be read, or a column is not there.
     """
     if isinstance(table, (str, os.PathLike)):
-        file = storage.expand(Path(table))
+        file = storage.expand(table)
         where, places, cells = str(file), *_read_csv(file)
         folder = file.parent if folder is None else folder
     else:
@@ -82,7 +82,7 @@ def read(
         found["split"],
         found["group"],
         places=places,
-        folder=storage.expand(Path(folder or ".")) if folder is not None else "",
+        folder="" if folder is None else storage.expand(folder),
         training=training,
     )
 

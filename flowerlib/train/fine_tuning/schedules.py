@@ -26,7 +26,8 @@ def schedule(optimizer: torch.optim.Optimizer, steps: int, settings: FineTuning)
     """
     if settings.schedule == "one-cycle":
         highest = [group["lr"] for group in optimizer.param_groups]
-        warm_up = max(settings.warm_up, 1e-3)  # torch divides by it
+        # torch divides by it, and by what is left of it after the first step: not by 0 exactly.
+        warm_up = max(settings.warm_up, 1e-3) * (1 - 1e-9)
         return OneCycleLR(optimizer, highest, total_steps=steps + 1, pct_start=warm_up)
     if settings.schedule == "cosine":
         return warm_up_and_cosine(optimizer, steps, settings.warm_up)

@@ -130,7 +130,9 @@ def fine_tune(
             patience=patience,
             report=report,
             progress=progress,
-            checkpoint=_checkpoint(checkpoint, frozen, splits, preprocessing, settings, seed),
+            checkpoint=_checkpoint(
+                checkpoint, frozen, splits, preprocessing, settings, seed, known.precision
+            ),
         )
     network.to("cpu").to(memory_format=torch.contiguous_format)
     valid = computing.extract(network.backbone, splits.valid, preprocessing)
@@ -164,6 +166,7 @@ def _checkpoint(
     preprocessing: Preprocessing,
     settings: FineTuning,
     seed: int,
+    precision: str,
 ) -> Checkpoint | None:
     """A checkpoint that belongs to this network, these photos and settings alone."""
     if not path:
@@ -172,7 +175,8 @@ def _checkpoint(
         hashlib.sha256(part.digests().tobytes() + part.labels.tobytes()).hexdigest()
         for part in (splits.train, splits.valid)
     ]
-    run = [frozen.name, frozen.digest(), photos, preprocessing.to_dict(), asdict(settings), seed]
+    network = [frozen.name, frozen.digest(), precision]
+    run = [network, photos, preprocessing.to_dict(), asdict(settings), seed]
     return Checkpoint(path, run)
 
 
