@@ -8,7 +8,7 @@ import pytest
 
 from flowerlib.support import distributed
 from flowerlib.support.errors import InputError
-from tests.together import together
+from tests.warm import together
 
 EXCHANGE = """
 import json
