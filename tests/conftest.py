@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 have_gpu = torch.cuda.is_available()
             if not have_gpu:
                 item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def conversions_start_warm() -> Iterator[None]:
+    """Networks are converted as always, but by a process that need not import torch first."""
+    runtime = sys.modules.get("flowerlib.features.runtime")
+    if runtime is None:  # no test converts
+        yield
+        return
+    from tests import warm
+
+    def run(*files: Path) -> str:
+        ended = warm.python(["-m", "flowerlib.features.conversion", *map(str, files)])
+        assert ended.code == 0, ended.err
+        return ended.out.strip().splitlines()[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "run_conversion", run)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -147,20 +147,26 @@ def _parsed(content: bytes) -> tuple[list[str], bytes]:
 
 
 def _converted(network: Computation) -> bytes:
-    """A line of the names, then the graph; made by another process."""
+    """A line of the names, then the graph."""
     with tempfile.TemporaryDirectory(prefix="flowerlib-") as folder:
         given, made = Path(folder, "network.pt"), Path(folder, "network.onnx")
         pixels = torch.zeros(2, network.side, network.side, 3, dtype=torch.uint8)
         torch.save((network, pixels), given)
-        command = [sys.executable, "-P", "-W", "ignore", "-m", "flowerlib.features.conversion"]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        done = subprocess.run(
-            [*command, str(given), str(made)],
-            env=environment,
-            capture_output=True,
-            timeout=CONVERSION_SECONDS,
-        )
-        if done.returncode:
-            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-            raise RuntimeError(f"conversion to ONNX failed: {lines[-1][:300]}")
-        return done.stdout.strip().splitlines()[-1] + b"\n" + made.read_bytes()
+        names = run_conversion(given, made)
+        return names.encode() + b"\n" + made.read_bytes()
+
+
+def run_conversion(given: Path, made: Path) -> str:
+    """Runs `flowerlib.features.conversion` in a process of its own; the names that it prints."""
+    command = [sys.executable, "-P", "-W", "ignore", "-m", "flowerlib.features.conversion"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [*command, str(given), str(made)],
+        env=environment,
+        capture_output=True,
+        timeout=CONVERSION_SECONDS,
+    )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise RuntimeError(f"conversion to ONNX failed: {lines[-1][:300]}")
+    return done.stdout.decode().strip().splitlines()[-1]

@@ -14,7 +14,7 @@ from flowerlib import cli
 from flowerlib.classifier import Classifier, answer_table, write_answers
 from flowerlib.support.errors import InputError
 from tests.project.test_threads import fresh
-from tests.together import together
+from tests.warm import together
 
 
 @pytest.fixture(scope="module")

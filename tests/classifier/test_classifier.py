@@ -31,6 +31,7 @@ from tests.fuzz.memory import growth
 from tests.fuzz.pixels import orientation
 from tests.models.test_models import AFFORDABLE, ONE_PER_FAMILY, size_of
 from tests.samples import make
+from tests.warm import python
 
 EXACT = {"precision": "fp32", "device": "cpu"}
 
@@ -209,8 +210,7 @@ def test_a_kill_while_saving_leaves_the_old_file(tmp_path: Path, saved: Path) ->
         "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "make.classifier().save(sys.argv[1])"
     )
-    found = subprocess.run([sys.executable, "-c", program, target], cwd=Path(__file__).parents[2])
-    assert found.returncode == -signal.SIGKILL
+    assert python(["-c", program, str(target)]).code == -signal.SIGKILL
     (leftover,) = [path for path in tmp_path.iterdir() if path != target]
     assert leftover.name.startswith(".c.safetensors.") and leftover.suffix == ".part"
     assert target.read_bytes() == saved.read_bytes()

@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from flowerlib import cli
-from tests.together import together
+from tests.warm import together
 
 SMALL = ["--backbone", "small_densenet"]
 TUNED = ["--fine-tune", "all", "--epochs", "4", "--batch-size", "8"]

@@ -6,8 +6,6 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from flowerlib.cli import runs
 from flowerlib.cli.run_folder import LOCK, reserved
 from flowerlib.data.file_counts import FileCounts
 from flowerlib.support.errors import InputError
+from tests.warm import Python, python
 
 FILES = {
     "classifier.safetensors",
@@ -141,13 +140,13 @@ def test_two_runs_never_write_into_one_folder(
 
 
 KILLED = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from flowerlib.cli.run_folder import reserved
 
 with reserved(Path(sys.argv[1])):
     print("mine", flush=True)
-    sys.stdin.read() if sys.argv[2:] else os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60) if sys.argv[2:] else os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -167,20 +166,16 @@ def test_what_a_stopped_run_left_is_not_lost_by_forgetting_to_resume(tmp_path: P
 
 def test_the_folder_of_a_living_process_is_refused_and_of_a_killed_one_free(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    killed = subprocess.run([sys.executable, "-c", KILLED, out])
-    assert killed.returncode == -signal.SIGKILL and (out / LOCK).exists()
+    killed = python(["-c", KILLED, str(out)])
+    assert killed.code == -signal.SIGKILL and (out / LOCK).exists()
     with reserved(out):
         pass
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, out, "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        assert other.stdout is not None and other.stdout.readline() == b"mine\n"
+    with Python(["-c", KILLED, str(out), "wait"]) as other:
+        other.wait_for("mine")
         with pytest.raises(InputError, match="Another run is writing into"), reserved(out):
             pass
-        other.communicate()
     with reserved(out):
         pass
-    assert other.returncode == 0
 
 
 def test_a_new_folder_is_removed_if_nothing_came_of_it(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from flowerlib.data.decoding import decoder
 from flowerlib.features import FeatureExtractor
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
+from tests.warm import python
 
 EXACT = {"precision": "fp32", "device": "cpu"}
 
@@ -231,5 +230,5 @@ def test_scikit_learn_is_imported_when_it_is_needed() -> None:
         "features.FeatureExtractor; assert 'sklearn' in sys.modules; "
         "assert not hasattr(features, 'nothing')"
     )
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
+    found = python(["-c", program])
+    assert found.code == 0, found.err

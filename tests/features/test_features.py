@@ -20,6 +20,7 @@ from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
 
 SMALL = Preprocessing(48, 48)
+RUN_CONVERSION = runtime.run_conversion  # before tests/conftest.py has put another in its place
 
 
 @pytest.fixture(scope="module")
@@ -321,6 +322,21 @@ def test_the_fast_way_gives_the_features_of_plain_torch(name: str, photos: Photo
     assert float((found - expected).norm() / expected.norm()) < 1e-5
 
 
+def test_a_process_of_its_own_converts(
+    photos: Photos, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for users: all other tests fork a process that has torch already."""
+    monkeypatch.setattr(runtime, "kept_in", lambda: own_cache)
+    monkeypatch.setattr(runtime, "run_conversion", RUN_CONVERSION)
+    few, backbone = photos.subset([0, 4]), models.backbone("small_resnet", "small")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = extract(backbone, few).values
+    expected = plain_features(backbone, few)
+    assert float((found - expected).norm() / expected.norm()) < 1e-5
+    assert len(list(own_cache.glob("*.onnx"))) == 1
+
+
 class Wrong(runtime.Session):
     """What a wrong kernel would make of a network."""
 
@@ -527,7 +543,12 @@ def test_a_garbled_conversion_is_not_kept(
 ) -> None:
     few, network = photos.subset([0]), models.backbone("small_resnet", "small")
     monkeypatch.setattr(runtime, "kept_in", lambda: own_cache)
-    monkeypatch.setattr(runtime, "_converted", lambda _: b"a farewell of the process\n")
+
+    def garbled(given: Path, made: Path) -> str:
+        made.touch()
+        return "a farewell of the process"
+
+    monkeypatch.setattr(runtime, "run_conversion", garbled)
     with pytest.warns(UserWarning, match="ONNX Runtime does not work"):
         extract(network, few)
     assert not list(own_cache.glob("*.onnx"))

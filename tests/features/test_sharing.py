@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from flowerlib import data, features, models
-from tests.together import Ended, together
+from tests.warm import Ended, together
 
 PROGRAM = """
 import sys

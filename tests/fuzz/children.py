@@ -10,40 +10,60 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from tests.fuzz import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
+MOUNTS = "FLOWERLIB_TEST_MOUNTS"  # set for a process whose mounts nobody else sees
 LONGEST = 300  # seconds; whoever works longer hangs, and is ended
 
 
 def in_a_new_process(attack: Callable[[int, int, Path], Outcome], *arguments: Any) -> Outcome:
-    """Calls `attack`, a module's function, in a new interpreter on one thread, without a GPU."""
+    """Calls `attack`, a module's function, in a new interpreter on one thread, without a GPU.
+
+    What it mounts, nobody else sees; where that is not allowed, `MOUNTS` is not in its environment.
+    """
     code = "from tests.fuzz import children; children.answer()"
     ask = pickle.dumps((attack.__module__, attack.__name__, arguments))
+    start = mounts_of_its_own()
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-c", code]
+    environment |= {MOUNTS: "1"} if start else {}
+    command = [*start, sys.executable, "-c", code]
     done = subprocess.run(command, input=ask, stdout=subprocess.PIPE, cwd=ROOT, env=environment)
     if done.returncode:
         raise RuntimeError(f"the attack's process ended with {done.returncode}")
     return pickle.loads(done.stdout)
 
 
+def mounts_of_its_own() -> list[str]:
+    """What to write before a command so that its mounts are its own; empty if not allowed."""
+    start = ["unshare", "--mount", "--propagation", "private"]
+    if not shutil.which(start[0]):
+        return []
+    allowed = subprocess.run([*start, "true"], capture_output=True).returncode == 0
+    return start if allowed else []
+
+
 def answer() -> None:
     """What the new process does: stdin says which attack, its outcome goes to stdout."""
-    # torch imports this when it first trains or folds a network, and every child would for itself:
-    # a second in which no file is written.
-    importlib.import_module("torch._dynamo")
+    # Imports what torch imports when it first trains or folds a network, and every child would for
+    # itself: a second in which no file is written.
+    torch.compiler.reset()
     module, name, arguments = pickle.load(sys.stdin.buffer)
     with contextlib.redirect_stdout(sys.stderr):
         outcome = getattr(importlib.import_module(module), name)(*arguments)
@@ -58,28 +78,22 @@ class Child:
     """
 
     def __init__(self, work: Callable[[], Any]) -> None:
-        self.reading, writing = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _work(work, writing)
-        os.close(writing)
-        self.status: int | None = None
+        context = multiprocessing.get_context("fork")
+        self.answers, sending = context.Pipe(duplex=False)
+        self.process = context.Process(target=_work, args=(work, sending))
+        self.process.start()
+        sending.close()
 
     def ended(self) -> bool:
         """Whether it has come to its end; does not wait."""
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self._end(status) if pid else None
-        return self.status is not None
+        return not self.process.is_alive()
 
     def kill(self) -> bool:
         """Sends SIGKILL; whether that ended it before it was through."""
-        if not self.ended():
-            os.kill(self.pid, signal.SIGKILL)
-            self._end(os.waitpid(self.pid, 0)[1])
-        killed = os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
-        os.close(self.reading)
-        return killed
+        self.process.kill()
+        self._wait()
+        self.answers.close()
+        return self.process.exitcode == -signal.SIGKILL
 
     def result(self) -> Any:
         """Waits for what the work returned.
@@ -87,42 +101,35 @@ class Child:
         Raises:
             RuntimeError: the work raised something, or hung; the message says what.
         """
-        if self.status is None:
-            self._end(os.waitpid(self.pid, 0)[1])
-        # All was written before it ended; grandchildren may still hold the other end open.
-        os.set_blocking(self.reading, False)
-        content = b""
-        with contextlib.suppress(BlockingIOError), open(self.reading, "rb") as pipe:
-            content = pipe.read() or b""
-        if not content:
-            raise RuntimeError(f"a process ended with status {self.status} and no word")
-        worked, found = pickle.loads(content)
+        self._wait()
+        with self.answers as answers:
+            # All was written before it ended; grandchildren may still hold the other end open.
+            if not answers.poll():
+                raise RuntimeError(f"a process ended with {self.process.exitcode} and no word")
+            worked, found = answers.recv()
         if not worked:
             raise RuntimeError(found)
         return found
 
-    def _end(self, status: int) -> None:
-        self.status = status
+    def _wait(self) -> None:
+        self.process.join()
         with contextlib.suppress(ProcessLookupError):  # what it started itself
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
-def _work(work: Callable[[], Any], writing: int) -> None:
-    """Never returns."""
+def _work(work: Callable[[], Any], answers: Connection) -> None:
+    """What the child does."""
     try:
         os.setpgid(0, 0)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the last words of killed loaders
         signal.alarm(LONGEST)
-        import torch
-
         torch.set_num_threads(1)
         found = True, work()
     except BaseException as problem:
         where = traceback.extract_tb(problem.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         found = False, f"{type(problem).__name__} at {place}: {problem!s:.400}"
-    os.write(writing, pickle.dumps(found))
-    os._exit(0)
+    answers.send(found)
 
 
 def done(work: Callable[[], Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +17,12 @@ class Growth:
 
 @contextlib.contextmanager
 def growth() -> Iterator[Growth]:
-    """Measures by how much the process grows at most while the body runs; memory mapped counts."""
+    """Measures by how much the process grows at most while the body runs; memory mapped counts.
+
+    Not what the body takes of memory that was freed before and is still the process's.
+    """
     found = Growth()
     try:
-        _trim()  # else the body could use what was freed before, unseen
         (PROCESS / "clear_refs").write_text("5")  # the peak starts over
         before = _status("VmRSS")
     except OSError:
@@ -34,9 +35,3 @@ def growth() -> Iterator[Growth]:
 def _status(field: str) -> int:
     lines = (PROCESS / "status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":"))
-
-
-def _trim() -> None:
-    """Gives memory that was freed back to the system, where the C library keeps it (glibc)."""
-    if PROCESS.is_dir() and hasattr(ctypes.CDLL(None), "malloc_trim"):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -218,11 +218,12 @@ class _Pickler(pickle.Pickler):
 
 
 def _state(
-    offset: Any, size: Any, stride: Any, kind: Any = torch.FloatStorage, room: int = 8
+    offset: Any, size: Any, stride: Any, kind: Any = torch.FloatStorage, count: int = 8
 ) -> Any:
     """The pickle of a state dict with one tensor, whose place is not checked."""
-    storage = _Marker("storage", kind, "0", "cpu", room)
-    rebuild = Call(torch._utils._rebuild_tensor_v2, storage, offset, size, stride, False, {})
+    storage = _Marker("storage", kind, "0", "cpu", count)
+    rebuild_tensor = torch.zeros(1).__reduce_ex__(2)[0]
+    rebuild = Call(rebuild_tensor, storage, offset, size, stride, False, {})
     stream = io.BytesIO()
     _Pickler(stream, 2).dump({"state_dict": {"fc.weight": rebuild}})
     return stream.getvalue()
@@ -252,9 +253,9 @@ def broken(folder: Path) -> Iterator[tuple[str, Path, str]]:
     yield "huge", tensor(0, (2**62, 2), (1, 1)), "absurd shape"
     yield "fractional", tensor(0, (2.0, 4), (4, 1)), "absurd shape"
     yield "no shape", tensor(0, 8, 1), "damaged"
-    yield "large storage", tensor(0, (2, 4), (4, 1), room=2**40), "larger than the file"
-    yield "negative storage", tensor(0, (2, 4), (4, 1), room=-8), "larger than the file"
-    yield "other size", tensor(0, (2, 2), (2, 1), room=4), "wrong size"
+    yield "large storage", tensor(0, (2, 4), (4, 1), count=2**40), "larger than the file"
+    yield "negative storage", tensor(0, (2, 4), (4, 1), count=-8), "larger than the file"
+    yield "other size", tensor(0, (2, 2), (2, 1), count=4), "wrong size"
     yield "complex numbers", tensor(0, (2, 2), (2, 1), kind=torch.ComplexFloatStorage), "asks for"
     yield "no storage", zipped(("a/data.pkl", good)), "damaged"
     yield "traversal", zipped(("a/data.pkl", good), data, ("a/../../x", b"")), "outside its folder"
@@ -269,7 +270,7 @@ def broken(folder: Path) -> Iterator[tuple[str, Path, str]]:
     yield "other zip", zipped(("word/document.xml", b"<a/>")), "holds no checkpoint"
     yield "TorchScript", zipped(("a/data.pkl", b""), ("a/code/x.py", b"")), "TorchScript"
     yield "big-endian", zipped(("a/data.pkl", b""), ("a/byteorder", b"big")), "big-endian"
-    for name, content, told in (
+    for name, content, refusal in (
         ("empty", b"", "is empty"),
         ("text", b"<html>Not found</html>" * 40, "damaged, or was not written by torch.save"),
         ("plain pickle", pickle.dumps({"a": 1}), "is a pickle, but not a checkpoint"),
@@ -287,4 +288,4 @@ def broken(folder: Path) -> Iterator[tuple[str, Path, str]]:
         ("empty stack", b"\x80\x040.", "damaged"),
     ):
         path.write_bytes(content)
-        yield name, path, told
+        yield name, path, refusal

@@ -173,10 +173,9 @@ def test_it_works_without_ipython_and_matplotlib():
 
 CELLS = {
     "setup": """
-import sys, types
+import types
 from matplotlib.figure import Figure
-import flowerlib
-from flowerlib import lesson
+from flowerlib import lesson, plots
 from flowerlib.train import History
 
 def curves(history):
@@ -184,7 +183,7 @@ def curves(history):
     axes.plot([row["loss"] for row in history.rows])
     return axes
 
-flowerlib.plots = sys.modules["flowerlib.plots"] = types.SimpleNamespace(curves=curves)
+plots.curves = curves
 
 def train(report, epochs, stop):
     history = History(epochs, best_epoch=1, num_valid=8)

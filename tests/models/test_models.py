@@ -161,8 +161,14 @@ def test_small_networks_stay_frozen(name: str) -> None:
     replace_head_and_freeze(models.backbone(name, "none"))
 
 
-@pytest.mark.parametrize("name", models.names())
-def test_every_architecture_fits_its_preprocessing(name: str) -> None:
+def one_per_family_and_slow_others(names: list[str]) -> list[Any]:
+    quick = (*ONE_PER_FAMILY, *models.SMALL)
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", one_per_family_and_slow_others(models.names()))
+def test_every_architecture_fits_its_preprocessing_and_the_tensors_of_a_file(name: str) -> None:
+    """As a classifier's file and a weights file give them: by name, without torch's metadata."""
     backbone = models.architecture(name)
     # What a classifier's file restores is the state dict: nothing may live beside it.
     assert {key for key, _ in backbone.body.named_buffers()} <= set(backbone.body.state_dict())
@@ -173,16 +179,10 @@ def test_every_architecture_fits_its_preprocessing(name: str) -> None:
             backbone.eval(), models.linear_head(backbone.num_features, 7).to("meta")
         )
         assert network(images).shape == (2, 7)
-    assert all(value.is_meta for value in backbone.state_dict().values())
-
-
-@pytest.mark.parametrize("name", models.names())
-def test_every_architecture_takes_the_tensors_of_a_file(name: str) -> None:
-    """As a classifier's file and a weights file give them: by name, without torch's metadata."""
-    body = models.architecture(name).body
-    state_dicts.load(
-        body, {k: torch.zeros_like(v, device="cpu") for k, v in body.state_dict().items()}
-    )
+    body = backbone.body
+    assert all(value.is_meta for value in body.state_dict().values())
+    tensors = {k: torch.empty_like(v, device="cpu") for k, v in body.state_dict().items()}
+    state_dicts.load(body, tensors)
     assert not any(value.is_meta for value in body.state_dict().values())
     with pytest.raises(ValueError, match="other names"):
         state_dicts.load(body, {})

@@ -6,7 +6,9 @@ Each is a function of the library in another's place, so that it holds however t
 
 from __future__ import annotations
 
+import importlib
 import json
+import multiprocessing
 import os
 import re
 import subprocess
@@ -130,37 +132,41 @@ metrics.wilson_interval = intervals.wilson_interval = wrong
 }
 
 
-# One process makes one mistake after the other: torch, which none of them changes, is imported
-# once. No plugins, such as nbval, no search for garbage among what torch brings, no end of its
-# libraries.
-PROGRAM = """
-import gc, json, os, sys, pytest, torch
-
-gc.disable()
-for code, test in json.loads(sys.argv[1]):
-    for name in list(sys.modules):
-        top = name.partition(".")[0]
-        if top in ("flowerlib", "tests", "tools", "conftest") or top.startswith("test_"):
-            del sys.modules[name]
-    exec(code, {})
-    ended = pytest.main(["-q", "-x", "-p", "no:cacheprovider", f"tests/{test}"])
-    print(f"\\nended with {int(ended)}", flush=True)
-os._exit(0)
-"""
+# No plugins, such as nbval.
+ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def run(mistakes: list[tuple[str, str]], repository: Path) -> list[int]:
     """The exit code of pytest for each test, with the mistake made before."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(mistakes)],
+        [sys.executable, "-m", "tests.project.test_mutations", json.dumps(mistakes)],
         cwd=repository,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(repository)},
+        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(repository)},
         capture_output=True,
         text=True,
     )
     codes = [int(code) for code in re.findall(r"^ended with (\d+)$", done.stdout, re.MULTILINE)]
     assert len(codes) == len(mistakes), done.stdout + done.stderr
     return codes
+
+
+def make(mistake: str, test: str) -> None:
+    """Ends this process with pytest's exit code for the test."""
+    exec(mistake, {})
+    sys.exit(int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", f"tests/{test}"])))
+
+
+def make_all(mistakes: list[tuple[str, str]]) -> None:
+    """Prints the exit code for each: a process a mistake, forked where that can be."""
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
+    for module in ("torch", "torchvision", "timm"):  # once for all; no mistake changes them
+        importlib.import_module(module)
+    for mistake, test in mistakes:
+        process = context.Process(target=make, args=(mistake, test))
+        process.start()
+        process.join()
+        print(f"\nended with {process.exitcode}", flush=True)
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +186,7 @@ def test_the_mistake_is_noticed(mistake: str, endings: dict[str, int]) -> None:
 def test_without_a_mistake_these_tests_pass(repository: Path) -> None:
     tests = [test for _, test in MISTAKES.values()]
     assert run([("", test) for test in tests], repository) == [0] * len(tests)
+
+
+if __name__ == "__main__":
+    make_all(json.loads(sys.argv[1]))

@@ -21,6 +21,7 @@ from flowerlib import data, features, models, transforms
 from flowerlib.classifier import Classifier
 from flowerlib.features import engine
 from tests.project.test_threads import SMALL, fresh
+from tests.warm import CONTEXT
 
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
@@ -194,10 +195,10 @@ def test_a_forked_worker_extracts_many_features(pictures: np.ndarray) -> None:
         torch.set_num_threads(usual)
 
 
-def test_a_spawned_worker_answers_alike(pictures: np.ndarray) -> None:
+def test_a_worker_that_is_no_fork_of_this_process_answers_alike(pictures: np.ndarray) -> None:
     classifier = fresh()
     expected = answers(classifier, pictures).numpy()
-    (found,) = in_processes("spawn", 1, classifier, pictures)
+    (found,) = in_processes(CONTEXT.get_start_method(), 1, classifier, pictures)
     assert np.array_equal(found, expected), found
 
 
@@ -227,14 +228,14 @@ def test_loaders_workers_answer_alike(method: str, pictures: np.ndarray) -> None
     assert torch.equal(torch.cat(list(loader)), expected)
 
 
-def test_a_loader_of_photos_with_spawned_workers_gives_the_same_batches(
+def test_workers_that_are_no_forks_of_this_process_give_the_same_batches(
     flower_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = data.image_folder(flower_folder).train
     method = multiprocessing.get_start_method(allow_none=True)
     augmented = transforms.Augmentation(SMALL)
     expected = list(data.loader(shown, augmented, batch_size=8, shuffle=True, workers=0))
-    multiprocessing.set_start_method("spawn", force=True)
+    multiprocessing.set_start_method(CONTEXT.get_start_method(), force=True)
     try:
         found = list(data.loader(shown, augmented, batch_size=8, shuffle=True, workers=1))
     finally:

@@ -10,7 +10,7 @@ import torch
 from flowerlib import solvers
 from flowerlib.solvers import logistic_regression
 from tests.solvers.drawn_features import network_like
-from tests.together import together
+from tests.warm import together
 
 CLASSES = 6
 PROGRAM = """

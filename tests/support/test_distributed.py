@@ -8,7 +8,7 @@ import pytest
 
 from flowerlib.support import distributed
 from flowerlib.support.errors import InputError
-from tests.together import together
+from tests.warm import together
 
 EXCHANGE = """
 import json
@@ -26,14 +26,14 @@ with distributed.started():
     try:
         distributed.from_each(fails)
     except InputError as problem:
-        told = str(problem)
+        refusal = str(problem)
     numbers = torch.tensor([rank, 10 + rank], dtype=torch.bfloat16)
     found = {
         "rank": rank,
         "main": distributed.is_main(),
         "gathered": distributed.gather(rank * 2),
         "from_each": distributed.from_each(lambda: rank + 1),
-        "told": told,
+        "refusal": refusal,
         "from_main": distributed.from_main(lambda: f"from {rank}"),
         "sum": distributed.all_reduce_sum(torch.tensor([1.0, rank])).tolist(),
         "second's": distributed.broadcast(numbers, 1).float().tolist(),
@@ -56,8 +56,7 @@ with distributed.started():
         distributed.barrier()
     except RuntimeError as problem:
         print(distributed.lost(problem), distributed.first_to_fail())
-        sys.stdout.flush()
-        os._exit(2)
+        sys.exit(2)
 """
 
 
@@ -73,7 +72,7 @@ def test_two_processes_exchange_what_they_have() -> None:
     for found in (first, second):
         assert found["gathered"] == [0, 2]
         assert found["from_each"] == [1, 2]
-        assert found["told"] == "the second is wrong."
+        assert found["refusal"] == "the second is wrong."
         assert found["from_main"] == "from 0"
         assert found["sum"] == [2.0, 1.0]
         assert found["second's"] == [1.0, 11.0]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +16,7 @@ from flowerlib import data, models, train
 from flowerlib.support.errors import InputError
 from flowerlib.train.checkpoints import Checkpoint
 from flowerlib.transforms import Augmentation, Preprocessing
+from tests.warm import Python
 
 
 class Stopped(Exception):
@@ -163,24 +162,24 @@ def test_a_hostile_state_is_not_executed(tmp_path: Path) -> None:
 def test_a_killed_run_of_the_command_line_resumes_to_the_same_file(
     flower_folder: Path, tmp_path: Path
 ) -> None:
-    def start(out: str, *more: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "flowerlib", "train", str(flower_folder)]
+    def start(out: str, *more: str) -> Python:
+        command = ["-m", "flowerlib", "train", str(flower_folder)]
         command += ["--backbone", "small_resnet", "--weights", "small", "--head", "hidden"]
         command += ["--epochs", "60", "--precision", "fp32", "--out", str(tmp_path / out), *more]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        return Python(command)
 
     with start("whole") as process:
-        assert process.wait() == 0
+        assert process.ended().code == 0
     state = tmp_path / "killed" / "training.pt"
     with start("killed") as process:
         while not state.exists():
-            assert process.poll() is None, "it ended before it could be killed"
+            assert process.is_running(), "it ended before it could be killed"
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     assert not (tmp_path / "killed" / "results.json").exists()
     with start("killed", "--resume") as process:
-        told = process.communicate()[0]
-        assert process.returncode == 0 and "nothing to resume" not in told
+        ended = process.ended()
+        assert ended.code == 0 and "nothing to resume" not in ended.out
     first, second = (
         (tmp_path / out / "classifier.safetensors").read_bytes() for out in ("whole", "killed")
     )

@@ -14,7 +14,7 @@ from flowerlib.data import loading
 from flowerlib.support import distributed
 from flowerlib.support.options import FineTuning, HiddenHead
 from flowerlib.train import heads, steps
-from tests.together import together
+from tests.warm import together
 
 PROGRAM = """
 import json

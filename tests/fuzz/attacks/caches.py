@@ -2,18 +2,17 @@
 stale: each ends in the right result or in one sentence, with nothing half-written.
 
 Each attack has a process of its own. Where that may mount, the full disk is a small tmpfs and the
-read-only folder a read-only mount, seen by this process alone; elsewhere a limit on the size of
-files and permissions stand in for them, and the record says so.
+read-only folder a read-only mount, seen by the attacks alone; elsewhere a limit on the size of
+files and permissions stand in for them, and the record says so. Permissions do not bind root: as
+root, without mounts, the read-only folders are left out.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
 import resource
-import struct
-import sys
+import subprocess
 import time
 import warnings
 from collections import Counter
@@ -33,13 +32,11 @@ from flowerlib.train.checkpoints import Checkpoint
 from flowerlib.transforms import Preprocessing
 from tests.fuzz import Outcome, is_sentence
 from tests.fuzz.attacks.kills import SMALL, pictures, unfinished, unreadable
-from tests.fuzz.children import Child, command, done, in_a_new_process
+from tests.fuzz.children import MOUNTS, Child, command, done, in_a_new_process
 
 FULL = 50
 PHOTOS = 24
 DRAWN = ("things", [0, 7, 3], [4, 1, 1])  # kind, labels, indices
-
-NEW_MOUNTS, READ_ONLY, REMOUNT, BIND, BELOW, PRIVATE = 0x20000, 1, 32, 4096, 16384, 1 << 18
 
 
 def small() -> models.Backbone:
@@ -85,7 +82,7 @@ def require_whole(*folders: Path) -> None:
 
 def sentence(problem: InputError | str) -> str:
     """One printable sentence, or it is a fault."""
-    require(is_sentence(problem), f"told {str(problem)!r:.300}")
+    require(is_sentence(problem), f"said {str(problem)!r:.300}")
     return str(problem)
 
 
@@ -97,7 +94,7 @@ def end_of(work: Callable[[], Any]) -> Any:
         return sentence(problem)
 
 
-def told(work: Callable[[], tuple[int, str, str]]) -> str | None:
+def complaint_of(work: Callable[[], tuple[int, str, str]]) -> str | None:
     """Nothing after a command that went well; the sentence after one that ended with 2."""
     code, _, complaint = work()
     if code == 0:
@@ -107,44 +104,41 @@ def told(work: Callable[[], tuple[int, str, str]]) -> str | None:
 
 
 def mounts() -> bool:
-    """Leaves the system's list of mounts, if that is allowed: what is mounted goes with us."""
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "unshare") or libc.unshare(NEW_MOUNTS):
-        return False
-    return libc.mount(b"none", b"/", None, BELOW | PRIVATE, None) == 0
+    """Whether this process may mount: what it mounts goes with the attack's process."""
+    return MOUNTS in os.environ
+
+
+def mount(*arguments: str | Path) -> None:
+    """The system's command."""
+    subprocess.run(["mount", *map(str, arguments)], check=True, capture_output=True)
 
 
 def small_disk(at: Path, size: int) -> Callable[[], None]:
-    """Makes `at` a disk of `size` bytes; the answer makes room on it."""
+    """Makes `at` a disk of `size` bytes; calling the answer makes it larger."""
     at.mkdir(exist_ok=True)
     if mounts():
-        name, room = os.fsencode(at), b"size=%d" % size
-        require(ctypes.CDLL(None).mount(b"tmpfs", name, b"tmpfs", 0, room) == 0, "cannot mount")
+        mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", at)
 
-        def make_room() -> None:
-            ctypes.CDLL(None).mount(b"tmpfs", name, b"tmpfs", REMOUNT, b"size=100000000")
+        def enlarge() -> None:
+            mount("-o", "remount,size=100000000", at)
     else:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size // 4, limits[1]))
 
-        def make_room() -> None:
+        def enlarge() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    return make_room
+    return enlarge
 
 
 def make_read_only(folder: Path) -> None:
     """From now on this process cannot write below the folder."""
     if mounts():
-        libc, name = ctypes.CDLL(None), os.fsencode(folder)
-        require(libc.mount(name, name, None, BIND, None) == 0, "cannot mount")
-        require(libc.mount(None, name, None, BIND | REMOUNT | READ_ONLY, None) == 0, "not again")
-        return
-    for place, _, _ in os.walk(folder):
-        os.chmod(place, 0o555)
-    if os.geteuid() == 0 and sys.platform == "linux":
-        # Permissions count for root, too, once it has dropped all its capabilities (version 3).
-        ctypes.CDLL(None).capset(struct.pack("=Ii", 0x20080522, 0), bytes(24))
+        mount("--bind", folder, folder)
+        mount("-o", "remount,bind,ro", folder)
+    else:
+        for place, _, _ in os.walk(folder):
+            os.chmod(place, 0o555)
     require(not os.access(folder, os.W_OK), "this system has no read-only folder for root")
 
 
@@ -202,12 +196,12 @@ def full_features(folder: Path, dice: random.Random) -> str:
     """The disk is full after none, some or all of the cache's files."""
     disk, some = use(folder / "disk"), pictures(PHOTOS)
     right = fresh(some)
-    make_room = small_disk(disk, dice.randrange(4_000, 80_000))
+    enlarge = small_disk(disk, dice.randrange(4_000, 80_000))
     end = end_of(lambda: extracted(some))
     require_whole(disk)
     if isinstance(end, str):
-        require("Features cannot be cached in" in end, f"told {end}")
-        make_room()
+        require("Features cannot be cached in" in end, f"said {end}")
+        enlarge()
         end = end_of(lambda: extracted(some))
         require_whole(disk)
         require_close(end.values, right)
@@ -217,19 +211,19 @@ def full_features(folder: Path, dice: random.Random) -> str:
 
 
 def full_pictures(folder: Path, dice: random.Random) -> str:
-    """The disk has no room for the garden's pictures."""
+    """The disk is too small for the garden's pictures."""
     disk, right = use(folder / "disk"), garden.draw_many(*DRAWN, 0, 64)
-    make_room = small_disk(disk, dice.randrange(4_000, right.nbytes))
+    enlarge = small_disk(disk, dice.randrange(4_000, right.nbytes))
     end = end_of(drawn)
-    require(isinstance(end, str) and "Cannot write" in end, f"told {end}")
+    require(isinstance(end, str) and "Cannot write" in end, f"said {end}")
     require_whole(disk)
-    make_room()
+    enlarge()
     require((drawn() == right).all(), "wrong pictures")
     return "full disk, pictures: one sentence; right with room"
 
 
 def full_training(folder: Path, dice: random.Random) -> str:
-    """The disk is full when the state of a training is kept; with room it goes on."""
+    """The disk is full when the state of a training is kept; on a larger one it goes on."""
     generator = torch.Generator().manual_seed(3)
     values, labels = torch.randn(96, 32, generator=generator), torch.arange(96) % 3
 
@@ -243,12 +237,12 @@ def full_training(folder: Path, dice: random.Random) -> str:
 
     right, disk = fit(None), folder / "disk"
     # Two states must fit at a time; history makes each one larger than the last.
-    make_room = small_disk(disk, 4096 * dice.randrange(1, 34))
+    enlarge = small_disk(disk, 4096 * dice.randrange(1, 34))
     end, how = end_of(lambda: fit(disk / "training.pt")), "right, it was enough"
     require_whole(disk)
     if isinstance(end, str):
-        require("training.pt" in end, f"told {end}")
-        make_room()
+        require("training.pt" in end, f"said {end}")
+        enlarge()
         end, how = end_of(lambda: fit(disk / "training.pt")), "one sentence; right with room"
     equal = all(torch.equal(one, other) for one, other in zip(end, right, strict=True))
     require(equal, "another end than on a large disk")
@@ -259,15 +253,15 @@ def full_command(folder: Path, dice: random.Random) -> str:
     """`flowerlib train` on a disk that is full when a state, the artifact or a figure is saved."""
     source, disk = photo_folder(folder / "photos"), folder / "disk"
     use(folder / "cache")
-    make_room = small_disk(disk, dice.randrange(20_000, 3_600_000))
+    enlarge = small_disk(disk, dice.randrange(20_000, 3_600_000))
     run = partial(command, *training(source, disk / "run"))
-    told_first = told(run)
+    first = complaint_of(run)
     require_whole(disk)
-    if told_first is None:
+    if first is None:
         return "full disk, flowerlib train: right, it was enough"
     require(not (disk / "run" / "results.json").exists(), "a failed run looks finished")
-    make_room()
-    require(told(partial(run, "--resume")) is None, "it does not go on with room")
+    enlarge()
+    require(complaint_of(partial(run, "--resume")) is None, "it does not go on")
     require_whole(disk)
     return "full disk, flowerlib train: exit code 2, one sentence; went on with room"
 
@@ -287,7 +281,7 @@ def read_only_features(folder: Path, dice: random.Random) -> str:
     if state == "complete":
         require_close(end.values, right)
         return "read-only, a complete cache: right"
-    require(isinstance(end, str) and "Features cannot be cached in" in end, f"told {end}")
+    require(isinstance(end, str) and "Features cannot be cached in" in end, f"said {end}")
     return f"read-only, a {state} cache: one sentence"
 
 
@@ -313,8 +307,8 @@ def read_only_command(folder: Path, dice: random.Random) -> str:
     for name in ("cache", "out", "out/run"):
         (folder / name).mkdir()
     make_read_only(folder / which)
-    line = told(partial(command, *training(source, folder / "out" / "run")))
-    require(line is not None and str(folder / which) in line, f"told {line}")
+    line = complaint_of(partial(command, *training(source, folder / "out" / "run")))
+    require(line is not None and str(folder / which) in line, f"said {line}")
     require(not list((folder / "out" / "run").iterdir()), "something was left in the folder")
     return "read-only, flowerlib train: exit code 2, one sentence"
 
@@ -482,6 +476,7 @@ ATTACKS = (
     read_only_command,
     two_extract,
 )
+READ_ONLY = (read_only_features, read_only_pictures, read_only_command)
 
 
 def attack(count: int, seed: int, folder: Path) -> Outcome:
@@ -492,10 +487,12 @@ def attack(count: int, seed: int, folder: Path) -> Outcome:
 def attack_here(count: int, seed: int, folder: Path) -> Outcome:
     """As `attack`, in a process that has computed nothing with torch."""
     outcome = Outcome()
-    warnings.simplefilter("ignore")  # damaged files are told by a warning
+    warnings.simplefilter("ignore")  # damaged files are reported by a warning
     kinds: Counter[str] = Counter()
+    unbound = not mounts() and os.geteuid() == 0
+    possible = [kind for kind in ATTACKS if not (unbound and kind in READ_ONLY)]
     for number in range(count):
-        kind = ATTACKS[number % len(ATTACKS)]
+        kind = possible[number % len(possible)]
         kinds[kind.__name__] += 1
         place = folder / str(number)
         place.mkdir()
@@ -506,10 +503,10 @@ def attack_here(count: int, seed: int, folder: Path) -> Outcome:
             end = "broken"
             outcome.failures.append(f"{number} {kind.__name__}: {problem}")
         outcome.ends[end] += 1
-    by_mounting = done(mounts)
+    permissions = "left out: root may write anywhere" if unbound else "permissions"
     outcome.facts |= {
         "kinds": len(kinds),
-        "full_disk": "a small tmpfs" if by_mounting else "a limit on the size of files",
-        "read_only_folder": "a read-only mount" if by_mounting else "permissions",
+        "full_disk": "a small tmpfs" if mounts() else "a limit on the size of files",
+        "read_only_folder": "a read-only mount" if mounts() else permissions,
     }
     return outcome
