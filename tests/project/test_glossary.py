@@ -81,6 +81,8 @@ TERMS = {
     "Baseline": r"baselines?|controls?",
     "Confusion matrix": r"confusion",
     "Calibration": r"calibrat\w+",
+    "Heat map": r"heat maps?",
+    "Grad-CAM": r"Grad-CAM",
     "Nearest neighbors": r"nearest neighbors?",
     "Cosine similarity": r"cosine",
     "safetensors": r"safetensors",
@@ -135,7 +137,7 @@ def course(tmp_path: Path) -> list[Path]:
     """Two lessons; the second explains what a stage is."""
     texts = [
         "# # Are stages used in a title?\n#\n# | You should know | stages |\n#\n# No `stage` here.",
-        "# A [stage of\n# layers](../docs/glossary.md#stage). The stage ends.\n# ## Sources\n# heads",
+        "# A [stage of\n# layers](../docs/glossary.md#stage). A stage.\n# ## Sources\n# heads",
     ]
     paths = [tmp_path / "01_a.py", tmp_path / "02_b.py"]
     for path, text in zip(paths, texts, strict=True):
