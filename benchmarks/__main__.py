@@ -355,7 +355,7 @@ def recipes_table() -> str:
         lines.append(
             f"| {label}, {len(run['rows'])} epochs | {_on_valid(best)} | {run['seconds']:,.0f} "
             f"| {found['flowerlib train']['median_seconds']:.0f} "
-            f"| {more}{_ratio(found['ratio'])} |"
+            f"| {more}{found['ratio']['median']:.0f} |"  # one slow run: an interval would mislead
         )
     return "\n".join(lines).replace("%", " %").replace("  %", " %")
 

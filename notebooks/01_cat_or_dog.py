@@ -53,8 +53,9 @@ lesson.banner(splits)
 # %% [markdown]
 # ## What is on the disk?
 #
-# Photos for a classifier are usually stored in one folder per class, inside `train`, `valid` and
-# `test`. We write our pictures to such folders, as you would store your own:
+# Photos for a classifier are usually stored in one folder per
+# [**class**](../docs/glossary.md#class), inside `train`, `valid` and `test`. We write our pictures
+# to such folders, as you would store your own:
 
 # %%
 folder = data.to_folders(splits, Path(tempfile.mkdtemp(), "pets"))
@@ -62,7 +63,8 @@ for place in sorted(folder.glob("*/*")):
     print(f"{place.relative_to(folder).as_posix():12} {len(list(place.iterdir())):4} pictures")
 
 # %% [markdown]
-# The network learns from `train`. With `valid` we watch how well it does and make our choices, and
+# The network learns from `train`. With `valid`, the [**validation
+# set**](../docs/glossary.md#validation-set), we watch how well it does and make our choices, and
 # `test` stays closed until the end. torchvision reads such folders: the name of the folder is the
 # class, and the class gets a number, its [**label**](../docs/glossary.md#class).
 
@@ -100,17 +102,19 @@ lesson.show(grid, alt="Twelve training pictures in two rows: six cats above, six
 #
 # A network for pictures is a chain of layers. Early ones usually respond to edges and colors, later
 # ones to textures and parts. These are useful for almost any picture, so you need not learn them
-# from scratch: people publish networks together with their
-# [**weights**](../docs/glossary.md#parameter), the numbers that training found. In your own
-# project, one line loads such a network and downloads its weights once:
+# [**from scratch**](../docs/glossary.md#from-scratch): people publish networks together with their
+# [**weights**](../docs/glossary.md#parameter), the numbers that training found. Using them for a
+# task of your own is called [**transfer learning**](../docs/glossary.md#transfer-learning). In your
+# own project, one line loads such a network and downloads its weights once:
 #
 # ```python
 # network = torchvision.models.densenet121(weights="IMAGENET1K_V1")
 # ```
 #
-# It was trained on ImageNet, which has over a million photos of 1000 classes. So that you need no
-# download here, we use a smaller network of the same kind. Its weights come with this project: it
-# was trained on drawn patterns, never on a pet, to imitate a network trained on ImageNet.
+# It was trained on [**ImageNet**](../docs/glossary.md#imagenet), which has over a million photos of
+# 1000 classes. So that you need no download here, we use a smaller network of the same kind. Its
+# weights come with this project: it was trained on drawn patterns, never on a pet, to imitate a
+# network trained on ImageNet.
 
 # %%
 if BACKBONE == "small_densenet":
@@ -161,7 +165,7 @@ print(name, "is now", getattr(network, name))
 # A network expects pictures like those that it was trained on: of the same size, with colors
 # shifted and scaled by the same means and standard deviations. Making them so is called
 # [**preprocessing**](../docs/glossary.md#preprocessing). The next cell turns a picture into a
-# tensor with three numbers for each pixel: red, green and blue.
+# [**tensor**](../docs/glossary.md#tensor) with three numbers for each pixel: red, green and blue.
 
 # %%
 preprocess = v2.Compose(
@@ -269,7 +273,8 @@ before = copy.deepcopy(network.state_dict())  # for a check at the end
 
 # %% [markdown]
 # The new head is a single layer, with one output for each of our classes. It starts with random
-# weights. Backbone and head, one after the other, are our model:
+# weights; the [**seed**](../docs/glossary.md#seed) makes them the same in every run. Backbone and
+# head, one after the other, are our model:
 
 # %%
 torch.manual_seed(SEED)
@@ -295,7 +300,7 @@ print(f"{summary.trainable:,} of all weights learn: {share:.2%}")
 lesson.claim(share < 0.01, "less than 1 % of the weights learn")
 
 # %% [markdown]
-# The fewer weights have to be learned, the fewer pictures it takes.
+# The fewer weights have to be learned, the fewer pictures it usually takes.
 #
 # <details><summary>Check yourself: how many weights does a head for ten classes have?</summary>
 #
@@ -324,13 +329,14 @@ print("logits", logits)
 print("softmax", logits.softmax(1))
 
 # %% [markdown]
-# The [**loss**](../docs/glossary.md#loss) says in one number how bad the answers are: cross-entropy
-# is small if the right class gets a high probability. The loop below has five lines, and nearly
-# every program that trains a network has the same five. For each batch, answer and measure the
-# loss; clear the old gradients; compute new ones, which say for each weight in which direction the
-# loss falls; let the [**optimizer**](../docs/glossary.md#optimizer) take a small step in that
-# direction. Going through all training pictures once is an
-# [**epoch**](../docs/glossary.md#epoch).
+# The [**loss**](../docs/glossary.md#loss) says in one number how bad the answers are:
+# [**cross-entropy**](../docs/glossary.md#cross-entropy) is small if the right class gets a high
+# probability. The loop below has five lines, and nearly every program that trains a network has the
+# same five. For each batch, answer and measure the loss; clear the old
+# [**gradients**](../docs/glossary.md#gradient-step); compute new ones, which say for each weight in
+# which direction the loss falls; let the [**optimizer**](../docs/glossary.md#optimizer) take a step
+# in that direction, of a length that the [**learning rate**](../docs/glossary.md#learning-rate)
+# sets. Going through all training pictures once is an [**epoch**](../docs/glossary.md#epoch).
 
 
 # %%

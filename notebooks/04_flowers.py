@@ -99,6 +99,16 @@ lesson.claim(shifted == 91, f"{shifted} of 102 folders are not where their numbe
 # %% [markdown]
 # A program that takes index 3 for folder 4 is wrong about nearly every class, without any error
 # message. So the list of names travels with the splits, and later with the saved classifier.
+#
+# <details><summary>Check yourself: why does folder 10 come before folder 2?</summary>
+#
+# Text is compared letter by letter, and 1 comes before 2.
+# </details>
+#
+# <details><summary>Check yourself: what if one class has no folder in <code>valid</code>?</summary>
+#
+# `ImageFolder` then moves all later labels of that split down by one, and no error appears.
+# </details>
 
 # %% [markdown]
 # ## What is the article's recipe?
@@ -132,8 +142,8 @@ lesson.claim(shifted == 91, f"{shifted} of 102 folders are not where their numbe
 #
 # The next cell does the same with the backbone of the settings. Its last layer is already replaced
 # by `nn.Identity()`, and torchvision calls that place `classifier` in a DenseNet and `fc` in a
-# ResNet. LogSoftmax turns scores into logarithms of probabilities; NLLLoss (negative log
-# likelihood) expects exactly those.
+# ResNet. LogSoftmax turns scores into logarithms of probabilities;
+# [NLLLoss](../docs/glossary.md#nllloss) (negative log likelihood) expects exactly those.
 
 
 # %%
@@ -159,9 +169,9 @@ print(models.summary(network, torch.zeros(1, 3, side, side), depth=2))
 
 # %% [markdown]
 # Only the new layers learn. *Frozen* needs one thing more, as lesson 02 showed:
-# [BatchNorm](../docs/glossary.md#batchnorm) layers update their running statistics in training
-# mode, without any gradient. So the network goes to `eval()`, and only the head to `train()`. Here
-# is what one batch does in either mode:
+# [BatchNorm](../docs/glossary.md#batchnorm) layers update their running statistics in [training
+# mode](../docs/glossary.md#training-mode-and-evaluation-mode), without any gradient. So the network
+# goes to `eval()`, and only the head to `train()`. Here is what one batch does in either mode:
 
 
 # %%
@@ -185,20 +195,25 @@ lesson.claim(
 )
 
 # %% [markdown]
-# **Check yourself.** Why is the head in training mode while the rest is not? And what would happen
-# if an optimizer got `network.parameters()`?
+# <details><summary>Check yourself: why is the head in training mode while the rest is
+# not?</summary>
 #
-# <details><summary>Answers</summary>
+# Dropout works in training mode only, and the head has no BatchNorm.
+# </details>
 #
-# Dropout works in training mode only, and the head has no BatchNorm. The optimizer skips weights
-# without gradients, so nothing would happen; passing only the head's weights says what is meant.
+# <details><summary>Check yourself: what if an optimizer got
+# <code>network.parameters()</code>?</summary>
+#
+# It skips weights without gradients, so nothing would change. Passing only the head's weights says
+# what is meant.
 # </details>
 
 # %% [markdown]
 # ## Does every epoch need the whole network?
 #
 # Here is the training loop. Each batch goes through the network, the loss goes backward through the
-# head, Adam takes a step. A few hundred pictures are enough to measure the speed.
+# head, [Adam](../docs/glossary.md#adam) takes a step. A few hundred pictures are enough to measure
+# the speed.
 
 
 # %%
@@ -226,7 +241,8 @@ slow_seconds = time.perf_counter() - start
 
 # %% [markdown]
 # The network is frozen and the pictures stay the same, so the next epoch would compute the same
-# features again. Nothing is lost if we compute them once and keep them:
+# features again. Nothing is lost if we compute them once and keep them in a
+# [cache](../docs/glossary.md#cache):
 
 # %%
 setattr(network, last, nn.Identity())
@@ -260,6 +276,17 @@ with torch.no_grad():
     direct = network(images)
 error = float((direct - known.values[: len(images)]).norm() / direct.norm())
 lesson.claim(error < 0.001, "cached features differ from fresh ones by less than 0.1 %: rounding")
+
+# %% [markdown]
+# <details><summary>Check yourself: could the features be cached if the backbone learned?</summary>
+#
+# No: its weights would change with every step, and the features with them.
+# </details>
+#
+# <details><summary>Check yourself: and if the pictures were augmented?</summary>
+#
+# Every epoch would show other pictures, and each would need a pass of its own.
+# </details>
 
 # %% [markdown]
 # ## Why is validation loss below training loss at first?
@@ -325,22 +352,23 @@ lesson.claim(held_out[-1] - fair[-1] > held_out[0] - fair[0], "at the end, the g
 # The puzzle was one of measurement. The fair curves say what to expect: loss is lower on the
 # training photos, and the gap grows.
 #
-# **Check yourself.** Which of the two reasons remains without dropout? At which epoch does the
-# validation loss stop falling, and what does the head learn after that?
+# <details><summary>Check yourself: which of the two reasons remains without dropout?</summary>
 #
-# <details><summary>Answers</summary>
+# The moment of measuring: the mean over an epoch includes its bad beginning.
+# </details>
 #
-# The moment of measuring: the mean over an epoch includes its bad beginning. After the best epoch
-# only the training loss falls: the head memorizes.
+# <details><summary>Check yourself: what does the head learn after the best epoch?</summary>
+#
+# Only the training loss still falls: the head memorizes.
 # </details>
 
 # %% [markdown]
 # ## Which settings matter?
 #
 # The flower article recommends trying other learning rates, batch sizes and depths, and other
-# backbones. The first three take a second each on cached features; for the last, change `BACKBONE`
-# in the settings. `train.fit` is the library's short form of the loop above: it, too, keeps the
-# epoch with the lowest validation loss.
+# backbones. The first three take moments on cached features; for the last, change `BACKBONE` in the
+# settings. `train.fit` is the library's short form of the loop above: it, too, keeps the epoch with
+# the lowest validation loss.
 
 
 # %%
@@ -389,13 +417,15 @@ lesson.claim(min(farthest) < -0.02, "ten times as large or as small a rate can c
 # their size is luck. And of fourteen intervals at 95 %, one may miss zero by chance: do not adopt
 # the best of many settings because of a single interval.
 #
-# **Check yourself.** A colleague tries a hundred settings and reports the best validation accuracy.
-# What is wrong with that number, and how could it be reported honestly?
+# <details><summary>Check yourself: a colleague tries a hundred settings and reports the best
+# validation accuracy. What is wrong with that number?</summary>
 #
-# <details><summary>Answer</summary>
+# The best of a hundred is partly the luckiest, so it flatters.
+# </details>
 #
-# The best of a hundred is partly the luckiest, so it flatters. Choose on valid, then measure the
-# chosen one once on the test set.
+# <details><summary>Check yourself: how could it be reported honestly?</summary>
+#
+# Choose on valid, then measure the chosen one once on the test set.
 # </details>
 
 # %% [markdown]
@@ -531,13 +561,16 @@ done = subprocess.run(command, capture_output=True, text=True, check=True)
 print(f"$ python name_flower.py flower.png --model flowers.safetensors\n{done.stdout}")
 
 # %% [markdown]
-# **Check yourself.** Why does the program read the class names from the file, and not from a list
-# in its code? Why does the test redirect the output?
-#
-# <details><summary>Answers</summary>
+# <details><summary>Check yourself: why does the program read the class names from the file, and not
+# from a list in its code?</summary>
 #
 # A list in the code fits one model only; with another, the program would name the wrong flowers
-# without an error. The output is what a user sees, so that is what the test has to look at.
+# without an error.
+# </details>
+#
+# <details><summary>Check yourself: why does the test redirect the output?</summary>
+#
+# The output is what a user sees, so that is what the test has to look at.
 # </details>
 
 # %% [markdown]

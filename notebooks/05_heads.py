@@ -9,10 +9,10 @@
 # | **You will learn** | the six things below |
 # | **You should know** | cached features and the article's head ([lesson 04](04_flowers.ipynb)) |
 # | **Data** | 102 species of flowers: drawn, or Oxford's photos |
-# | **Time** | 45 minutes to read; about 70 seconds to run on two processor cores |
+# | **Time** | 45 minutes to read; about 45 seconds to run on two processor cores |
 #
 # - What a linear head is, and why it can be *solved* instead of trained.
-# - What a penalty on the weights does.
+# - What a [penalty](../docs/glossary.md#penalty) on the weights does.
 # - How to find out whether a hidden layer helps.
 # - Where else in a network there are useful features.
 # - How to augment pictures whose features are cached.
@@ -35,7 +35,8 @@ from flowerlib import data, features, lesson, metrics, models, plots, solvers, t
 # %% tags=["settings"]
 BACKBONE = os.environ.get("FLOWERLIB_BACKBONE", "small_densenet")
 WEIGHTS = os.environ.get("FLOWERLIB_WEIGHTS", "small")
-PER_CLASS = (20, 5, 5)  # drawn pictures of each species: train, valid, test
+DRAWN = (20, 5, 5)  # pictures of each species, the same as in lesson 04: train, valid, test
+PER_CLASS = (10, 5, 5)  # of them, to save time; of photos, as many at most
 PENALTIES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 FEW = 5  # training pictures of a class in the plain experiments
 VIEWS = 2  # augmented views of each picture
@@ -44,7 +45,7 @@ SEED = 0
 SEEDS = (0, 1, 2)
 
 # %%
-splits = data.flowers(per_class=PER_CLASS)
+splits = data.flowers(per_class=DRAWN).per_class(PER_CLASS)
 backbone = models.freeze(models.backbone(BACKBONE, WEIGHTS, seed=SEED))
 preprocessing = models.default_preprocessing(backbone)
 num_classes = len(splits.class_names)
@@ -60,14 +61,14 @@ print(known, valid, sep="\n")
 # [logit](../docs/glossary.md#logits), is the weighted sum. [Softmax](../docs/glossary.md#softmax)
 # turns the scores into probabilities, and the loss is
 # [cross-entropy](../docs/glossary.md#cross-entropy): minus the logarithm of the probability of the
-# right class, in nats. Statisticians have known this head for decades as
+# right class, in [nats](../docs/glossary.md#nat). Statisticians have known this head for decades as
 # [logistic regression](../docs/glossary.md#logistic-regression).
 #
 # It has a property that networks with hidden layers lack: with a small
-# [penalty](../docs/glossary.md#penalty) on large weights, its loss is a bowl with a single lowest
-# point, and every path downhill ends there. So we need no learning rate, no epochs and no luck:
-# [L-BFGS](../docs/glossary.md#l-bfgs), one of PyTorch's optimizers, finds that point. It looks at
-# all pictures at once, and calls `closure` for loss and gradient.
+# [penalty](../docs/glossary.md#penalty) on large weights, its loss is a bowl: every path downhill
+# ends at the bottom, where the answers are always the same. So we need no learning rate, no epochs
+# and no luck: [L-BFGS](../docs/glossary.md#l-bfgs), one of PyTorch's optimizers, finds the bottom.
+# It looks at all pictures at once, and calls `closure` for loss and gradient.
 
 
 # %%
@@ -96,7 +97,7 @@ def logistic_regression(values, labels, penalty, seed=SEED):
 mean = known.values.mean(0)
 scale = (known.values - mean).square().sum(1).mean().sqrt()
 inputs, held_out = (known.values - mean) / scale, (valid.values - mean) / scale
-first, second = (logistic_regression(inputs, known.labels, 1e-5, seed) for seed in (0, 1))
+first, second = (logistic_regression(inputs, known.labels, 1e-5, seed) for seed in SEEDS[:2])
 same = (first(held_out).argmax(1) == second(held_out).argmax(1)).double().mean()
 print(f"two starts: {same:.1%} of the answers are the same")
 
@@ -124,14 +125,17 @@ lesson.claim(same > 0.98, "from two starts, L-BFGS gives over 98 % of the answer
 lesson.claim(agree < same, "training the article's head leaves more to luck: start, order, dropout")
 
 # %% [markdown]
-# **Check yourself.** How many weights does the linear head have, and the article's? Why does L-BFGS
-# not need a learning rate?
-#
-# <details><summary>Answers</summary>
+# <details><summary>Check yourself: how many weights does the linear head have, and the
+# article's?</summary>
 #
 # Features times classes, plus one bias per class; the article's has features times 512 plus 512
-# times classes, plus biases. A line search finds the length of each step, which is affordable as
-# the loss over all features costs milliseconds.
+# times classes, plus biases.
+# </details>
+#
+# <details><summary>Check yourself: why does L-BFGS not need a learning rate?</summary>
+#
+# A line search finds the length of each step. It computes the loss several times, which takes only
+# milliseconds on stored features.
 # </details>
 
 # %% [markdown]
@@ -158,13 +162,16 @@ lesson.claim(fitted == sorted(fitted, reverse=True), "training loss falls with t
 lesson.claim(min(judged) < judged[0], "the strongest penalty is not the best on valid")
 
 # %% [markdown]
-# **Check yourself.** With the weakest penalty, the training loss is close to 0. Why is the
-# validation loss not?
-#
-# <details><summary>Answer</summary>
+# <details><summary>Check yourself: with the weakest penalty, the training loss is close to 0. Why
+# is the validation loss not?</summary>
 #
 # The head is sure of every training picture. It is also sure of some mistakes on new ones, and a
 # sure mistake costs a lot of cross-entropy.
+# </details>
+#
+# <details><summary>Check yourself: could the training loss choose the penalty?</summary>
+#
+# No: it is lowest with the weakest one, whatever that does to new pictures.
 # </details>
 #
 # The library's short form is `solvers.logistic`: the same loss, solved for several penalties with
@@ -207,13 +214,17 @@ lesson.verdict(
 # hidden layer adds little but weights that can fit accidents. Where they are not, nonlinear
 # boundaries may help. Nobody knows beforehand, so measure.
 #
-# **Check yourself.** Why are several seeds needed for the article's head, but only one solution of
-# the linear head?
-#
-# <details><summary>Answer</summary>
+# <details><summary>Check yourself: why are several seeds needed for the article's head, but only
+# one solution of the linear head?</summary>
 #
 # The article's head differs from seed to seed, and a comparison with one lucky or unlucky run would
 # say nothing about the next. The linear head is the same from every start.
+# </details>
+#
+# <details><summary>Check yourself: what is left of the article's head without its ReLU?</summary>
+#
+# Two linear layers in a row are one linear layer, so it would be a linear head, only harder to
+# train.
 # </details>
 
 # %% [markdown]
@@ -222,8 +233,8 @@ lesson.verdict(
 # The last layer of a pretrained network has learned to answer *its* question: which of ImageNet's
 # classes is it? What does not matter for that, such as the texture of a petal, may be lost before.
 # The [feature maps](../docs/glossary.md#feature-map) of earlier layers may still hold it. A
-# *forward hook* is a function that PyTorch calls after a layer, with its output. Ours remembers the
-# last maps of every size:
+# [forward hook](../docs/glossary.md#hook) is a function that PyTorch calls after a layer, with its
+# output. Ours remembers the last maps of every size:
 
 # %%
 maps = {}
@@ -300,9 +311,10 @@ lesson.verdict(
 )
 
 # %% [markdown]
-# The library's short form is `models.multi_level`. It takes the maps at the ends of the last
-# [stages](../docs/glossary.md#stage), and gives their summaries beside the features of the last
-# layer. On all training pictures:
+# The library's short form is `models.multi_level`. Its [multi-level
+# features](../docs/glossary.md#multi-level-features) are summaries of the maps at the ends of the
+# last [stages](../docs/glossary.md#stage), beside the features of the last layer. On all training
+# pictures:
 
 # %%
 staged = models.multi_level(backbone)
@@ -321,14 +333,19 @@ lesson.verdict(
 # They cost little, since every pass computes these maps anyway. Expect them to help most where the
 # new classes differ in what did not matter for the old ones.
 #
-# **Check yourself.** Why could maps of an early layer be better features for flowers than for cats
-# and dogs?
-#
-# <details><summary>Answer</summary>
+# <details><summary>Check yourself: why could maps of an early layer be better features for flowers
+# than for cats and dogs?</summary>
 #
 # Early maps respond to colors and textures. Those distinguish species of flowers; cats and dogs
 # share theirs. And cats and dogs are among ImageNet's own classes, so the last layer is made for
 # them.
+# </details>
+#
+# <details><summary>Check yourself: why two numbers of each map, and not all of its
+# pixels?</summary>
+#
+# There would be thousands, and each would say something about one place only. A flower may be
+# anywhere.
 # </details>
 
 # %% [markdown]
@@ -430,14 +447,16 @@ lesson.verdict(
 # photos, training the last stage can be worth its time: `train.transfer(..., preset="best")` does
 # it, and [how_fast](../docs/how_fast.md) says what it brings.
 #
-# **Check yourself.** Which is cheaper, ten cached views of each picture or ten epochs with a new
-# view each? And why are validation pictures not augmented?
-#
-# <details><summary>Answers</summary>
+# <details><summary>Check yourself: which is cheaper, ten cached views of each picture or ten epochs
+# with a new view each?</summary>
 #
 # For one head on a frozen backbone, they cost the same: ten passes. But cached views serve every
-# further head for nothing. Validation stands for what users will send, and they send photos, not
-# random parts of them.
+# further head for nothing.
+# </details>
+#
+# <details><summary>Check yourself: why are validation pictures not augmented?</summary>
+#
+# Validation stands for what users will send, and they send photos, not random parts of them.
 # </details>
 
 # %% [markdown]
@@ -486,13 +505,25 @@ lesson.verdict(
 # teacher ([distillation](../docs/glossary.md#distillation)). ImageNet has a daisy and an orchid
 # among its thousand classes, so the teacher has seen some flowers, but it never had to distinguish
 # a hundred species.
+#
+# <details><summary>Check yourself: random features do better than guessing. Has the random network
+# learned anything?</summary>
+#
+# No. Only the head has learned, from whatever the random filters pass on.
+# </details>
+#
+# <details><summary>Check yourself: why is it worth knowing what six color numbers reach?</summary>
+#
+# What they reach takes no network at all.
+# </details>
 
 # %% [markdown]
 # ## Does it hold?
 #
 # The features whose gain has the highest lower bound on valid are used for the test set, once. The
 # head is solved again on train and valid together, since more pictures make a better head. The
-# opponent is the article's head. It learns from train alone: it needs valid to choose its epoch.
+# opponent is the article's head. It learns from train alone, since it needs valid to choose its
+# epoch; part of a difference may come from that.
 
 # %%
 candidates = {
@@ -575,9 +606,8 @@ lesson.verdict(
 # </details>
 #
 # ### Exercise 05.2: how few pictures are enough?
-# Solve the linear head with 1, 2, 5, 10 and all training pictures of each class, five draws each.
-# Plot accuracy against pictures. Which step helps most? Why is no new pass through the network
-# needed?
+# Solve the linear head with 1, 2, 5 and all training pictures of each class, five draws each. Plot
+# accuracy against pictures. Which step helps most? Why is no new pass through the network needed?
 #
 # <details><summary>Hint</summary>
 #
@@ -601,7 +631,17 @@ lesson.verdict(
 # ```
 # </details>
 #
-# ### Exercise 05.4: your own photos
+# ### Exercise 05.4: unequal classes
+# Of every second species, let the head see only two training pictures. What becomes of the accuracy
+# on these species, and on the others? Then give the loss weights that make all classes count alike.
+#
+# <details><summary>Hint</summary>
+#
+# `data.class_weights(labels)` computes the weights; `F.cross_entropy(…, weight=…)` takes them. Use
+# `logistic_regression` from above.
+# </details>
+#
+# ### Exercise 05.5: your own photos
 # With photos of your own in `photos/<class>/`, compare the last layer with multi-level features, in
 # pairs, on the validation photos. What would you use?
 #

@@ -9,7 +9,7 @@
 # | **You will learn** | the five things below |
 # | **You should know** | the training loop, freezing and the head (lessons 01 and 02) |
 # | **Data** | ten kinds of drawn things, or CIFAR-10 photos |
-# | **Time** | 40 minutes to read; about a minute to run on two processor cores |
+# | **Time** | 40 minutes to read; about 45 seconds to run on two processor cores |
 #
 # - How to divide a network into feature layers and classification layers.
 # - What freezing saves in each training step, and what computing features only once saves.
@@ -29,9 +29,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from flowerlib import data, features, lesson, metrics, models, plots, transforms
 
 # %% [markdown]
-# The other lessons borrow networks that somebody else trained. Here nothing is borrowed: both
-# trainings happen in this notebook, so you see what transfer costs and what it gains. All settings
-# are in one cell.
+# Here nothing is borrowed: both trainings happen in this notebook, so you see what transfer costs
+# and what it gains. All settings are in one cell.
 
 # %% tags=["settings"]
 SEED = 0
@@ -54,7 +53,7 @@ lesson.banner(splits)
 #
 # The ten classes are divided in the order of the class list, as in the article that this lesson
 # follows. No picture and no class is on both sides. What the sides may share is smaller than a
-# class: edges, corners, wheels, sea and sky.
+# class: edges, wheels, sea and sky.
 
 # %%
 firsts = [int(np.flatnonzero(splits.train.labels == label)[0]) for label in range(10)]
@@ -64,6 +63,16 @@ grid = plots.photo_grid(shown, splits.class_names, columns=5, title=title)
 lesson.show(grid, alt="Ten small pictures with the names of their classes, in two rows of five.")
 
 # %% [markdown]
+# <details><summary>Check yourself: why must no class be on both sides?</summary>
+#
+# The first training would have learned to name it, and transfer would look better than it is.
+# </details>
+#
+# <details><summary>Check yourself: could this division be an unlucky one?</summary>
+#
+# Yes, similar classes may all be on one side. Exercise 06.2 exchanges the sides.
+# </details>
+#
 # Pictures of 32 by 32 pixels take little memory, so each set becomes two tensors: images and
 # labels. `per_class` draws a few pictures of each class at random.
 
@@ -84,7 +93,7 @@ print(f"first training: {len(first_train[0])} pictures; second: {len(few[SEED][0
 # ## What is inside the network?
 #
 # The article, a Keras example on CIFAR-10, writes its network as two lists of layers: one extracts
-# features from the picture, the other classifies them. This is its best idea.
+# features from the picture, the other classifies them.
 
 # %% [markdown] tags=["source"]
 # | | the first-five-last-five article |
@@ -143,8 +152,7 @@ print(f"\nmultiplications: {convolutions:,} in the convolutions, {linear:,} in t
 # %% [markdown]
 # A filter has few weights but is applied at every place in the picture; a weight of a linear layer
 # is used once. So the convolutions hold less than one weight in a hundred, and yet do most of the
-# multiplications. Feature layers are cheap to store and expensive to run, which makes it attractive
-# to leave them alone.
+# multiplications. Feature layers are cheap to store and expensive to run.
 #
 # The training loop is the one from lesson 02. It measures accuracy after each epoch, on the sets
 # that it is given, and times the training alone.
@@ -200,6 +208,12 @@ lesson.claim(low > 0.25, f"clearly better than guessing (0.2): {interval}")
 # Networks with and without frozen layers may need different numbers of random values for dropout.
 # With a single source, they would also get their batches in different orders.
 #
+# </details>
+#
+# <details><summary>Check yourself: dropout sets a quarter of the values to zero. Why are the others
+# not left as they are?</summary>
+#
+# PyTorch scales them up, so that their sum is the same on average as in evaluation.
 # </details>
 
 # %% [markdown]
@@ -287,6 +301,12 @@ lesson.claim(paid > EPOCHS * full_epoch, "the first training took more than all 
 # these, the backward pass is saved; the forward pass is saved by storing features.
 #
 # </details>
+#
+# <details><summary>Check yourself: would freezing the upper convolution alone save as
+# much?</summary>
+#
+# No. Gradients would still have to pass through it to the lower one, which learns.
+# </details>
 
 # %% [markdown]
 # ## Is it the pretraining or the freezing?
@@ -294,7 +314,8 @@ lesson.claim(paid > EPOCHS * full_epoch, "the first training took more than all 
 # "Pretrained and frozen" differs from "from scratch" in two things, and a fair comparison changes
 # one thing at a time. That makes four networks. And everything is repeated with other seeds:
 # another first training, other pictures, other initial weights, another order of batches. Within a
-# seed, the four share all of it, so we compare them in pairs.
+# seed, the four share all of it, so we compare them in pairs. The interval of a mean of so few
+# numbers is [Student's interval](../docs/glossary.md#students-interval).
 
 
 # %%
@@ -309,7 +330,8 @@ def pretrain(names, epochs, seed, shuffled=False):
     return layers
 
 
-pretrained = {seed: pretrain(first.class_names, FIRST_EPOCHS, seed) for seed in SEEDS}
+pretrained = {SEED: extractor}  # trained above, in the same way
+pretrained |= {seed: pretrain(first.class_names, FIRST_EPOCHS, seed) for seed in SEEDS[1:]}
 random = {seed: feature_layers(seed) for seed in SEEDS}
 
 
@@ -393,15 +415,18 @@ lesson.verdict(
 )
 
 # %% [markdown]
-# Together, these sentences say what pretraining contributes and what freezing does. What freezing
-# saves in any case is the time above. Frozen *random* filters are the baseline that pretrained ones
-# must beat, and even they do better than guessing: a head can use whatever its inputs preserve.
+# Frozen *random* filters are the baseline that pretrained ones must beat, and even they do better
+# than guessing: a head can use whatever its inputs preserve.
 #
 # <details><summary>Check yourself: which pair shows the effect of freezing alone?</summary>
 #
 # Two pairs do: pretrained layers, frozen or trained, and random layers, frozen or trained.
-# "Pretrained and frozen" against "from scratch" mixes both effects.
 #
+# </details>
+#
+# <details><summary>Check yourself: why are they compared within a seed?</summary>
+#
+# There they share pictures and initial weights, so what is easy or lucky about a seed cancels.
 # </details>
 
 # %% [markdown]
@@ -454,6 +479,17 @@ lesson.verdict(
 # %% [markdown]
 # A picture of feature maps shows that a network responds to edges, not that it has *learned* to.
 # For that, the maps of an untrained network must stand beside it.
+#
+# <details><summary>Check yourself: why the absolute value of the correlation?</summary>
+#
+# A filter may be dark where the edges are. It follows them all the same.
+# </details>
+#
+# <details><summary>Check yourself: a map follows the edges closely. Is its filter made for
+# edges?</summary>
+#
+# Perhaps not. It may respond to a color, and color changes at edges.
+# </details>
 
 # %% [markdown]
 # ## When does transfer not help?
@@ -492,13 +528,13 @@ scaled = {
 }
 
 # %%
-reached = {
-    group: {
-        name: mean_accuracies([second_training(made[name][seed], True, seed) for seed in SEEDS])
-        for name in teachers
-    }
-    for group, made in (("as they are", teachers), ("rescaled", scaled))
-}
+reached = {"as they are": dict.fromkeys(teachers), "rescaled": dict.fromkeys(teachers)}
+reached["as they are"] |= {"five classes": both, "none (random)": untaught}  # measured above
+for group, made in (("as they are", teachers), ("rescaled", scaled)):
+    for name in teachers:
+        if reached[group][name] is None:
+            found = [second_training(made[name][seed], True, seed) for seed in SEEDS]
+            reached[group][name] = mean_accuracies(found)
 rows = [
     {
         "first training": name,
@@ -550,8 +586,8 @@ lesson.verdict(
 # %% [markdown]
 # Larger experiments found that shuffled labels do teach something: the labels are wrong, but the
 # pictures are real, and to memorize them, filters adapt to what varies in pictures (Maennel et al.,
-# in the sources). And look at the dots. Each is another first training, and they differ: a single
-# one would have proved little.
+# in the sources). Look at the dots. Each is another first training, and they differ: a single one
+# would have proved little.
 #
 # Second, does transfer still help when pictures are no longer scarce? Compare pretrained, frozen
 # layers with training from scratch on three times as many pictures of each class:
@@ -582,6 +618,12 @@ lesson.verdict(
 # How many first trainings there were, how large the features are, and whether the learning rate was
 # tuned for each.
 #
+# </details>
+#
+# <details><summary>Check yourself: why is the size of features measured on training
+# pictures?</summary>
+#
+# Validation pictures may only judge. A number computed from them would let them help.
 # </details>
 
 # %% [markdown]
@@ -638,16 +680,14 @@ lesson.measured("06_first_five_last_five")
 # %% [markdown]
 # ## Recap
 #
-# - How to divide a network into feature layers and classification layers. *Two lists: the small one
-#   does most of the work.*
-# - What freezing saves in each training step, and what computing features only once saves. *The
-#   backward pass through the convolutions; then also the forward pass, in all epochs but one.*
-# - How to separate the effect of pretraining from the effect of freezing. *Train all four
-#   combinations, repeat with seeds, and compare in pairs.*
-# - What frozen filters respond to, and why looking at them is not enough. *To edges, among other
-#   things; but so do random filters.*
-# - When transfer stops helping. *When the first training taught little; perhaps also when there is
-#   enough data to learn good filters from scratch.*
+# - A network is two lists of layers. The feature layers have few weights and do most of the work.
+# - Freezing saves the backward pass through them in each step; stored features also the forward
+#   pass, in all epochs but one.
+# - To separate pretraining from freezing, train all four combinations, with seeds, and compare in
+#   pairs.
+# - Frozen filters respond to edges, among other things; but so do random ones.
+# - Transfer stops helping when the first training taught little; perhaps also when there is enough
+#   data to learn good filters from scratch.
 
 # %% [markdown]
 # ## Exercises
@@ -716,7 +756,7 @@ if folder:
 #   images](https://www.cs.toronto.edu/~kriz/cifar.html), 2009. The photos.
 # - J. Yosinski, J. Clune, Y. Bengio, H. Lipson: [How transferable are features in deep neural
 #   networks?](https://arxiv.org/abs/1411.1792), NIPS 2014. Halves of ImageNet's classes, layer by
-#   layer; the model of this lesson.
+#   layer.
 # - H. Maennel et al.: [What do neural networks learn when trained with random
 #   labels?](https://arxiv.org/abs/2006.10455), NeurIPS 2020. Why shuffled labels can teach.
 # - N. Srivastava et al.: [Dropout: a simple way to prevent neural networks from

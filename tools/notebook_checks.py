@@ -21,6 +21,8 @@ MAX_CODE_CELLS = 40
 MAX_MEDIAN_LINES = 6
 MAX_LINES = 25
 WORDS_PER_CODE_CELL = (40, 90)
+MAX_WORDS = 2200
+SELF_CHECKS = 2  # in each section that is a question
 MAX_VOLATILE_SHARE = 0.3
 QUESTIONS = (4, 6)
 EXERCISES = (3, 5)
@@ -286,6 +288,21 @@ def sections(pair: Pair) -> list[str]:
     return found
 
 
+def self_checks(pair: Pair) -> list[str]:
+    """Every section that asks a question also asks the reader, with the answers folded."""
+    prose = "\n".join(cell.source for cell in pair.markdown()).partition(f"\n## {CLOSING[0]}")[0]
+    _, *parts = re.split(r"^## (.+)$", prose, flags=re.MULTILINE)
+    asked = {
+        name: text.count("<summary>Check yourself: ")
+        for name, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+    return [
+        f"the section '{name}' has {number} questions to check oneself, not {SELF_CHECKS} or more."
+        for name, number in asked.items()
+        if number < SELF_CHECKS
+    ]
+
+
 def settings_cell(pair: Pair) -> list[str]:
     """One cell holds the settings, tagged so, and only assigns."""
     cells = [cell for cell in pair.code() if "settings" in cell.metadata.get("tags", [])]
@@ -356,10 +373,12 @@ def budgets(pair: Pair) -> list[str]:
         if length > MAX_LINES:
             found.append(f"code cell {number} has {length} lines; the limit is {MAX_LINES}.")
     prose = " ".join(_without_code(cell.source) for cell in pair.markdown())
-    ratio = len(re.findall(r"[^\W\d_][\w'’-]*", prose)) / len(lines)
-    low, high = WORDS_PER_CODE_CELL
+    words = len(re.findall(r"[^\W\d_][\w'’-]*", prose))
+    ratio, (low, high) = words / len(lines), WORDS_PER_CODE_CELL
     if not low <= ratio <= high:
         found.append(f"it has {ratio:.0f} words a code cell, not {low} to {high}.")
+    if words > MAX_WORDS:
+        found.append(f"it has {words:,} words of prose; the limit is {MAX_WORDS:,}.")
     return found
 
 
@@ -444,6 +463,7 @@ LESSON_CHECKS: tuple[Callable[[Pair], list[str]], ...] = (
     *PAIR_CHECKS,
     opening,
     sections,
+    self_checks,
     settings_cell,
     told_world,
     told_result,

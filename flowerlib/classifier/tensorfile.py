@@ -1,4 +1,4 @@
-"""One safetensors file, written in order and read with suspicion; numpy only.
+"""One safetensors file, written in order and verified when read; numpy only.
 
 The format (https://huggingface.co/docs/safetensors) is eight bytes of length, a JSON header that
 gives every tensor's type, shape and place, and the numbers themselves. Any safetensors library

@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend."""
+"""Invalid input that the user can fix."""
 
 from __future__ import annotations
 

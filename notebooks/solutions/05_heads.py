@@ -11,20 +11,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from flowerlib import data, features, lesson, metrics, models, plots, solvers, train
 
 # %% tags=["settings"]
 BACKBONE = os.environ.get("FLOWERLIB_BACKBONE", "small_densenet")
 WEIGHTS = os.environ.get("FLOWERLIB_WEIGHTS", "small")
-PER_CLASS = (20, 5, 5)
-COUNTS = (1, 2, 5, 10)  # training pictures of a class
-DRAWS = range(5)
+DRAWN = (20, 5, 5)
+PER_CLASS = (10, 5, 5)  # of them, as in the lesson
+COUNTS = (1, 2, 5)  # training pictures of a class
+PENALTY = 1e-5
 SEED = 0
+DRAWS = range(SEED, SEED + 5)
 SEEDS = (0, 1, 2)
 
 # %%
-splits = data.flowers(per_class=PER_CLASS)
+splits = data.flowers(per_class=DRAWN).per_class(PER_CLASS)
 backbone = models.freeze(models.backbone(BACKBONE, WEIGHTS, seed=SEED))
 preprocessing = models.default_preprocessing(backbone)
 num_classes = len(splits.class_names)
@@ -161,7 +165,82 @@ lesson.verdict(
 # idea in "Frozen feature augmentation for few-shot image classification" (CVPR 2024).
 
 # %% [markdown]
-# ## Exercise 05.4: your own photos
+# ## Exercise 05.4: unequal classes
+#
+# The lesson's `logistic_regression`, with weights for the classes. A weight counts a picture as if
+# it were there several times.
+
+
+# %%
+def answers_of(rows, weight=None):
+    """Answers to the validation pictures by a head that learned from these training pictures."""
+    inputs, labels = (known.values[rows] - mean) / scale, known.labels[rows]
+    layer = nn.Linear(known.values.shape[1], num_classes)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(layer(inputs), labels, weight=weight)
+        loss = loss + PENALTY / 2 * layer.weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    with torch.inference_mode():
+        return layer((valid.values - mean) / scale).argmax(1)
+
+
+# %%
+mean = known.values.mean(0)
+scale = (known.values - mean).square().sum(1).mean().sqrt()
+order = torch.from_numpy(np.random.default_rng(SEED).permutation(len(known)))
+of_class = [order[known.labels[order] == label] for label in range(num_classes)]
+everything = torch.cat(of_class)
+unequal = torch.cat([rows[:2] if label % 2 else rows for label, rows in enumerate(of_class)])
+weight = data.class_weights(known.labels[unequal].numpy(), num_classes)
+answers = {
+    "all pictures": answers_of(everything),
+    "two of every second species": answers_of(unequal),
+    "the same, classes weighted": answers_of(unequal, weight),
+}
+
+# %%
+few = valid.labels % 2 == 1
+rows = []
+for name, found in answers.items():
+    hits = found == valid.labels
+    for group, of_group in (("few", few), ("many", ~few)):
+        right, total = int(hits[of_group].sum()), int(of_group.sum())
+        low, high = metrics.wilson_interval(right, total)
+        rows.append((name, group, right / total, low, high))
+lesson.table(rows, ["learned from", "species", "valid accuracy", "low", "high"], digits=2)
+
+# %%
+full, short, weighted = (found == valid.labels for found in answers.values())
+lesson.claim(rows[2][4] < rows[0][3], "the species with few pictures lose accuracy")
+lesson.verdict(
+    *metrics.paired_difference(short[~few], full[~few]),
+    better="The species with many pictures gain.",
+    worse="The species with many pictures lose, too.",
+    unclear="The species with many pictures neither clearly gain nor lose.",
+)
+lesson.verdict(
+    *metrics.paired_difference(weighted[few], short[few]),
+    better="Weights bring some of the lost accuracy back.",
+    worse="With weights, the species with few pictures lose even more.",
+    unclear="Weights make no clear difference to the species with few pictures.",
+)
+
+# %% [markdown]
+# **Answer.** The table shows the loss, and the last sentence what weights change. A mean over all
+# pictures hides such a loss where rare classes are rare in the validation set, too, as they usually
+# are: look at the accuracy of each class. Weights only say how much a mistake costs; what two
+# pictures do not show, no weight can add.
+
+# %% [markdown]
+# ## Exercise 05.5: your own photos
 #
 # With your own, `folder` is yours. Here, twenty classes of the lesson stand in for it.
 

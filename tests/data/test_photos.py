@@ -62,6 +62,12 @@ def test_per_class_takes_so_many_of_each() -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_per_class_of_no_pictures_is_none() -> None:
+    splits = data.garden("pets", per_class=(2, 1, 0), size=32)
+    assert len(splits.test) == 0 and len(splits.test.per_class(3)) == 0
+    assert splits.per_class((1, 1, 1)).sizes() == {"train": 2, "valid": 2, "test": 0}
+
+
 def test_digests_tell_shapes_apart() -> None:
     wide, high = (Photos(np.zeros((1, *s, 3), np.uint8), [0], ["a"]) for s in ((4, 8), (8, 4)))
     assert wide.digest(0) != high.digest(0)

@@ -28,7 +28,7 @@ def with_seeds(source: Path, offset: int) -> Any:
     """The lesson with `offset` added to the numbers in SEED and SEEDS of its settings cell.
 
     Raises:
-        LookupError: no seed stands there.
+        LookupError: no seed stands there, or some would stay as they are.
     """
     notebook = notebooks.read_text(source)
     cell = notebook.cells[cell_with(notebook, tag="settings")]
@@ -40,6 +40,8 @@ def with_seeds(source: Path, offset: int) -> Any:
             continue
         value = statement.value
         numbers = [value] if isinstance(value, ast.Constant) else getattr(value, "elts", [])
+        if not numbers and "SEED" not in [getattr(part, "id", "") for part in ast.walk(value)]:
+            raise LookupError(f"in the settings of {source.stem}, SEEDS do not follow SEED")
         for number in reversed(numbers):  # from the right, since the line grows
             line, begin, end = number.lineno - 1, number.col_offset, number.end_col_offset
             lines[line] = f"{lines[line][:begin]}{number.value + offset}{lines[line][end:]}"

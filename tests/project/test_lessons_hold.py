@@ -185,6 +185,15 @@ def test_seeds_are_changed_where_they_stand(tmp_path: Path) -> None:
         lesson_runs.with_seeds(source, 100)
 
 
+def test_seeds_follow_seed_or_are_numbers(tmp_path: Path) -> None:
+    source = tmp_path / "01_x.py"
+    source.write_text('# %% tags=["settings"]\nSEED = 0\nSEEDS = range(SEED, SEED + 4)\n')
+    assert lesson_runs.with_seeds(source, 100).cells[0].source.startswith("SEED = 100\n")
+    source.write_text('# %% tags=["settings"]\nSEED = 0\nSEEDS = range(4)\n')
+    with pytest.raises(LookupError, match="SEEDS do not follow SEED"):
+        lesson_runs.with_seeds(source, 100)
+
+
 def test_a_mistake_comes_behind_the_function_that_it_changes(tmp_path: Path) -> None:
     source = tmp_path / "01_x.py"
     source.write_text("# %%\nx = 1\n\n# %%\ndef f():\n    pass\n\n# %%\ny = 2\n")

@@ -37,6 +37,8 @@ def test_every_notebook_has_its_text_and_there_are_some():
 
 PROSE = "Words that carry the thought from one cell to the next, so that nobody has to guess. " * 3
 
+ASKS = "# <details><summary>Check yourself: why?</summary>\n#\n# So.\n# </details>\n#\n" * 2
+
 LESSON = f"""# %% [markdown]
 # # Does a small lesson pass?
 #
@@ -64,6 +66,8 @@ lesson.banner(splits)
 # %% [markdown]
 # ## What is it?
 # {PROSE}
+#
+{ASKS}#
 
 # %%
 lesson.show(axes, alt="A line that rises.")
@@ -72,8 +76,11 @@ lesson.show(axes, alt="A line that rises.")
 # ## How is it trained?
 # With dropout of 0.2 in {PROSE}
 #
+{ASKS}#
 # ## Is it good?
 # {PROSE}
+#
+{ASKS}#
 
 # %%
 lesson.claim(accuracy > 0.9, "the accuracy is 91.4 %, a fraction of 0.914")
@@ -82,6 +89,7 @@ lesson.claim(accuracy > 0.9, "the accuracy is 91.4 %, a fraction of 0.914")
 # ## Is it better?
 # The accuracy is 91.4 %. {PROSE}
 #
+{ASKS}#
 # ## Does it hold?
 # {PROSE}
 
@@ -325,6 +333,12 @@ BREAKS = [
         "'Good' is not a question",
     ),
     (checks.sections, lambda n: replace(n, "## Sources", "## Extra\n## Sources"), "it closes with"),
+    (checks.self_checks, lambda n: replace(n, "Check yourself: why?", "?"), "0 questions to check"),
+    (
+        checks.self_checks,
+        lambda n: replace(n, "## Is it good?", "## Is it?\n## Is it good?"),
+        "'Is it?' has 0 questions",
+    ),
     (checks.settings_cell, lambda n: drop(n, "epochs"), "0 code cells are tagged 'settings'"),
     (checks.settings_cell, lambda n: replace(n, "epochs = 10", "print(10)"), "more than assign"),
     (checks.told_world, lambda n: drop(n, "lesson.banner"), "not lesson.banner's"),
@@ -342,6 +356,7 @@ BREAKS = [
     (checks.budgets, lambda n: add_code(n, "x\n" * 26), "has 26 lines; the limit is 25"),
     (checks.budgets, lambda n: replace(n, PROSE.strip(), "Few words."), "words a code cell"),
     (checks.budgets, lambda n: replace(n, PROSE.strip(), PROSE * 5), "words a code cell"),
+    (checks.budgets, lambda n: replace(n, PROSE.strip(), PROSE * 50), "the limit is 2,200"),
     (checks.covered_numbers, lambda n: replace(n, "is 91.4 %.", "is 92.4 %."), "says 92.4"),
     (checks.covered_numbers, lambda n: replace(n, "dropout of 0.2", "dropout of 0.7"), "says 0.7"),
     (
