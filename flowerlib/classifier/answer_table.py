@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from flowerlib.classifier.classifier import Classifier
 from flowerlib.classifier.prediction import Prediction, how_many
+from flowerlib.data import Photos
 from flowerlib.data.decoding.images import PhotoError
 from flowerlib.support import distributed, storage
 from flowerlib.support.errors import InputError
@@ -32,7 +33,7 @@ Row = tuple[str, int | None, str | None, float | None, str | None]
 
 def write_answers(
     classifier: Classifier,
-    photos: Sequence[str],
+    photos: Sequence[str] | Photos,
     out: Path,
     *,
     top_k: int = 1,
@@ -42,12 +43,12 @@ def write_answers(
 ) -> int:
     """Writes what is on each photo into a table; goes on where an earlier call was stopped.
 
-    Columns: photo (its path), rank (from 1), class, probability (in [0, 1]), error. A photo has
+    Columns: photo (its path or name), rank (from 1), class, probability (in [0, 1]), error. A photo has
     `top_k` rows, or a single one with the reason under "error" if it cannot be read.
 
     Args:
         classifier: whose answers they are.
-        photos: paths.
+        photos: paths, or `Photos`, whose labels do not matter.
         out: ends in .csv, or in .parquet, which needs pyarrow. It appears when all is done; until
             then, parts lie in a folder beside it, named like it with ".parts" at the end.
         top_k: how many classes to name for each photo.
@@ -68,25 +69,34 @@ def write_answers(
     if not out.parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.parent}; make it, or choose another.")
     folder = out.with_name(f"{out.name}.parts")
-    plan = _plan(classifier, photos, top_k, precision)
+    plan = _plan(classifier, _names(photos), top_k, precision)
     distributed.from_main(lambda: _begin(folder, plan))
     parts = [folder / f"{number:06}{out.suffix}" for number in range(-(-len(photos) // PART))]
 
     def make() -> None:
         for number in distributed.share(len(parts)):
             if not parts[number].exists():
-                some = photos[number * PART : (number + 1) * PART]
+                inside = range(number * PART, min((number + 1) * PART, len(photos)))
+                some = (
+                    photos.subset(inside)
+                    if isinstance(photos, Photos)
+                    else photos[inside.start : inside.stop]
+                )
                 answers = classifier.predict(
                     some, top_k, unreadable="return", device=device, precision=precision
                 )
                 with storage.atomic_path(parts[number]) as temporary:
-                    form.write(temporary, _rows(some, answers))
+                    form.write(temporary, _rows(_names(some), answers))
             if progress:
                 done = PART * sum(1 for _ in folder.glob(f"??????{out.suffix}"))
                 progress(min(done, len(photos)), len(photos))
 
     distributed.from_each(make)
     return distributed.from_main(lambda: _join(form, parts, out))
+
+
+def _names(photos: Sequence[str] | Photos) -> Sequence[str]:
+    return [*map(photos.name, range(len(photos)))] if isinstance(photos, Photos) else photos
 
 
 def _plan(
@@ -193,8 +203,8 @@ class Parquet:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
             raise InputError(
-                "Parquet needs the package pyarrow, which is not installed; install "
-                "flowerlib[scale], or choose a name that ends in .csv."
+                "Parquet needs the package pyarrow, which is not installed; pip install "
+                "'flowerlib[scale]', or choose a name that ends in .csv."
             ) from None
 
     def schema(self) -> pyarrow.Schema:
