@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -19,12 +20,15 @@ import torch
 
 from flowerlib import audit, cli, data, features, models
 from flowerlib.data import Photos, Splits
+from flowerlib.data.decoding import images
 from flowerlib.data.decoding.images import PhotoError
+from flowerlib.data.folders import addresses
 from flowerlib.data.records import parquet, shards
 from flowerlib.data.stored import Stored
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
 from tests.data import stores
+from tests.together import together
 
 PARTS = ("train", "valid", "test")
 EXACT = {"precision": "fp32", "device": "cpu", "cache": False}
@@ -120,20 +124,24 @@ def test_every_door_leads_to_the_same_splits_and_features(folder: Path, door: st
     assert all(torch.equal(mine[content], theirs[content]) for content in mine)
 
 
-def test_they_can_be_pickled_for_a_process_that_starts_anew(door: str) -> None:
-    photos = data.from_name(door).test
-    assert photos is not None
-    photos.image(0)  # what is open now is not in the pickle
+def test_they_can_be_pickled_for_a_process_that_starts_anew(
+    packed: Path, request: pytest.FixtureRequest
+) -> None:
+    doors = [str(packed)]
+    if importlib.util.find_spec("pyarrow"):
+        doors.append(str(request.getfixturevalue("table")))
+    if importlib.util.find_spec("s3fs") and importlib.util.find_spec("moto"):
+        bucket = request.getfixturevalue("bucket")
+        doors.append(stores.upload(request.getfixturevalue("folder"), f"{bucket}/pickled"))
+    given = [data.from_name(door).train for door in doors]
+    want = [[one.opened(at)[1] for at in range(len(one))] for one in given]  # all are open now
     code = (
-        "import pickle, sys; photos = pickle.load(sys.stdin.buffer); "
-        "print([photos.opened(at)[1].hex() for at in range(len(photos))])"
+        "import pickle, sys; given = pickle.load(sys.stdin.buffer); "
+        "print([[one.opened(at)[1] for at in range(len(one))] for one in given])"
     )
-    if door.startswith("memory:"):
-        assert pickle.loads(pickle.dumps(photos)).image(0) == photos.image(0)
-        return
-    given = pickle.dumps(photos)
-    ended = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True)
-    want = [photos.opened(at)[1].hex() for at in range(len(photos))]
+    ended = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(given), capture_output=True
+    )
     assert ended.stdout.decode().strip() == str(want), ended.stderr.decode()
 
 
@@ -432,8 +440,14 @@ def test_unreadable_photos_are_named_with_shard_and_key(
             content = content[: len(content) // 2]
         members += [(f"{path.stem}.jpg", content), (f"{path.stem}.cls", name.encode())]
     shard = stores.write_tar(tmp_path / "shards" / "0.tar", members)
-    said = refused(capsys, tmp_path, tmp_path / "shards")
+    out = tmp_path / "run"
+    arguments = ["--backbone", "small_resnet", "--out", str(out)]
+    assert cli.main(["train", str(shard.parent), *arguments]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
     assert f"1 unreadable photo: {shard}/rose_03.jpg: the picture is damaged" in said
+    assert not out.exists()
+    assert cli.main(["check", str(shard.parent)]) == 1
+    assert "shards/0.tar/rose_03.jpg: the picture is damaged" in capsys.readouterr().out
 
 
 def test_a_shard_that_shrinks_is_noticed(packed: Path, tmp_path: Path) -> None:
@@ -614,31 +628,34 @@ def test_a_photo_in_a_bucket_that_went_away_is_named(folder: Path, bucket: str) 
 def test_digests_of_a_bucket_are_recalled_by_its_tags(
     folder: Path, bucket: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flowerlib.data.folders.addresses import Objects
+    import s3fs
 
     monkeypatch.setattr("flowerlib.data.digests.MANY", 1)
     address = stores.upload(folder, f"{bucket}/tagged")
     known = data.from_name(address).train.digests()
-    thumbnails_known = data.from_name(address)  # all is in the caches now
     with monkeypatch.context() as context:
-        context.setattr(Objects, "read", None)
+        context.setattr(addresses.Objects, "read", None)
         assert (data.from_name(address).train.digests() == known).all()
-    stores.upload(folder / "rose", f"{bucket}/tagged/iris")  # other photos, some by old names
-    assert len(data.from_name(address).train) != len(thumbnails_known.train)
+    s3fs.S3FileSystem().pipe_file(f"{bucket}/tagged/iris/iris_00.jpg", photo(folder) + b"more")
+    splits = data.from_name(address)
+    found = set().union(*map(stores.by_content, (splits.train, splits.valid, splits.test)))
+    assert images.digest_of(photo(folder) + b"more") in found
 
 
-@pytest.mark.parametrize("missing", ["braceexpand", "pyarrow", "s3fs"])
-def test_a_missing_extra_is_named(
-    missing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("missing", "door"),
+    [("braceexpand", "{0..3}.tar"), ("pyarrow", "t.parquet"), ("s3fs", "s3://bucket/photos")],
+)
+def test_a_missing_extra_is_named(missing: str, door: str, tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
-    doors = {
-        "braceexpand": tmp_path / "{0..3}.tar",
-        "pyarrow": tmp_path / "t.parquet",
-        "s3fs": "s3://bucket/photos",
-    }
-    monkeypatch.setitem(sys.modules, missing, None)
-    assert "pip install 'flowerlib[scale]'" in refused(capsys, tmp_path, doors[missing])
+    code = f"import sys; sys.modules[{missing!r}] = None; from flowerlib import cli; "
+    code += f"sys.exit(cli.main(['train', {door!r}, '--out', 'run']))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1, ended.stderr
+    assert "pip install 'flowerlib[scale]'" in ended.stderr
+    assert not (tmp_path / "run").exists()
 
 
 # Commands
@@ -699,3 +716,22 @@ def test_one_photo_at_an_address_can_be_predicted(
 def test_stored_photos_can_be_written_as_folders(door: str, folder: Path, tmp_path: Path) -> None:
     splits = data.from_name(door)
     same(data.image_folder(data.to_folders(splits, tmp_path / "copy")), splits)
+
+
+def test_two_processes_train_and_answer_as_one(
+    packed: Path, trained: Path, tmp_path: Path, own_cache: Path
+) -> None:
+    out = tmp_path / "run"
+    small = ["--backbone", "small_resnet", "--out", str(out)]
+    both = together(["-m", "flowerlib", "train", str(packed), *small])
+    assert [ended.code for ended in both] == [0, 0], both
+    results = [json.loads((one / "results.json").read_text()) for one in (out, trained)]
+    assert results[0]["test"] == results[1]["test"]
+    model = ["--model", str(trained / "classifier.safetensors")]
+    tables = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    assert cli.main(["predict", str(packed), "--out", str(tables[0]), *model]) == 0
+    arguments = ["-m", "flowerlib", "predict", str(packed), "--out", str(tables[1]), *model]
+    both = together(arguments)
+    assert [ended.code for ended in both] == [0, 0], both
+    assert tables[0].read_text() == tables[1].read_text()
+    assert f"{packed}/000.tar/" in tables[0].read_text()

@@ -182,8 +182,10 @@ def _opened(address: str) -> tuple[AbstractFileSystem, str]:
     """The store of an address and the path in it; fsspec keeps one for each thread and process."""
     import fsspec
 
-    # Without its cache of listings, which holds a dict for each of millions of files.
-    files, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
+    # Without its cache of listings, which holds a dict for each of millions of files; and s3fs
+    # would ask for the size of each photo before it fetches it, in order to do so in parts.
+    options = {"max_concurrency": 1} if address.startswith(("s3:", "s3a:")) else {}
+    files, path = fsspec.core.url_to_fs(address, use_listings_cache=False, **options)
     return files, path
 
 
