@@ -47,11 +47,11 @@ def measure(shared: Path | None = None) -> dict:
         rows, seconds = _watched(root, model, size)
         answers = sum(1 for _ in open(root / "answers.csv", encoding="utf-8")) - 1
     assert answers == count, (answers, count)
+    kilobytes = np.mean([len(content) for content in photos]) / 1000
     return {
         "photos": count,
-        "what": f"{'flowers' if shared else 'drawn'}: {len(photos)} files of "
-        f"{np.mean([len(content) for content in photos]) / 1000:.0f} kB on average, in links to one "
-        f"shard; network {BACKBONE}",
+        "what": f"{'flowers' if shared else 'drawn'}: {len(photos)} files of {kilobytes:.0f} kB on "
+        f"average, in links to one shard; network {BACKBONE}",
         "processes": size,
         "disk_mb": round(disk / 1e6, 1),
         "seconds": round(seconds, 1),

@@ -50,11 +50,16 @@ def measure(shared: Path, weights: Path) -> dict:
     }
     values = {name: one["value"] for name, one in known.items()}
     rows = [
-        {"photos": photos, "gpus": gpus, "command": command, **simulated(command, photos, gpus, values)}
-        for command in ("predict", "train")
+        {
+            "photos": photos,
+            "gpus": gpus,
+            "command": command,
+            **simulated(command, photos, gpus, values),
+        }
+        for command in TITLES
         for photos in SIZES
         for gpus in GPUS
-    ]  # fmt: skip
+    ]
     return {"inputs": known, "rows": rows}
 
 
@@ -139,14 +144,15 @@ def measured(shared: Path, count: int = 400, listed: int = 20_000) -> dict:
     def one(value: float, unit: str, what: str) -> dict:
         return {"value": float(f"{value:.3g}"), "unit": unit, "how": f"measured: {what}"}
 
+    sizes, each = [len(content) for content in contents], 1 / len(photos)
     return {
-        "bytes_per_photo": one(np.mean([len(c) for c in contents]), "bytes", "the flowers"),
+        "bytes_per_photo": one(np.mean(sizes), "bytes", "the flowers"),
         "list_seconds": one(listing / listed, "s", f"headers of {listed:,} photos in shards"),
         "place_bytes": one(held / listed, "bytes", "a process's memory for where photos lie"),
-        "digest_seconds": one(digesting / len(photos), "s", "reading from a shard in memory, BLAKE2b"),
-        "open_seconds": one(opening / len(photos), "s", "decoding, resizing to 256, cutting to 224 px"),
-        "sketch_seconds": one(sketching / len(photos), "s", "decoding for a thumbnail"),
-    }  # fmt: skip
+        "digest_seconds": one(digesting * each, "s", "reading from a shard in memory, BLAKE2b"),
+        "open_seconds": one(opening * each, "s", "decoding, resizing to 256, cutting to 224 px"),
+        "sketch_seconds": one(sketching * each, "s", "decoding for a thumbnail"),
+    }
 
 
 def recorded() -> dict:
@@ -227,7 +233,9 @@ def inputs_table(record: dict) -> str:
     lines = ["| | value | how it is known |", "|---|---|---|"]
     for name, one in record["inputs"].items():
         value, unit = one["value"], one["unit"]
-        size = next((s for s in ((1e9, "G"), (1e6, "M"), (1, ""), (1e-3, "m")) if value >= s[0]), None)
+        size = next(
+            (s for s in ((1e9, "G"), (1e6, "M"), (1, ""), (1e-3, "m")) if value >= s[0]), None
+        )
         scale, prefix = size or (1e-6, "μ")
         if unit not in ("bytes", "bytes/s", "s"):
             scale, prefix = 1, ""

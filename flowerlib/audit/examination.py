@@ -46,9 +46,7 @@ class File:
     turned: bool = False
 
 
-def examine(
-    place: str, split: str, class_name: str, read: Callable[[], bytes | None]
-) -> File:
+def examine(place: str, split: str, class_name: str, read: Callable[[], bytes | None]) -> File:
     """Decodes one photo whole, and says what it is; `read` gives the content of its file."""
     content = None
     try:
@@ -62,9 +60,7 @@ def examine(
     return File(place, split, class_name, sha256, len(content), None, odd, facts.turned)
 
 
-def _oddities(
-    place: str, content: bytes, facts: images.Facts, thumbnail: np.ndarray
-) -> list[str]:
+def _oddities(place: str, content: bytes, facts: images.Facts, thumbnail: np.ndarray) -> list[str]:
     short, long = sorted(facts.size)
     endings = ENDINGS.get(facts.format, {f".{facts.format.lower()}"})
     kinds = {

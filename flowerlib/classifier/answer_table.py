@@ -43,8 +43,8 @@ def write_answers(
 ) -> int:
     """Writes what is on each photo into a table; goes on where an earlier call was stopped.
 
-    Columns: photo (its path or name), rank (from 1), class, probability (in [0, 1]), error. A photo has
-    `top_k` rows, or a single one with the reason under "error" if it cannot be read.
+    Columns: photo (its path or name), rank (from 1), class, probability (in [0, 1]), error. A photo
+    has `top_k` rows, or a single one with the reason under "error" if it cannot be read.
 
     Args:
         classifier: whose answers they are.

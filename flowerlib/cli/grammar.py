@@ -71,7 +71,11 @@ def parser() -> argparse.ArgumentParser:
 
     predict = add("predict", "say what is on photos")
     predict.add_argument(
-        "photos", nargs="+", type=_place, metavar="IMAGE|DIR", help="or shards, a Parquet table, s3://…"
+        "photos",
+        nargs="+",
+        type=_place,
+        metavar="IMAGE|DIR",
+        help="or shards, a Parquet table, s3://…",
     )
     predict.add_argument("--top-k", type=_positive, metavar="K", help="default: 5, or 1 with --out")
 

@@ -52,8 +52,8 @@ class Stored(Contents):
     Attributes:
         source: of them.
         rows: int64 (N,), those that are meant.
-        known: "S16", the digest of each of the source's photos, b"" before it was read; parts of a
-            set share it, so each photo is read for its digest once.
+        known: "S16", the digest of each photo by row, b"" before it was read; parts of a set share
+            it, so each photo is read for its digest once.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -246,7 +247,9 @@ def test_names_of_shards_say_the_split(flower_folder: Path, tmp_path: Path) -> N
             shutil.copy(shard, tmp_path / "flat" / f"{name}-{number:04}.tar")
     known = data.image_folder(flower_folder)
     same(data.from_shards(tmp_path / "flat"), known)
-    pattern = tmp_path / "flat" / "{flowers-train-{0000..0003},flowers-val-{0000..0001},test-0000}.tar"
+    pattern = (
+        tmp_path / "flat" / "{flowers-train-{0000..0003},flowers-val-{0000..0001},test-0000}.tar"
+    )
     if (tmp_path / "flat" / "test-0001.tar").exists():
         pattern = tmp_path / "flat" / "{flowers-{train,val},test}-{0000..0001}.tar"
     pytest.importorskip("braceexpand", reason="of the extra scale")
@@ -530,7 +533,7 @@ def test_bad_tables_are_refused_in_one_sentence(
     changed([-1, None, *given[2:]])
     assert f"2 of 56 photos have no label, such as {file}#0" in refused(capsys, tmp_path, file)
     changed([4, *given[1:]])
-    assert 'holds 4, but its 4 classes are numbered from 0' in refused(capsys, tmp_path, file)
+    assert "holds 4, but its 4 classes are numbered from 0" in refused(capsys, tmp_path, file)
     image = known.column("image").to_pylist()
     image[5] = {"bytes": None, "path": "rose.jpg"}
     kind = known.schema.field("image").type
@@ -600,8 +603,6 @@ def test_what_changed_at_an_address_is_listed_again(folder: Path) -> None:
 def test_addresses_that_cannot_be_are_refused(
     address: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import re
-
     assert re.search(sentence, refused(capsys, tmp_path, address))
 
 
@@ -735,3 +736,47 @@ def test_two_processes_train_and_answer_as_one(
     assert [ended.code for ended in both] == [0, 0], both
     assert tables[0].read_text() == tables[1].read_text()
     assert f"{packed}/000.tar/" in tables[0].read_text()
+
+
+SECTION = "## Where photos may lie"
+
+
+def test_commands_of_the_page_do_what_they_say(
+    folder: Path,
+    packed: Path,
+    trained: Path,
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Each in a folder that holds what it names, with the smallest network."""
+    page = (repository / "docs" / "scale.md").read_text(encoding="utf-8")
+    section = page.partition(SECTION)[2].partition("\n## ")[0]
+    commands = re.findall(r"```sh\nflowerlib (.*)\n```", section)
+    assert [command.split()[1] for command in commands] == [
+        "shards", "s3://bucket/photos", "photos.parquet",
+    ]  # fmt: skip
+    shutil.copytree(packed, tmp_path / "shards")
+    monkeypatch.chdir(tmp_path)
+    known = json.loads((trained / "results.json").read_text())["test"]
+    for command in commands:
+        if "s3://" in command:
+            if not (importlib.util.find_spec("s3fs") and importlib.util.find_spec("moto")):
+                continue
+            request.getfixturevalue("bucket")
+            import s3fs
+
+            s3fs.S3FileSystem().mkdir("bucket")
+            stores.upload(folder, "s3://bucket/photos")
+        elif "parquet" in command:
+            if not importlib.util.find_spec("pyarrow"):
+                continue
+            shutil.copy(request.getfixturevalue("table"), tmp_path / "photos.parquet")
+        assert cli.main([*command.split(), "--backbone", "small_resnet"]) == 0
+        out = Path(command.split()[-1])
+        assert json.loads((out / "results.json").read_text())["test"] == known
+    answers = re.findall(r"-m flowerlib (predict shards .*)", page)
+    shutil.copy(trained / "classifier.safetensors", tmp_path)
+    assert len(answers) == 1 and cli.main(answers[0].split()) == 0
+    assert len((tmp_path / "shards.csv").read_text().splitlines()) == 57

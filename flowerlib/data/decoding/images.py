@@ -107,9 +107,7 @@ def open_photo(photo: Photo, shrink_to: int | None = None, name: str = "photo") 
         raise PhotoError(name, str(problem)) from None
 
 
-def open_with_facts(
-    photo: Path | str | bytes, name: str = "photo"
-) -> tuple[Image.Image, Facts]:
+def open_with_facts(photo: Path | str | bytes, name: str = "photo") -> tuple[Image.Image, Facts]:
     """Like `open_photo` for a file or its content, and says what it was.
 
     Raises:

@@ -112,7 +112,9 @@ class Objects(Source):
         except Exception as problem:  # a library's own kinds, whatever they are
             raise PhotoError(name, f"it cannot be fetched ({_in_short(problem)})") from None
         if len(found) > images.MAX_BYTES:
-            raise PhotoError(name, f"{len(found):,} bytes is over the limit of {images.MAX_BYTES:,}")
+            raise PhotoError(
+                name, f"{len(found):,} bytes is over the limit of {images.MAX_BYTES:,}"
+            )
         return found
 
     def marks(self) -> list[bytes]:
@@ -171,7 +173,7 @@ def _place(
 
 
 def _mark(info: Mapping[str, object]) -> bytes:
-    """16 bytes for what a store says of a file; none if it gives no tag that follows the content."""
+    """16 bytes for what a store says of a file; none if it has no tag that follows the content."""
     if not (tag := info.get("ETag")):
         return b""
     state = f"{info['name']}\0{tag}\0{info.get('size')}\0{info.get('LastModified')}"

@@ -81,7 +81,7 @@ class Listing:
         folder: the photos.
         left_out: the other files but `NAMES`, by kind: paths below the folder, with /.
         closed: folders below it that this user may not read.
-        marks: of photos at an address, by path, what tells whether each has changed; None for files.
+        marks: of photos at an address, by path, what tells whether one has changed; else None.
     """
 
     folder: Folder

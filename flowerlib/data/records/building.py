@@ -42,8 +42,9 @@ def from_table(
         table: the path of a CSV file (UTF-8; commas, semicolons or tabs), a DataFrame, or a dict of
             columns; or that of a Parquet file with the photos in it, of several (a pattern with
             braces), or of their folder. Parquet needs `pip install 'flowerlib[scale]'`.
-        path, label: the columns of the photos' paths (in Parquet, of their contents) and classes. By default they are looked for
-            under the names path, file, filename, image, photo and label, class, category, target.
+        path, label: the columns of the photos' paths (in Parquet, of their contents) and classes.
+            By default they are looked for under the names path, file, filename, image, photo and
+            label, class, category, target.
         split: the column that says train, valid or test (or Training, val ...); by default the one
             of that name. Without one, photos are divided by their content, as in `image_folder`; a
             missing valid set is taken out of train, a missing test set stays missing. Parquet files

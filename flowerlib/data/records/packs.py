@@ -70,8 +70,9 @@ def splits(found: Sequence[Path]) -> list[str] | None:
     if not any(named):
         return None
     if "" in named:
-        lacking, other = found[named.index("")], next(
-            file for file, split in zip(found, named, strict=True) if split
+        lacking, other = (
+            found[named.index("")],
+            next(file for file, split in zip(found, named, strict=True) if split),
         )
         raise InputError(
             f"{other} names its split, and {lacking} does not; put train, valid or test into the "
