@@ -229,7 +229,7 @@ def test_a_shard_of_webdataset_is_read_as_webdataset_reads_it(folder: Path, tmp_
     found = shards.read(f"{tmp_path}/written/{{000..003}}.tar")
     source = found.source
     mine = [
-        (source.members[row].rpartition(".")[0], source.read(row), found.labels[row])
+        (source.members[row].rpartition(".")[0], source.read(row), found.cells["label"][row])
         for row in range(len(source))
     ]
     assert mine == want and len(mine) == 56
@@ -258,6 +258,13 @@ def test_names_of_shards_say_the_split(flower_folder: Path, tmp_path: Path) -> N
     )
     shutil.rmtree(tmp_path / "flat")
     same(data.from_shards(tmp_path), known)  # train/, valid/ and test/ hold shards
+
+
+def test_shards_beside_tables_are_neither(packed: Path, tmp_path: Path) -> None:
+    shutil.copy(packed / "000.tar", tmp_path)
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="holds shards and Parquet tables; put each kind"):
+        data.from_name(str(tmp_path))
 
 
 def test_a_folder_with_classes_or_photos_is_no_folder_of_shards(
@@ -486,7 +493,7 @@ def test_any_order_gives_the_same_bytes(
     pytest.importorskip("pyarrow")
     photos = stores.listed(folder)
     file = stores.write_parquet(tmp_path / "t.parquet", photos, **options)
-    source = parquet.read(file, "image", ["label"]).source
+    source = parquet.read(file, {"path": "image"}).source
     for row in [*np.random.default_rng(1).permutation(56).tolist(), 55, 0, 0]:
         assert source.read(row) == photos[row][0].read_bytes()
         assert source.name(row) == f"{file}#{row}"
@@ -537,8 +544,11 @@ def test_bad_tables_are_refused_in_one_sentence(
     image = known.column("image").to_pylist()
     image[5] = {"bytes": None, "path": "rose.jpg"}
     kind = known.schema.field("image").type
+    image[7] = None
     arrow.write_table(known.set_column(0, "image", pa.array(image, kind)), file)
-    assert f"{file}#5: there is no content in the row" in refused(capsys, tmp_path, file)
+    said = refused(capsys, tmp_path, file)
+    assert f"2 unreadable photos: {file}#5: there is no content in the row" in said
+    assert f"{file}#7: there is no content in the row" in said
     file.write_bytes(file.read_bytes()[:-100])
     assert f"{file} is no whole Parquet file" in refused(capsys, tmp_path, file)
     assert "none.parquet: no such file" in refused(capsys, tmp_path, tmp_path / "none.parquet")
@@ -548,13 +558,16 @@ def test_a_table_that_is_damaged_inside_names_the_row(folder: Path, tmp_path: Pa
     pytest.importorskip("pyarrow")
     photos = stores.listed(folder)
     file = stores.write_parquet(tmp_path / "t.parquet", photos, compression="zstd")
-    source = parquet.read(file, "image", ["label"]).source
+    source = parquet.read(file, {"path": "image"}).source
     content = bytearray(file.read_bytes())
     content[100:4000] = bytes(3900)
     file.write_bytes(content)
     with pytest.raises(PhotoError, match=r"t.parquet#3: the table cannot be read here"):
         source.read(3)
     assert source.read(55) == photos[55][0].read_bytes()
+    file.unlink()
+    with pytest.raises(PhotoError, match=r"t.parquet#3: the table cannot be read here"):
+        source.read(3)
 
 
 # Addresses

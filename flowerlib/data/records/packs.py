@@ -1,21 +1,70 @@
-"""Files that hold many photos each, such as shards: which there are, and which splits they name."""
+"""Files that hold many photos each: which there are, which splits they name, where photos lie."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from flowerlib.data import digests
 from flowerlib.data.decoding import images
 from flowerlib.data.folders import addresses
 from flowerlib.data.folders.addresses import Place
 from flowerlib.data.folders.layout import split_of
+from flowerlib.data.stored import Source
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
 SHARDS, PARQUET = ".tar", ".parquet"
-INSIDE = ("data",)  # a folder of this name holds the files, as on the hub of Hugging Face
+INSIDE = "data"  # a folder of this name holds the files, as on the hub of Hugging Face
+
+
+@dataclass
+class Packed(Source):
+    """Photos in some files, each by a number that says where it lies there.
+
+    Attributes:
+        files: their paths.
+        file, start: int64 (N,), of each photo the number of its file, and its place there.
+        states: what stands for each file as it was when it was looked at.
+    """
+
+    files: Sequence[str]
+    file: np.ndarray
+    start: np.ndarray
+    states: Sequence[bytes]
+
+    def __post_init__(self) -> None:
+        self.place = os.path.dirname(os.path.abspath(self.files[0]))
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def marks(self) -> list[bytes]:
+        places = self.start.astype(">i8").tobytes()
+        states = [self.states[number][:8] for number in self.file.tolist()]
+        return [
+            state + places[8 * at : 8 * at + 8] if state else b"" for at, state in enumerate(states)
+        ]
+
+
+@dataclass
+class Found:
+    """What files hold.
+
+    Attributes:
+        source: the photos.
+        cells: for "label", "split" and "group", where they are there, that of each photo.
+        left_out: what else is there, by kind.
+    """
+
+    source: Packed
+    cells: dict[str, list[object]]
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def kind(path: Place) -> str | None:
@@ -23,7 +72,7 @@ def kind(path: Place) -> str | None:
     name = os.fspath(path).lower()
     if name.endswith((SHARDS, PARQUET)) and not os.path.isdir(path):
         return SHARDS if name.endswith(SHARDS) else PARQUET
-    found = _inside(storage.expand(Path(path))) if os.path.isdir(path) else []
+    found = _inside(path) if os.path.isdir(path) else []
     return found[0].suffix.lower() if found else None
 
 
@@ -40,7 +89,12 @@ def files(path: Place) -> list[Path]:
         )
     text = os.fspath(place)
     if os.path.isdir(text):
-        return _inside(place)
+        found = _inside(text)
+        if len({file.suffix.lower() for file in found}) > 1:
+            raise InputError(
+                f"{text} holds shards and Parquet tables; put each kind into a folder of its own."
+            )
+        return found
     several = [text]
     if "{" in text and not os.path.exists(text):
         try:
@@ -60,6 +114,11 @@ def files(path: Place) -> list[Path]:
     return found
 
 
+def states(found: Sequence[Path]) -> list[bytes]:
+    """What stands for each file as it is now; to be asked for before the file is read."""
+    return [digests.mark(os.path.abspath(file)) for file in found]
+
+
 def splits(found: Sequence[Path]) -> list[str] | None:
     """The split that each file names, such as "test" in test-00.tar; None if no name holds one.
 
@@ -70,10 +129,8 @@ def splits(found: Sequence[Path]) -> list[str] | None:
     if not any(named):
         return None
     if "" in named:
-        lacking, other = (
-            found[named.index("")],
-            next(file for file, split in zip(found, named, strict=True) if split),
-        )
+        lacking = found[named.index("")]
+        other = next(file for file, split in zip(found, named, strict=True) if split)
         raise InputError(
             f"{other} names its split, and {lacking} does not; put train, valid or test into the "
             "names of all, or of none."
@@ -86,20 +143,28 @@ def _split(file: Path) -> str:
     return next(filter(None, map(split_of, words)), None) or split_of(file.parent.name) or ""
 
 
-def _inside(folder: Path) -> list[Path]:
+def _inside(folder: Place, top: bool = True) -> list[Path]:
     """The shards or tables of a folder that holds nothing else: neither photos nor classes."""
     found: list[Path] = []
+    inner: list[str] = []
     try:
-        inner = sorted(one for one in folder.iterdir() if one.is_dir() and one.name[0] != ".")
-        if any(one.name not in INSIDE and not split_of(one.name) for one in inner):
-            return []
-        for place in (folder, *inner):
-            entries = sorted(place.iterdir())
-            here = [file for file in entries if file.suffix.lower() in (SHARDS, PARQUET)]
-            photos = any(file.suffix.lower() in images.SUFFIXES for file in entries)
-            if photos or (place in inner and not here):
-                return []
-            found += here
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name, ending = entry.name, os.path.splitext(entry.name)[1].lower()
+                if name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    if not top or (name != INSIDE and not split_of(name)):
+                        return []
+                    inner.append(entry.path)
+                elif ending in images.SUFFIXES:
+                    return []
+                elif ending in (SHARDS, PARQUET):
+                    found.append(Path(entry.path))
     except OSError:  # it may not be read, which is said elsewhere
         return []
-    return [file for file in found if file.suffix.lower() == found[0].suffix.lower()]
+    for place in inner:
+        if not (here := _inside(place, top=False)):
+            return []
+        found += here
+    return sorted(found)

@@ -7,22 +7,19 @@ its group, unless it comes after the last one that was read. Each thread has a p
 from __future__ import annotations
 
 import json
-import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowerlib.data import digests
 from flowerlib.data.decoding import images
 from flowerlib.data.decoding.images import PhotoError
 from flowerlib.data.folders.addresses import Place
 from flowerlib.data.records import packs
-from flowerlib.data.records.shards import marked
-from flowerlib.data.stored import Source
+from flowerlib.data.records.packs import Found, Packed
 from flowerlib.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +30,7 @@ BATCH = 16  # photos that are unpacked at once
 BUFFER = 2**20  # bytes that are read of a file at once
 
 
-class _Place(threading.local):
+class _Position(threading.local):
     """Where a thread stands in a table: the group, and the rows that were unpacked last."""
 
     group: tuple[int, int] | None = None
@@ -43,65 +40,46 @@ class _Place(threading.local):
 
 
 @dataclass
-class Tables(Source):
+class Tables(Packed):
     """Photos by their rows in Parquet files.
 
     Attributes:
-        files: the tables.
         column: that holds the contents, such as "image.bytes".
         ends: for each file, the number of rows up to the end of each of its groups.
-        states: what stands for each file as it was when it was looked at.
     """
 
-    files: Sequence[str]
     column: str
     ends: Sequence[np.ndarray]
-    states: Sequence[bytes]
-    _place: _Place = field(default_factory=_Place)
-
-    def __post_init__(self) -> None:
-        self.place = os.path.dirname(os.path.abspath(self.files[0]))
-        self._starts = np.cumsum([0, *(int(ends[-1]) if len(ends) else 0 for ends in self.ends)])
+    _position: _Position = field(default_factory=_Position)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_place": None}
+        return {name: value for name, value in self.__dict__.items() if name != "_position"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__ |= {**state, "_place": _Place()}
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def _at(self, row: int) -> tuple[int, int]:
-        """The number of a photo's file, and its row there."""
-        file = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return file, row - int(self._starts[file])
+        self.__dict__ |= {**state, "_position": _Position()}
 
     def name(self, row: int) -> str:
-        file, inside = self._at(row)
-        return f"{self.files[file]}#{inside}"
+        return f"{self.files[self.file[row]]}#{self.start[row]}"
 
     def read(self, row: int) -> bytes:
         import pyarrow
 
-        file, inside = self._at(row)
+        file, inside = int(self.file[row]), int(self.start[row])
         group = int(np.searchsorted(self.ends[file], inside, side="right"))
         first = int(self.ends[file][group - 1]) if group else 0
         try:
             found = self._unpacked(file, group, inside - first)
-        except (OSError, pyarrow.ArrowException, StopIteration) as problem:
-            self._place.group = None
-            raise PhotoError(
-                self.name(row), f"the table cannot be read here ({_in_short(problem)})"
-            ) from None
+        except (InputError, OSError, pyarrow.ArrowException, StopIteration) as problem:
+            self._position.group = None
+            fault = f"the table cannot be read here ({_in_short(problem)})"
+            raise PhotoError(self.name(row), fault) from None
         if found is None:
-            raise PhotoError(
-                self.name(row), "there is no content in the row; store the photos' bytes, not paths"
-            )
+            fault = "there is no content in the row; store the photos' bytes, not paths"
+            raise PhotoError(self.name(row), fault)
         return found
 
     def _unpacked(self, file: int, group: int, at: int) -> bytes | None:
-        place = self._place
+        place = self._position
         if place.group != (file, group) or at < place.first or place.coming is None:
             place.coming = open_table(self.files[file]).iter_batches(
                 BATCH, row_groups=[group], columns=[self.column], use_threads=False
@@ -114,15 +92,6 @@ class Tables(Source):
         if content.is_valid and len(content.as_buffer()) > images.MAX_BYTES:
             raise OSError(f"over {images.MAX_BYTES:,} bytes")
         return content.as_py()
-
-    def marks(self) -> list[bytes]:
-        rows = [np.arange(int(ends[-1])) for ends in self.ends if len(ends)]
-        states = [
-            state
-            for state, ends in zip(self.states, self.ends, strict=True)
-            for _ in range(int(ends[-1]) if len(ends) else 0)
-        ]
-        return marked(states, np.concatenate(rows))
 
 
 def _leaf(column: pyarrow.Array) -> pyarrow.Array:
@@ -154,33 +123,18 @@ def open_table(file: str | Path) -> arrow.ParquetFile:
         ) from None
 
 
-@dataclass
-class Found:
-    """What tables hold.
-
-    Attributes:
-        source: the photos.
-        cells: of each photo, what the other columns hold that were asked for.
-        splits: of each photo, as the files' names say; None if they do not.
-    """
-
-    source: Tables
-    cells: dict[str, list[object]]
-    splits: list[str] | None
-
-
 def columns(path: Place) -> list[str]:
     """The names of the columns of the tables at a path."""
     return list(open_table(packs.files(path)[0]).schema_arrow.names)
 
 
-def read(path: Place, image: str, others: Sequence[str]) -> Found:
+def read(path: Place, names: Mapping[str, str]) -> Found:
     """Reads all of some Parquet tables but their photos.
 
     Args:
         path: a file, a pattern with braces, or a folder.
-        image: the column of the photos: contents, or a struct with a field `bytes`.
-        others: columns whose cells are wanted; numbers of classes are turned into their names.
+        names: the column of "path", which holds contents, or structs with a field `bytes`; and
+            those of "label", "split" and "group" that are wanted.
 
     Raises:
         InputError: a file cannot be read, or the columns are not there or hold something else.
@@ -188,34 +142,42 @@ def read(path: Place, image: str, others: Sequence[str]) -> Found:
     import pyarrow
 
     files = packs.files(path)
-    divided = packs.splits(files)
-    states = [digests.mark(os.path.abspath(file)) for file in files]
-    cells: dict[str, list[object]] = {name: [] for name in others}
-    splits: list[str] = []
+    divided, states = packs.splits(files), packs.states(files)
+    cells: dict[str, list[object]] = {role: [] for role in names if role != "path"}
+    named: list[object] = []  # the splits that the files' names say
+    rows: list[np.ndarray] = []
     ends, column = [], ""
     for number, file in enumerate(files):
         table = open_table(file)
         schema = table.schema_arrow
-        if lacking := [name for name in (image, *others) if name not in schema.names]:
+        if lacking := [name for name in names.values() if name not in schema.names]:
             raise InputError(
                 f'{file} has no column "{lacking[0]}"; it has {", ".join(schema.names)}.'
             )
-        column = _column(file, image, schema.field(image).type)
+        column = _column(file, names["path"], schema.field(names["path"]).type)
         try:
-            read = table.read(columns=[*others], use_threads=False)
+            wanted = [names[role] for role in cells]
+            read = table.read(columns=wanted, use_threads=False)
         except (OSError, pyarrow.ArrowException) as problem:
             raise InputError(
                 f"{file} is damaged ({_in_short(problem)}); write or copy it again."
             ) from None
-        for name in others:
-            values, names = read.column(name).to_pylist(), _class_names(schema, name)
-            cells[name] += values if names is None else _named(file, name, values, names)
+        for role, inside in cells.items():
+            inside += _cells(file, names[role], read.column(names[role]).to_pylist(), schema)
         about = table.metadata
         sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
         ends.append(np.cumsum(sizes, dtype=np.int64))
-        splits += [divided[number]] * sum(sizes) if divided else []
-    source = Tables([str(file) for file in files], column, ends, states)
-    return Found(source, cells, splits if divided else None)
+        rows.append(np.arange(sum(sizes)))
+        named += [divided[number]] * sum(sizes) if divided else []
+    source = Tables(
+        [str(file) for file in files],
+        np.repeat(np.arange(len(files)), [len(one) for one in rows]),
+        np.concatenate(rows),
+        states,
+        column,
+        ends,
+    )
+    return Found(source, {"split": named, **cells} if divided else cells)
 
 
 def _column(file: Path, name: str, kind: pyarrow.DataType) -> str:
@@ -232,19 +194,14 @@ def _column(file: Path, name: str, kind: pyarrow.DataType) -> str:
     return name
 
 
-def _class_names(schema: pyarrow.Schema, name: str) -> Sequence[str] | None:
-    """The names of the classes that a column's numbers stand for, as Hugging Face notes them."""
+def _cells(file: Path, column: str, values: list[object], schema: pyarrow.Schema) -> list[object]:
+    """The cells of a column; classes by their names, which Hugging Face notes beside the schema."""
     try:
         about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        names = about["info"]["features"][name]["names"]
+        names = about["info"]["features"][column]["names"]
     except (ValueError, KeyError, TypeError):
-        return None
-    return [str(one) for one in names] if isinstance(names, list) else None
-
-
-def _named(file: Path, column: str, values: list[object], names: Sequence[str]) -> list[object]:
-    """The cells of a column, classes by their names; -1 stands for no class."""
-    known: dict[object, str | None] = {**dict(enumerate(names)), -1: None, None: None}
+        return values
+    known: dict[object, object] = {**dict(enumerate(names)), -1: None, None: None}
     if strange := [value for value in values if value not in known]:
         raise InputError(
             f'{file}: the column "{column}" holds {strange[0]!r:.40}, but its {len(names)} classes '
@@ -255,4 +212,4 @@ def _named(file: Path, column: str, values: list[object], names: Sequence[str]) 
 
 def _in_short(problem: BaseException) -> str:
     lines = str(problem).strip().splitlines()
-    return lines[0][:100] if lines else type(problem).__name__
+    return lines[0][:200].rstrip(".") if lines else type(problem).__name__

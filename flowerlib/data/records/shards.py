@@ -9,7 +9,6 @@ only the offsets are kept. Nothing but the picture, `cls` and `json` is read, an
 from __future__ import annotations
 
 import json
-import os
 import re
 import tarfile
 from collections import Counter
@@ -20,13 +19,12 @@ from typing import IO
 
 import numpy as np
 
-from flowerlib.data import digests
 from flowerlib.data.decoding import images
 from flowerlib.data.decoding.images import PhotoError
 from flowerlib.data.folders.addresses import Place
 from flowerlib.data.records import packs
+from flowerlib.data.records.packs import Found, Packed
 from flowerlib.data.records.rows import text
-from flowerlib.data.stored import Source
 from flowerlib.support.console import one_line
 from flowerlib.support.errors import InputError
 
@@ -37,28 +35,16 @@ MOST = 2**20  # bytes of a json
 
 
 @dataclass
-class Shards(Source):
+class Shards(Packed):
     """Photos by their offsets in tar files.
 
     Attributes:
-        files: the shards.
-        file, start, size: of each photo the number of its shard, and its bytes there.
+        size: int64 (N,), bytes.
         members: the photos' names in their shards.
-        states: what stands for each shard as it was when its offsets were noted.
     """
 
-    files: Sequence[str]
-    file: np.ndarray
-    start: np.ndarray
     size: np.ndarray
     members: Sequence[str]
-    states: Sequence[bytes]
-
-    def __post_init__(self) -> None:
-        self.place = os.path.dirname(os.path.abspath(self.files[0]))
-
-    def __len__(self) -> int:
-        return len(self.members)
 
     def name(self, row: int) -> str:
         return f"{self.files[self.file[row]]}/{self.members[row]}"
@@ -66,52 +52,22 @@ class Shards(Source):
     def read(self, row: int) -> bytes:
         start, size = int(self.start[row]), int(self.size[row])
         if size > images.MAX_BYTES:
-            raise PhotoError(
-                self.name(row), f"{size:,} bytes is over the limit of {images.MAX_BYTES:,}"
-            )
+            fault = f"{size:,} bytes is over the limit of {images.MAX_BYTES:,}"
+            raise PhotoError(self.name(row), fault)
         try:
             with open(self.files[self.file[row]], "rb", buffering=0) as shard:
                 shard.seek(start)
                 content = shard.read(size)
         except OSError as problem:
-            raise PhotoError(
-                self.name(row), f"the shard cannot be read ({problem.strerror})"
-            ) from None
+            fault = f"the shard cannot be read ({problem.strerror})"
+            raise PhotoError(self.name(row), fault) from None
         if len(content) != size:
             raise PhotoError(self.name(row), "the shard is shorter than it was")
         return content
 
-    def marks(self) -> list[bytes]:
-        return marked([self.states[number] for number in self.file.tolist()], self.start)
-
-
-def marked(states: Sequence[bytes], start: np.ndarray) -> list[bytes]:
-    """16 bytes for each place in a file that is in some state; b"" where the state is unknown."""
-    places = start.astype(">i8").tobytes()
-    return [
-        state[:8] + places[8 * at : 8 * at + 8] if state else b"" for at, state in enumerate(states)
-    ]
-
-
-@dataclass
-class Found:
-    """What shards hold.
-
-    Attributes:
-        source: the photos.
-        labels: of each, "" if it has none.
-        splits: of each, None if the shards' names hold none.
-        left_out: members that are neither pictures nor labels, by ending.
-    """
-
-    source: Shards
-    labels: list[str]
-    splits: list[str] | None
-    left_out: dict[str, int]
-
 
 def read(path: Place, label: str | None = None) -> Found:
-    """Notes where each photo lies in the shards of a folder or of a pattern.
+    """Notes where each photo lies in the shards of a folder or of a pattern, and its label.
 
     Args:
         path: a tar file, a pattern with braces, or a folder.
@@ -122,25 +78,25 @@ def read(path: Place, label: str | None = None) -> Found:
             label cannot be read.
     """
     files = packs.files(path)
-    divided = packs.splits(files)
-    states = [digests.mark(os.path.abspath(file)) for file in files]
+    divided, states = packs.splits(files), packs.states(files)
     left_out: Counter[str] = Counter()
     samples: list[_Sample] = []
     file: list[int] = []
     for number, shard in enumerate(files):
         samples += _samples(shard, label, left_out)
         file += [number] * (len(samples) - len(file))
-    places = np.array([(one.start, one.size) for one in samples], np.int64).reshape(-1, 2)
     source = Shards(
         [str(shard) for shard in files],
         np.array(file, np.int64),
-        places[:, 0].copy(),
-        places[:, 1].copy(),
-        [one.picture for one in samples],
+        np.array([one.start for one in samples], np.int64),
         states,
+        np.array([one.size for one in samples], np.int64),
+        [one.picture for one in samples],
     )
-    splits = None if divided is None else [divided[number] for number in file]
-    return Found(source, [one.label for one in samples], splits, dict(left_out))
+    cells: dict[str, list[object]] = {"label": [one.label for one in samples]}
+    if divided is not None:
+        cells["split"] = [divided[number] for number in file]
+    return Found(source, cells, dict(left_out))
 
 
 @dataclass(slots=True)
