@@ -4,7 +4,7 @@
 
 VENV ?= .venv
 JOBS ?= 2
-EXTRAS = notebooks,test,lint,docs
+EXTRAS = notebooks,test,lint,docs,scale
 
 # The first Python that is new enough.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \

@@ -131,6 +131,26 @@ def growth() -> None:
         plots.save(work.figure(found["rows"]), RESULTS / "growth.png")
 
 
+def million() -> None:
+    """Answers for a million photos, or for FLOWERLIB_PHOTOS, by FLOWERLIB_PROCESSES processes."""
+    from benchmarks import million as work
+
+    found = work.measure(SHARED if (SHARED / "flowers").is_dir() else None)
+    write("million", {**found, "processor": processor()})
+
+
+def scale_model() -> None:
+    """A hundred million photos on 64 GPUs, simulated from what a core does here; and its figure."""
+    from benchmarks import scale_model as work
+    from flowerlib import plots
+
+    _need_photos()
+    found = work.measure(SHARED, WEIGHTS)
+    write("scale_model", {**found, "processor": processor()})
+    if not os.environ.get("FLOWERLIB_BENCH_DRY"):
+        plots.save(work.figure(found["rows"]), ROOT / "docs" / "images" / "scale_model.png")
+
+
 def small_heads() -> None:
     """Heads of small sets, on an idle machine and on a busy one."""
     from benchmarks import small_heads as work
@@ -409,11 +429,26 @@ def garden_table() -> str:
     return "\n".join(lines).replace("%", " %").replace("  %", " %")
 
 
+def hours_table() -> str:
+    """What a hundred million photos would take, as Markdown."""
+    from benchmarks import scale_model as work
+
+    return work.hours_table(read("scale_model"))
+
+
+def inputs_table() -> str:
+    """What that rests on, as Markdown."""
+    from benchmarks import scale_model as work
+
+    return work.inputs_table(read("scale_model"))
+
+
 # File → the tables between its marks, in their order.
 TABLES = {
     "README.md": [short_table],
     "docs/results.md": [defaults_table, table],
     "docs/how_fast.md": [frontier_table, steps_table, speed_table, recipes_table],
+    "docs/scale.md": [hours_table, inputs_table],
     "data/README.md": [garden_table],
 }
 
@@ -444,6 +479,8 @@ BENCHMARKS: dict[str, tuple[Callable[[], None], int]] = {
     "defaults": (compared("defaults", "defaults"), 6),
     "cold": (compared("cold", "cold"), 12),
     "growth": (growth, 12),
+    "million": (million, 60),
+    "scale_model": (scale_model, 1),
     "fine_tuning": (compared("fine_tuning", "fine_tuning"), 12),
     "eight_bits": (compared("eight_bits", "eight_bits"), 12),
     "together": (compared("together", "together"), 5),

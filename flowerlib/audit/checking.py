@@ -16,14 +16,16 @@ import numpy as np
 from flowerlib.audit import examination, manifest
 from flowerlib.audit.examination import File
 from flowerlib.audit.report import Copies, Report
-from flowerlib.data.decoding import images
-from flowerlib.data.folders import listing, naming
+from flowerlib.data.contents import Contents
+from flowerlib.data.file_counts import FileCounts
+from flowerlib.data.folders import addresses, naming
+from flowerlib.data.folders.addresses import Place
 from flowerlib.data.records import tables
 from flowerlib.data.splitting import copies, division, thumbnails
 
 
 def check(
-    path: Path | str,
+    path: Place,
     *,
     columns: Mapping[str, str | None] | None = None,
     against: Path | str | None = None,
@@ -32,7 +34,8 @@ def check(
     """Reads and decodes every photo of a folder or a table and reports what is wrong with them.
 
     Args:
-        path: a folder as `data.image_folder` takes it, or a CSV file as `data.from_table` does.
+        path: a folder or an address as `data.image_folder` takes it, or a table as
+            `data.from_table` does; or shards.
         columns: of a table, the names of those of "path", "label", "split" and "group".
         against: a manifest of an earlier day; what has changed since is reported.
         progress: called with (photos done, photos in all).
@@ -42,16 +45,22 @@ def check(
             read.
     """
     before = manifest.load_manifest(against) if against is not None else None
-    found = _of_table(path, columns) if tables.is_table(path) else _of_folder(Path(path))
+    found = _of_table(path, columns) if tables.is_table(path) else _of_folder(addresses.at(path))
     files: list[File] = []
+
+    def examine(at: int) -> File:
+        split, name = found.classes[at]
+        place = _below(found.root, found.photos.name(at))
+        return examination.examine(place, split, name, lambda: found.photos.content(at))
+
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
-        for file in pool.map(lambda job: examination.examine(found.root, *job), found.photos):
+        for file in pool.map(examine, range(len(found.photos))):
             files.append(file)
             if progress:
                 progress(len(files), len(found.photos))
-    exact, near, undivided = _copies(found.root, files, found.counts)
+    exact, near, undivided = _copies(found.photos, files, found.counts)
     report = Report(
-        Path(path),
+        path,
         files,
         exact,
         near,
@@ -67,76 +76,91 @@ def check(
 
 @dataclass
 class _Found:
-    """What is to be checked: each photo's split, class and path, and what is said of them all."""
+    """What is to be checked: the photos, each one's split and class, and what is said of them."""
 
-    root: Path
-    photos: list[tuple[str, str, Path]]
+    root: Place
+    photos: Contents
+    classes: list[tuple[str, str]]
     counts: dict[str, dict[str, int]]
     problems: list[str]
     left_out: dict[str, list[str]]
     notes: list[str]
 
 
-def _of_folder(root: Path) -> _Found:
-    found = naming.survey(listing.read(root))
-    photos = [
-        (split, name, Path(file))
-        for split, classes in found.splits.items()
-        for name, inside in classes.items()
-        for file in inside.below()
-    ]
-    if not photos:
+def _of_folder(root: Place) -> _Found:
+    found = naming.survey(addresses.read(root))
+    paths: list[str] = []
+    classes: list[tuple[str, str]] = []
+    for split, inside in found.splits.items():
+        for name, folder in inside.items():
+            paths += folder.below()
+            classes += [(split, name)] * (len(paths) - len(classes))
+    if not paths:
         found.refuse()
     counts = {
         split: {name: inside.count() for name, inside in classes.items()}
         for split, classes in found.splits.items()
     }
-    return _Found(root, photos, counts, found.problems, found.listing.left_out, found.notes)
+    photos = addresses.pictures(found.listing, paths)
+    left_out = found.listing.left_out
+    return _Found(root, photos, classes, counts, found.problems, left_out, found.notes)
 
 
-def _of_table(path: Path | str, columns: Mapping[str, str | None] | None) -> _Found:
+def _of_table(path: Place, columns: Mapping[str, str | None] | None) -> _Found:
     """A photo that is not there is among the photos: it is reported as one that cannot be read."""
     found = tables.read(path, columns)
     splits = found.splits or [""] * len(found.paths)
-    each = {
-        file: (split, label, Path(file))
-        for split, label, file in zip(splits, found.labels, found.paths, strict=True)
-        if file and label
-    }
+    each = {file: at for at, file in enumerate(found.paths) if file and found.labels[at]}
     if not each:
         found.refuse()
+    rows = [*each.values()]
+    notes = naming.lookalikes(sorted(set(found.labels)))
+    if said := FileCounts(len(rows), found.left_out).sentence():
+        notes.append(said)
     return _Found(
         Path(path).parent,
-        [*each.values()],
+        found.pictures.take(rows),
+        [(splits[at], found.labels[at]) for at in rows],
         found.counts(),
         found.problems,
         {},
-        naming.lookalikes(sorted(set(found.labels))),
+        notes,
     )
 
 
+def _below(root: Place, name: str) -> str:
+    """A photo's path below a folder, with /; or the whole of it, if it lies elsewhere."""
+    if isinstance(root, str):
+        return name.removeprefix(f"{root}/")
+    path = Path(name)
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+
 def _copies(
-    root: Path, files: Sequence[File], given: Container[str]
+    photos: Contents, files: Sequence[File], given: Container[str]
 ) -> tuple[list[Copies], list[Copies], list[str]]:
     """Exact copies, near copies, and sentences about classes that training could not divide.
 
     The digests and near copies are those that training finds, not others by other thumbnails.
 
     Args:
-        root: the folder.
-        files: all photos; those that cannot be read are left aside.
+        photos: all of them.
+        files: what was found of each; those that cannot be read are left aside.
         given: the splits that are there.
     """
-    sound = [file for file in files if file.problem is None]
-    paths = [root / file.path for file in sound]
-    digests = np.array([images.digest(path) for path in paths], "S16")
+    rows = [at for at, file in enumerate(files) if file.problem is None]
+    sound = [files[at] for at in rows]
+    photos = photos.take(rows)
+    digests = np.array([photos.digest(at) for at in range(len(rows))], "S16")
     contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
     order = np.argsort(content, kind="stable")
     same = np.split(order, np.flatnonzero(np.diff(content[order])) + 1) if sound else []
     same = sorted((group for group in same if len(group) > 1), key=min)
     exact = [Copies(tuple(sound[at] for at in group)) for group in same]
     pairs = thumbnails.near_copies(
-        contents, lambda at: images.sketch(paths[first[at]], copies.SIDE)
+        contents,
+        lambda at: photos.sketch(int(first[at]), copies.SIDE),
+        photos.order()[first],
     )
     near = []
     for pair in pairs:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -45,39 +46,29 @@ class File:
     turned: bool = False
 
 
-def examine(root: Path, split: str, class_name: str, path: Path) -> File:
-    """Decodes one photo whole, and says what it is."""
-    inside = path.is_relative_to(root)
-    place = (path.relative_to(root) if inside else path).as_posix()
-    content, size = _content(path)
+def examine(place: str, split: str, class_name: str, read: Callable[[], bytes | None]) -> File:
+    """Decodes one photo whole, and says what it is; `read` gives the content of its file."""
+    content = None
     try:
-        image, facts = images.open_with_facts(path)
+        content = read() or b""
+        image, facts = images.open_with_facts(content, place)
     except images.PhotoError as error:
-        return File(place, split, class_name, content, size, error.reason)
-    odd = tuple(_oddities(path, facts, copies.thumbnail(image)))
-    return File(place, split, class_name, content, size, None, odd, facts.turned)
+        sha256 = "" if content is None else hashlib.sha256(content).hexdigest()
+        return File(place, split, class_name, sha256, len(content or b""), error.reason)
+    odd = tuple(_oddities(place, content, facts, copies.thumbnail(image)))
+    sha256 = hashlib.sha256(content).hexdigest()
+    return File(place, split, class_name, sha256, len(content), None, odd, facts.turned)
 
 
-def _content(path: Path) -> tuple[str, int]:
-    """The file's SHA-256 and size; "" and 0 if it cannot be read, which opening it will explain."""
-    try:
-        if not path.is_file():  # a pipe would never end
-            return "", 0
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
-    except OSError:
-        return "", 0
-
-
-def _oddities(path: Path, facts: images.Facts, thumbnail: np.ndarray) -> list[str]:
+def _oddities(place: str, content: bytes, facts: images.Facts, thumbnail: np.ndarray) -> list[str]:
     short, long = sorted(facts.size)
     endings = ENDINGS.get(facts.format, {f".{facts.format.lower()}"})
     kinds = {
         "JPEG without an end mark, perhaps cut and padded": (
-            facts.format == "JPEG" and not _has_end(path)
+            facts.format == "JPEG" and not _has_end(content)
         ),
         "ending of the name does not fit the content": (
-            path.suffix.lower() in images.SUFFIXES - endings
+            os.path.splitext(place)[1].lower() in images.SUFFIXES - endings
         ),
         "almost one color": float(thumbnail.std()) < copies.FLAT,
         f"smaller than {SMALL_SIDE} pixels": short < SMALL_SIDE,
@@ -90,7 +81,6 @@ def _oddities(path: Path, facts: images.Facts, thumbnail: np.ndarray) -> list[st
     return [kind for kind, true in kinds.items() if true]
 
 
-def _has_end(path: Path) -> bool:
+def _has_end(content: bytes) -> bool:
     """Whether a JPEG's end mark follows its last scan; inside a scan neither mark can occur."""
-    content = path.read_bytes()
     return content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")

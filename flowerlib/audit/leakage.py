@@ -41,7 +41,9 @@ def leaks(splits: Splits) -> list[str]:
         return parts[place[at]].contents.sketch(int(at - starts[place[at]]), copies.SIDE)
 
     same = np.stack([first[content], np.arange(len(content))], 1)
-    pairs = thumbnails.near_copies(contents, shrunk) if splits.pictures == "photos" else []
+    order = np.concatenate([part.contents.order() for part in parts])[first]
+    photos = splits.pictures == "photos"
+    pairs = thumbnails.near_copies(contents, shrunk, order) if photos else []
     alike = [sorted((first[pair.first], first[pair.second])) for pair in pairs]
     sentences = []
     for where, what, harm in (

@@ -49,7 +49,7 @@ class Report:
     """What `folder` found.
 
     Attributes:
-        root: the folder, or the table.
+        root: the folder, the address, or the table.
         files: all photos, readable or not.
         exact, near: groups of the same content; pairs that look the same.
         counts: photos by split and class folder.
@@ -59,7 +59,7 @@ class Report:
         changes: against a manifest, if one was given.
     """
 
-    root: Path
+    root: Path | str
     files: list[File]
     exact: list[Copies]
     near: list[Copies]

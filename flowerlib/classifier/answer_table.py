@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from flowerlib.classifier.classifier import Classifier
 from flowerlib.classifier.prediction import Prediction, how_many
+from flowerlib.data import Photos
 from flowerlib.data.decoding.images import PhotoError
 from flowerlib.support import distributed, storage
 from flowerlib.support.errors import InputError
@@ -35,7 +36,7 @@ Row = tuple[str, int | None, str | None, float | None, str | None]
 
 def write_answers(
     classifier: Classifier,
-    photos: Iterable[str | os.PathLike[str]],
+    photos: Iterable[str | os.PathLike[str]] | Photos,
     out: Path | str,
     *,
     top_k: int = 1,
@@ -45,12 +46,12 @@ def write_answers(
 ) -> int:
     """Writes what is on each photo into a table; goes on where an earlier call was stopped.
 
-    Columns: photo (its path), rank (from 1), class, probability (in [0, 1]), error. A photo has
-    `top_k` rows, or a single one with the reason under "error" if it cannot be read.
+    Columns: photo (its path or name), rank (from 1), class, probability (in [0, 1]), error. A photo
+    has `top_k` rows, or a single one with the reason under "error" if it cannot be read.
 
     Args:
         classifier: whose answers they are.
-        photos: paths.
+        photos: paths, or `Photos`, whose labels do not matter.
         out: ends in .csv, or in .parquet, which needs pyarrow. It appears when all is done; until
             then, parts lie in a folder beside it, named like it with ".parts" at the end.
         top_k: how many classes to name for each photo.
@@ -64,8 +65,10 @@ def write_answers(
         InputError: `out` exists, has another ending or cannot be written; beside it lie parts with
             other photos or of another classifier; there is no photo.
     """
-    paths, out = [os.fspath(photo) for photo in photos], storage.expand(out)
-    if not paths:
+    out = storage.expand(out)
+    given = photos if isinstance(photos, Photos) else [os.fspath(photo) for photo in photos]
+    names = _names(given)
+    if not names:
         raise InputError("There is no photo to look at.")
     top_k = how_many(top_k, len(classifier.class_names))
     form = _form(out)
@@ -74,24 +77,33 @@ def write_answers(
     if not out.parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.parent}; make it, or choose another.")
     folder = out.with_name(f"{out.name}.parts")
-    distributed.from_main(lambda: _begin(folder, _plan(classifier, paths, top_k, precision)))
-    parts = [folder / f"{number:06}{out.suffix}" for number in range(-(-len(paths) // PART))]
+    distributed.from_main(lambda: _begin(folder, _plan(classifier, names, top_k, precision)))
+    parts = [folder / f"{number:06}{out.suffix}" for number in range(-(-len(names) // PART))]
 
     def make() -> None:
         for number in distributed.share(len(parts)):
             if not parts[number].exists():
-                some = paths[number * PART : (number + 1) * PART]
+                rows = range(number * PART, min((number + 1) * PART, len(names)))
+                some = (
+                    given.subset(rows)
+                    if isinstance(given, Photos)
+                    else given[rows.start : rows.stop]
+                )
                 answers = classifier.predict(
                     some, top_k, unreadable="return", device=device, precision=precision
                 )
                 with storage.atomic_path(parts[number]) as temporary:
-                    form.write(temporary, _rows(some, answers))
+                    form.write(temporary, _rows(names[rows.start : rows.stop], answers))
             if progress:
                 done = PART * sum(1 for _ in folder.glob(f"??????{out.suffix}"))
-                progress(min(done, len(paths)), len(paths))
+                progress(min(done, len(names)), len(names))
 
     distributed.from_each(make)
     return distributed.from_main(lambda: _join(form, parts, out))
+
+
+def _names(photos: list[str] | Photos) -> list[str]:
+    return [*map(photos.name, range(len(photos)))] if isinstance(photos, Photos) else photos
 
 
 def _plan(
@@ -216,8 +228,8 @@ class Parquet:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
             raise InputError(
-                "Parquet needs the package pyarrow, which is not installed; install "
-                "flowerlib[scale], or choose a name that ends in .csv."
+                "Parquet needs the package pyarrow, which is not installed; pip install "
+                "'flowerlib[scale]', or choose a name that ends in .csv."
             ) from None
 
     def schema(self) -> pyarrow.Schema:

@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         "data",
         nargs="?",
         metavar="DIR|CSV|flowers|garden",
-        help="photos, one folder a class, or a table of them",
+        help="photos, one folder a class (perhaps at s3://…), a table of them, or shards",
     )
     train.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for results")
     train.add_argument(
@@ -70,7 +70,13 @@ def parser() -> argparse.ArgumentParser:
     _add_settings(train)
 
     predict = add("predict", "say what is on photos")
-    predict.add_argument("photos", nargs="+", type=_path, metavar="IMAGE|DIR")
+    predict.add_argument(
+        "photos",
+        nargs="+",
+        type=_place,
+        metavar="IMAGE|DIR",
+        help="or shards, a Parquet table, s3://…",
+    )
     predict.add_argument("--top-k", type=_positive, metavar="K", help="default: 5, or 1 with --out")
 
     evaluate = add("evaluate", "measure a classifier on labeled photos")
@@ -98,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
 
     check = add("check", "look for broken photos, copies, uneven classes before training")
     check.add_argument(
-        "data", type=_path, metavar="DIR|CSV", help="photos, one folder a class, or a table"
+        "data", type=_place, metavar="DIR|CSV", help="photos, one folder a class, or a table"
     )
     check.add_argument("--json", type=_path, metavar="FILE", help="write the whole report")
     check.add_argument("--manifest", type=_path, metavar="FILE", help="write every photo's SHA-256")
@@ -199,6 +205,11 @@ def _path(text: str) -> Path:
         return storage.expand(text)
     except InputError as problem:
         raise argparse.ArgumentTypeError(str(problem)) from None
+
+
+def _place(text: str) -> Path | str:
+    """A path, or an address such as s3://bucket/photos, which a path would garble."""
+    return text if "://" in text else _path(text)
 
 
 def _word_or_path(text: str) -> str:

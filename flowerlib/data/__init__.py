@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         from_arrays,
         from_file_names,
         from_items,
+        from_shards,
         from_table,
     )
     from flowerlib.data.records.datasets import from_dataset
@@ -57,6 +58,7 @@ __all__ = [
     "from_file_names",
     "from_items",
     "from_name",
+    "from_shards",
     "from_table",
     "garden",
     "home",

@@ -51,9 +51,25 @@ class Contents(ABC):
     def digest(self, index: int) -> bytes:
         """16 bytes that stand for a picture as it is now."""
 
+    def content(self, index: int) -> bytes | None:
+        """The content of a picture's file; None where it has none.
+
+        Raises:
+            PhotoError: it cannot be read.
+        """
+        return None
+
     @abstractmethod
     def take(self, rows: Rows) -> Contents:
         """The pictures at some positions from 0 up, in that order."""
+
+    def order(self) -> np.ndarray:
+        """int64 (N,): reading pictures by these in ascending order is quickest."""
+        return np.arange(len(self))
+
+    def united(self, parts: Sequence[Contents]) -> Contents | None:
+        """All of several contents as one of this kind; None if they are of several."""
+        return None
 
     def origin(self, index: int) -> bytes:
         """The digest of the photo that a picture is, or is a view of."""
@@ -98,8 +114,11 @@ class Files(Contents):
     def name(self, index: int) -> str:
         return self.names[index]
 
+    def content(self, index: int) -> bytes:
+        return images.read(self.paths[index], self.names[index])
+
     def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
-        content = images.read(self.paths[index], self.names[index])
+        content = self.content(index)
         return images.open_photo(content, shrink_to, self.names[index]), images.digest_of(content)
 
     def sketch(self, index: int, side: int) -> Image.Image:
@@ -257,7 +276,7 @@ def joined(parts: Sequence[Contents]) -> Contents:
         return made
     if len(arrays) == len(parts) and len({array.shape[1:] for array in arrays}) == 1:
         return Pixels(np.concatenate(arrays))
-    return Chain(parts)
+    return parts[0].united(parts) or Chain(parts)
 
 
 def _digest_of(pixels: np.ndarray) -> bytes:

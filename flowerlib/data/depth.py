@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowerlib.data.contents import Files
 from flowerlib.data.decoding import images
 
 if TYPE_CHECKING:
@@ -37,20 +36,19 @@ def dark(parts: Sequence[Photos]) -> list[str]:
 
     At most `LOOKED_AT` of them are decoded; unreadable ones are reported elsewhere.
     """
-    paths = [
-        (path, name)
+    photos = [
+        (part.contents, at)
         for part in parts
-        if isinstance(part.contents, Files)
-        for path, name in zip(part.contents.paths, part.contents.names, strict=True)
-        if name.lower().endswith(DEEP)
+        for at in range(len(part))
+        if part.name(at).lower().endswith(DEEP)
     ]
-    count = min(LOOKED_AT, len(paths))
-    chosen = np.linspace(0, len(paths) - 1, count).astype(int)
+    count = min(LOOKED_AT, len(photos))
+    chosen = np.linspace(0, len(photos) - 1, count).astype(int)
     found = []
-    for path, name in (paths[at] for at in chosen):
+    for contents, at in (photos[number] for number in chosen):
         with contextlib.suppress(images.PhotoError):
-            _, facts = images.open_with_facts(path)
-            if facts.dim:
+            name, content = contents.name(at), contents.content(at)
+            if content is not None and (facts := images.open_with_facts(content, name)[1]).dim:
                 found.append((name, facts.used))
     if not found:
         return []

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flowerlib.data.file_counts import FileCounts
-from flowerlib.data.folders import layout, listing, naming, reading
+from flowerlib.data.folders import addresses, layout, naming, reading
+from flowerlib.data.folders.addresses import Place
 from flowerlib.data.photos import Photos
 from flowerlib.data.records import tables
-from flowerlib.support import storage
 from flowerlib.support.errors import InputError, listed
 
 
@@ -75,22 +75,24 @@ def _of_table(
     position = {layout.composed(name): label for label, name in enumerate(class_names)}
     if unknown := sorted({found.labels[at] for at in rows} - position.keys()):
         raise _unknown(path, unknown, class_names)
-    paths, labels = [found.paths[at] for at in rows], [position[found.labels[at]] for at in rows]
-    return Photos(paths, labels, class_names), FileCounts(len(rows), {})
+    labels = [position[found.labels[at]] for at in rows]
+    return Photos(found.pictures.take(rows), labels, class_names), FileCounts(
+        len(rows), found.left_out
+    )
 
 
 def _of_folder(
-    path: str | os.PathLike[str], class_names: Sequence[str], split: str | None
+    path: Place, class_names: Sequence[str], split: str | None
 ) -> tuple[Photos, FileCounts]:
-    root = storage.expand(path)
-    found = layout.arrange(listing.read(root), least=1)
+    root = addresses.at(path)
+    found = layout.arrange(addresses.read(root), least=1)
     if split is not None:
         found.refuse()
         if split not in found.splits:
             raise InputError(f"{root} has no folder of the split {split}; leave it out.")
         return _of_folder(found.places[split].prefix, class_names, None)
     if inside := found.places.get("test", found.places.get("train")):
-        raise InputError(f"{root} holds several splits; did you mean {root / inside.name}?")
+        raise InputError(f"{root} holds several splits; did you mean {inside.prefix[:-1]}?")
     found.refuse()
     classes = found.splits[""]
     position = {layout.composed(name): label for label, name in enumerate(class_names)}
@@ -104,7 +106,8 @@ def _of_folder(
     for name, folder in classes.items():
         paths += folder.below()
         labels += [position[names[name]]] * (len(paths) - len(labels))
-    return Photos(paths, labels, class_names), found.counts()
+    pictures = addresses.pictures(found.listing, paths)
+    return Photos(pictures, labels, class_names), found.counts()
 
 
 def _unknown(

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from flowerlib.data.contents import Files
+from flowerlib.data.decoding import images
 from flowerlib.data.photos import Photos
 from flowerlib.data.splits import Splits
 from flowerlib.support import storage
@@ -65,5 +66,9 @@ def _write(photos: Photos, folder: Path) -> None:
         if isinstance(photos.contents, Files):
             path = Path(photos.contents.paths[index])
             shutil.copyfile(path, place.with_suffix(path.suffix))
+        elif (content := photos.contents.content(index)) is not None:
+            ending = Path(photos.name(index)).suffix.lower()
+            # A row of a table has no ending, which no reader of folders needs.
+            place.with_suffix(ending if ending in images.SUFFIXES else "").write_bytes(content)
         else:
             photos.image(index).save(place.with_suffix(".png"))

@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from flowerlib import garden as _garden
-from flowerlib.data.folders import reading
+from flowerlib.data.folders import addresses, reading
 from flowerlib.data.folders.reading import image_folder
 from flowerlib.data.photos import Photos
 from flowerlib.data.records import building, tables
 from flowerlib.data.sources import named_sets, oxford
 from flowerlib.data.splits import Splits
-from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
 
@@ -191,7 +190,7 @@ def _named(
 def from_name(
     name: str, *, split: str | None = None, columns: Mapping[str, str | None] | None = None
 ) -> Splits:
-    """Splits by one word, as on the command line: "garden", "flowers", a folder, a CSV file.
+    """Splits by one word, as on the command line: "garden", "flowers", a folder, a table.
 
     What is left out of a folder is in `Splits.files`; there is no warning.
 
@@ -233,8 +232,12 @@ def from_name(
 def folder_of(name: str) -> Path | None:
     """The folder that `from_name` reads photos from, whether it is there or not.
 
-    None for the garden's, which are drawn, and for those that a table lists.
+    None for the garden's, which are drawn, and for those that a table lists or that lie at an
+    address.
     """
-    if name == "garden" or tables.is_table(name):
+    if name == "garden" or (tables.is_table(name) and not Path(name).is_dir()):
         return None
-    return (named_sets.find("flowers") if name == "flowers" else None) or storage.expand(name)
+    place = addresses.at(name)
+    if isinstance(place, str):
+        return None
+    return (named_sets.find("flowers") if name == "flowers" else None) or place

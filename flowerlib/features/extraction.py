@@ -142,6 +142,7 @@ def extract(
                 progress=progress,
             )
         todo, report = plan.mine, plan.progress(progress)
+        todo = todo[np.argsort(photos.contents.order()[todo], kind="stable")]
         distributed.from_each(
             lambda: _compute(engine, photos.subset(todo), todo, digests, values, store, report)
         )
@@ -192,7 +193,7 @@ def _compute(
     arrays, it would keep the heap from being used again, and memory would grow with every batch.)
     """
     done, reader, asked = 0, _Reader(photos), digests[rows]
-    new: list[int] = []  # rows that are not stored yet
+    new: list[int] = []  # photos that are not stored yet
     problems: list[PhotoError] = []
 
     def keep() -> None:
@@ -200,14 +201,13 @@ def _compute(
         some, new = new, []
         if store and some:
             with one_thread():
-                store.write(reader.decoded[np.searchsorted(rows, some)], values[some])
+                store.write(reader.decoded[some], values[rows[some]])
 
     try:
         for numbers, found in engine.stream(reader, problems):
-            here = rows[numbers]
             with one_thread():
-                values[here] = found.to(values.dtype)
-            new += here.tolist()
+                values[rows[numbers]] = found.to(values.dtype)
+            new += numbers
             done += len(numbers)
             if len(new) >= SHARD:  # a killed run loses only the rest
                 keep()

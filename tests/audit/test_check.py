@@ -410,7 +410,7 @@ def test_a_thumbnail_is_upright_gray(tmp_path: Path) -> None:
     file = tmp_path / "a" / "x.png"
     file.parent.mkdir()
     picture().save(file)
-    entry = examination.examine(tmp_path, "", "a", file)
+    entry = examination.examine("a/x.png", "", "a", file.read_bytes)
     thumbnail = copies.thumbnail(images.open_photo(file))
     assert thumbnail.shape == (32, 32) and thumbnail.dtype == np.uint8
     want = np.asarray(picture().convert("L"), float).reshape(32, 4, 32, 4).mean((1, 3))

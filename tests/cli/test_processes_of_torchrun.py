@@ -93,7 +93,7 @@ def test_commands_for_one_process_say_so() -> None:
 def test_commands_of_the_page_are_commands(repository: Path) -> None:
     page = (repository / "docs" / "scale.md").read_text(encoding="utf-8")
     commands = re.findall(r"-m flowerlib (.*)", page.replace(" \\\n", " "))
-    assert len(commands) == 4
+    assert len(commands) == 5
     for command in commands:
         options = cli.parser().parse_args(command.split())
         assert options.command in ("train", "predict") and options.out

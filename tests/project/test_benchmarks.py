@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
 
 import numpy as np
@@ -16,9 +17,11 @@ from benchmarks import (
     gpu,
     growth,
     linear_heads,
+    million,
     paired,
     processes,
     roofs,
+    scale_model,
     small_heads,
     steps,
     throughput,
@@ -26,6 +29,7 @@ from benchmarks import (
 from flowerlib import data, features, models
 from flowerlib.data.decoding import images
 from flowerlib.data.folders import listing
+from flowerlib.data.records import shards
 from flowerlib.features import engine, runtime
 from flowerlib.models import small_networks
 from flowerlib.transforms import Preprocessing
@@ -308,3 +312,61 @@ def test_the_gpu_benchmark_works_on_the_processor_too(monkeypatch, flower_folder
     assert found["device"] == "cpu" and len(found["runs"]) == 2
     assert found["runs"][0]["phases"]["features"] < found["runs"][0]["seconds"]
     assert 0 < found["opening_alone_seconds"]
+
+
+def test_a_million_photos_are_links_to_a_few(tmp_path):
+    million.link_shards(tmp_path / "shards", million._drawn(), 250)
+    found = shards.read(str(tmp_path / "shards")).source
+    assert len(found) == len({found.name(row) for row in range(250)}) == 250
+    assert found.read(0) == found.read(100) == found.read(216)
+    assert sum(file.is_symlink() for file in (tmp_path / "shards").iterdir()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+def test_a_million_photos_in_small(monkeypatch):
+    monkeypatch.setenv("FLOWERLIB_PHOTOS", "1100")
+    monkeypatch.setenv("FLOWERLIB_PROCESSES", "1")
+    monkeypatch.setattr(million, "PAUSE", 0.02)
+    found = million.measure()
+    assert (found["photos"], found["processes"]) == (1100, 1)
+    assert found["rows"] and found["rows"][0]["photos"] in (512, 1024, 1536)
+    assert all(50 < memory < 3000 for row in found["rows"] for memory in row["anonymous_mb"])
+
+
+def test_speed_and_growth_follow_from_the_rows():
+    rows = [
+        {"photos": 1000 * at, "seconds": 2.0 * at, "anonymous_mb": [300, 300 + at]}
+        for at in range(1, 101)
+    ]
+    found = million.summed(rows)
+    assert found["photos_per_second"] == 500 and found["largest_anonymous_mb"] == 400
+    assert found["growth_mb_per_million"] == [0, 1000]
+    assert len(thin := million.thinned(rows)) == million.ROWS
+    assert (thin[0], thin[-1]) == (rows[0], rows[-1])
+
+
+def test_the_simulation_follows_from_its_inputs():
+    record = json.loads((scale_model.RESULTS / "scale_model.json").read_text(encoding="utf-8"))
+    known = {name: one["value"] for name, one in record["inputs"].items()}
+    kinds = ("measured", "computed", "assumed", "from results/")
+    assert all(one["how"].startswith(kinds) for one in record["inputs"].values())
+    for row in record["rows"]:
+        again = scale_model.simulated(row["command"], row["photos"], row["gpus"], known)
+        assert again == {name: row[name] for name in again}
+    one, two = (scale_model.simulated("predict", 10**8, gpus, known) for gpus in (1, 64))
+    assert one["hours_by_stage"]["network"] == pytest.approx(
+        64 * two["hours_by_stage"]["network"], rel=1e-2
+    )
+    same = "listing by one process"
+    assert one["hours_by_stage"][same] == two["hours_by_stage"][same]
+    faster = {**known, "list_seconds": 0.0}
+    assert scale_model.simulated("predict", 10**8, 64, faster)["limit"] == "network"
+
+
+def test_stages_are_measured_on_real_photos(flower_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLOWERLIB_BENCH_DRY", "1")
+    (tmp_path / "flowers").symlink_to(flower_folder)
+    found = scale_model.measure(tmp_path, tmp_path)
+    measured = [one for one in found["inputs"].values() if one["how"].startswith("measured")]
+    assert len(measured) == 6 and all(one["value"] > 0 for one in measured)
+    assert len(scale_model.figure(found["rows"])[0].lines) == 5

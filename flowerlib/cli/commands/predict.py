@@ -8,7 +8,6 @@ import io
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowerlib.cli.complaints import complain
@@ -19,7 +18,10 @@ from flowerlib.support.errors import InputError
 
 if TYPE_CHECKING:
     from flowerlib.classifier import Prediction
+    from flowerlib.data import Photos
+    from flowerlib.data.contents import Contents
     from flowerlib.data.decoding.images import PhotoError
+    from flowerlib.data.folders.addresses import Place
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -29,21 +31,16 @@ def predict(options: argparse.Namespace) -> int:
         return _table(options)
     if distributed.size() > 1:
         raise InputError("several processes answer into a table; name it with --out.")
-    inside = [_photos_in(given) for given in options.photos]
-    photos = [file for files in inside for file in files]
-    if not photos:
-        raise InputError(f"There is no photo below {', '.join(map(str, options.photos))}.")
-    for given, files in zip(options.photos, inside, strict=True):
-        if not files:
-            complain(f"{one_line(given)}: there is no photo in this folder.")
+    photos = _photos(options.photos)
     # Not by Path's methods: they raise where a name is longer than the system allows.
-    missing = [path for path in photos if not os.path.exists(path)]
+    files = photos if isinstance(photos, list) else []
+    missing = [path for path in files if not os.path.exists(path)]
     if len(missing) == len(photos):  # said before torch is loaded
         images.refuse([images.PhotoError(path, "there is no such file") for path in missing])
     from flowerlib.classifier import Classifier
 
     found = Classifier.load(options.model).predict(
-        photos,
+        photos if isinstance(photos, list) else _unlabeled(photos),
         options.top_k,
         unreadable="return",
         device=options.device,
@@ -67,15 +64,11 @@ def predict(options: argparse.Namespace) -> int:
 def _table(options: argparse.Namespace) -> int:
     from flowerlib.classifier import Classifier, write_answers
 
-    photos = distributed.from_main(
-        lambda: [str(file) for given in options.photos for file in _photos_in(given)]
-    )
-    if not photos:
-        raise InputError(f"There is no photo below {', '.join(map(str, options.photos))}.")
+    photos = distributed.from_main(lambda: _photos(options.photos))
     with Progress("answered", quiet=not distributed.is_main()) as progress:
         problems = write_answers(
             Classifier.load(options.model),
-            photos,
+            photos if isinstance(photos, list) else _unlabeled(photos),
             options.out,
             top_k=options.top_k or 1,
             device=options.device,
@@ -111,18 +104,46 @@ def _csv_line(cells: Sequence[object]) -> str:
     return line.getvalue().removesuffix("\r\n")
 
 
-def _photos_in(given: Path) -> list[Path]:
-    """The photo itself, or all photos in a folder; what else is there is named on stderr."""
-    from flowerlib.data.folders import listing
+def _photos(several: Sequence[Place]) -> list[str] | Contents:
+    """All photos that were named: as paths, if they are files of this computer."""
+    from flowerlib.data import contents
 
-    if not os.path.isdir(given):
-        return [given]
-    found = listing.read(given)
+    inside = [_photos_in(given) for given in several]
+    photos = contents.joined(inside)
+    if not len(photos):
+        raise InputError(f"There is no photo below {', '.join(map(str, several))}.")
+    for given, files in zip(several, inside, strict=True):
+        if not len(files):
+            complain(f"{one_line(given)}: there is no photo in this folder.")
+    return photos.names if isinstance(photos, contents.Files) else photos
+
+
+def _photos_in(given: Place) -> Contents:
+    """The photo itself, or all photos in a folder or in shards; what else is there is named."""
+    from flowerlib.data.contents import Files
+    from flowerlib.data.folders import addresses
+    from flowerlib.data.records import packed, packs
+
+    if packs.kind(given):
+        return packed.pictures(given)
+    place = addresses.at(given)
+    if (one := addresses.one(place)) is not None:
+        return one
+    found = addresses.read(place)
     if problem := found.closed_problem():
         raise InputError(f"{given}: {problem}.")
     if line := found.counts().sentence():
         complain(f"{one_line(given)}: {line}")
-    return [Path(file) for file in found.folder.below()]
+    paths = [*found.folder.below()]
+    if found.marks is None:
+        return Files(map(os.path.normpath, paths))
+    return addresses.pictures(found, paths)
+
+
+def _unlabeled(photos: Contents) -> Photos:
+    from flowerlib.data import Photos
+
+    return Photos(photos, [0] * len(photos), ("photo",))
 
 
 def _as_data(answer: Prediction | PhotoError) -> dict[str, object]:
@@ -130,7 +151,7 @@ def _as_data(answer: Prediction | PhotoError) -> dict[str, object]:
     from flowerlib.data.decoding.images import PhotoError
 
     if isinstance(answer, PhotoError):
-        return {"photo": str(answer.path), "error": answer.reason}
+        return {"photo": answer.name, "error": answer.reason}
     top = zip(answer.names, answer.probabilities, strict=True)
     return {
         "photo": answer.photo,

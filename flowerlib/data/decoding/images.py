@@ -33,27 +33,33 @@ PIECE = 2**20  # bytes of a file, read at a time
 MAX_BYTES = 2**30  # of a file: it is read whole, so that what is decoded is what was digested
 NO_WAITING, BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
 NAMED_PROBLEMS = 5
+BEGINNING = 12  # bytes that tell a photo
 
 Photo = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray
 
 
 class PhotoError(InputError):
-    """A file that is not a usable photo. `path` and `reason` say which and why."""
+    """A file that is not a usable photo. `path` and `reason` say which and why.
+
+    Attributes:
+        name: what was given as its path, which need not be one: "shards/00.tar/rose_1.jpg".
+    """
 
     def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{one_line(path)}: {reason}.")
+        self.name = os.fspath(path)
         self.path = Path(path)
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type[PhotoError], tuple[Path, str]]:
-        return PhotoError, (self.path, self.reason)
+    def __reduce__(self) -> tuple[type[PhotoError], tuple[str, str]]:
+        return PhotoError, (self.name, self.reason)
 
 
 def refuse(problems: Sequence[PhotoError]) -> None:
     """Raises one InputError that tells of all the photos that cannot be read, if there are any."""
     if problems:
         shown = "; ".join(
-            f"{one_line(problem.path)}: {problem.reason}" for problem in problems[:NAMED_PROBLEMS]
+            f"{one_line(problem.name)}: {problem.reason}" for problem in problems[:NAMED_PROBLEMS]
         )
         more = len(problems) - NAMED_PROBLEMS
         raise InputError(
@@ -101,16 +107,18 @@ def open_photo(photo: Photo, shrink_to: int | None = None, name: str = "photo") 
         raise PhotoError(name, str(problem)) from None
 
 
-def open_with_facts(path: Path | str) -> tuple[Image.Image, Facts]:
-    """Like `open_photo` for a file, and says what it was.
+def open_with_facts(photo: Path | str | bytes, name: str = "photo") -> tuple[Image.Image, Facts]:
+    """Like `open_photo` for a file or its content, and says what it was.
 
     Raises:
         PhotoError: as in `open_photo`.
     """
+    if not isinstance(photo, bytes):
+        name, photo = os.fspath(photo), read(photo)
     try:
-        return decoder.from_content(read(path))
+        return decoder.from_content(photo)
     except Unreadable as problem:
-        raise PhotoError(path, str(problem)) from None
+        raise PhotoError(name, str(problem)) from None
 
 
 def sketch(photo: Photo, side: int, name: str | None = None) -> Image.Image:
@@ -254,7 +262,11 @@ def begins_like_a_photo(path: Path | str) -> bool:
         OSError: the file cannot be read.
     """
     with open(path, "rb") as file:
-        head = file.read(12)
+        return is_beginning(file.read(BEGINNING))
+
+
+def is_beginning(head: bytes) -> bool:
+    """Whether the first `BEGINNING` bytes of a file are those of one of `FORMATS`."""
     if head[:4] == b"RIFF":
         return head[8:] == b"WEBP"
     return (

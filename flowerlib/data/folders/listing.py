@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,11 +81,13 @@ class Listing:
         folder: the photos.
         left_out: the other files but `NAMES`, by kind: paths below the folder, with /.
         closed: folders below it that this user may not read.
+        marks: of photos at an address, by path, what tells whether one has changed; else None.
     """
 
     folder: Folder
     left_out: dict[str, list[str]] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
+    marks: dict[str, bytes] | None = None
 
     def closed_problem(self) -> str | None:
         """What to say about folders that may not be read, which may hold photos."""
@@ -146,7 +148,7 @@ def read(root: Path | str) -> Listing:
                 else:
                     found.leave_out(reason, path)
                 continue
-            why, identity = kind or _why_ignored(name), _identity(entry.path)
+            why, identity = kind or why_ignored(name), _identity(entry.path)
             linked = entry.is_symlink()
             if identity in above or (linked and (why or identity in followed)):
                 found.leave_out(why or LINKS, path)  # the link itself
@@ -179,7 +181,7 @@ def _identity(path: Path | str) -> Identity:
     return found.st_dev, found.st_ino
 
 
-def _why_ignored(name: str) -> str | None:
+def why_ignored(name: str) -> str | None:
     """Why nothing in a folder of this name is a photo, or None."""
     lower = name.lower()
     if lower in THUMBNAIL_FOLDERS:
@@ -190,8 +192,26 @@ def _why_ignored(name: str) -> str | None:
 
 
 def _why_left_out(entry: os.DirEntry[str]) -> str | None:
-    """Why a file is no photo, or None if it is one."""
-    name = entry.name
+    """Why a file of this computer is no photo, or None if it is one."""
+
+    def begins() -> bool:
+        try:
+            return entry.is_file() and images.begins_like_a_photo(entry.path)
+        except PermissionError:  # perhaps a photo; whoever opens it will say why it cannot be read
+            return True
+        except OSError:  # such as a link to itself
+            return False
+
+    return why_left_out(entry.name, begins)
+
+
+def why_left_out(name: str, begins: Callable[[], bool]) -> str | None:
+    """Why a file is no photo, or None if it is one.
+
+    Args:
+        name: of the file.
+        begins: looks whether a file whose name has no ending begins like a photo.
+    """
     ending = os.path.splitext(name)[1].lower()
     if ending in images.SUFFIXES and name[0] != ".":
         return None
@@ -204,10 +224,4 @@ def _why_left_out(entry: os.DirEntry[str]) -> str | None:
         return HIDDEN
     if ENDING.fullmatch(ending):
         return ending
-    try:
-        photo = entry.is_file() and images.begins_like_a_photo(entry.path)
-    except PermissionError:  # perhaps a photo; whoever opens it will say why it cannot be read
-        photo = True
-    except OSError:  # such as a link to itself
-        photo = False
-    return None if photo else NO_PICTURE
+    return None if begins() else NO_PICTURE

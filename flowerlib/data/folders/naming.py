@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from flowerlib.data.folders import layout
+from flowerlib.data.folders import addresses, layout
+from flowerlib.data.folders.addresses import Place
 from flowerlib.data.folders.layout import Layout
 from flowerlib.data.folders.listing import NAMES, Listing
 from flowerlib.support.errors import InputError, listed
@@ -19,7 +20,7 @@ def survey(found: Listing) -> Layout:
     arranged = layout.arrange(found)
     classes = dict.fromkeys(name for part in arranged.splits.values() for name in part)
     try:
-        readable, notes = readable_names(Path(found.folder.prefix), classes)
+        readable, notes = readable_names(addresses.at(found.folder.prefix), classes)
     except InputError as problem:
         arranged.problems.append(str(problem).rstrip("."))
     else:
@@ -42,7 +43,7 @@ def names_file(root: Path) -> Path | None:
     return next((place / NAMES for place in places if (place / NAMES).is_file()), None)
 
 
-def readable_names(root: Path, folders: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+def readable_names(root: Place, folders: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """The class folders' names for people, from `cat_to_name.json` where it is there.
 
     Returns:
@@ -53,13 +54,14 @@ def readable_names(root: Path, folders: Iterable[str]) -> tuple[dict[str, str], 
             name.
     """
     folders = list(folders)
-    file = names_file(root)
-    if file is None:
-        return {name: name for name in folders}, []
-    outside = file.parent != root.absolute()
+    file: Place | None = f"{root}/{NAMES}" if isinstance(root, str) else names_file(root)
+    outside = isinstance(root, Path) and file is not None and Path(file).parent != root.absolute()
     try:
+        content = addresses.content(file) if file is not None else None
+        if content is None:
+            return {name: name for name in folders}, []
         # In any encoding of Unicode, marked or not.
-        given = json.loads(file.read_bytes(), object_pairs_hook=distinct)
+        given = json.loads(content, object_pairs_hook=distinct)
         names = {layout.composed(folder): name for folder, name in given.items()}
         if outside and not names.keys() >= set(folders):
             return {name: name for name in folders}, [f"{file} is not used: it lacks classes"]

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from flowerlib.data import labeling
 from flowerlib.data.file_counts import FileCounts
-from flowerlib.data.folders import layout, listing, naming
+from flowerlib.data.folders import addresses, layout, naming
+from flowerlib.data.folders.addresses import Place
 from flowerlib.data.folders.layout import Layout
 from flowerlib.data.photos import Photos
 from flowerlib.data.splits import Splits
 from flowerlib.data.splitting import parts
-from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
 
 def image_folder(
-    path: Path | str,
+    path: Place,
     *,
     groups: Callable[[str], object] | None = None,
     valid: float = 0.15,
@@ -37,7 +36,7 @@ def image_folder(
     meant otherwise. Both are warnings, too.
 
     Args:
-        path: the folder.
+        path: the folder, or its address as fsspec takes it, such as "s3://bucket/photos".
         groups: from a photo's path to what it belongs to, such as a patient or a plant; photos of
             one group are never on both sides.
         valid, test: shares of each class that go into valid and test, where they must be made.
@@ -59,7 +58,7 @@ def warn(counts: FileCounts | None, notes: Sequence[str] = ()) -> None:
 
 
 def read_folder(
-    path: Path | str,
+    path: Place,
     *,
     groups: Callable[[str], object] | None = None,
     valid: float = 0.15,
@@ -67,14 +66,14 @@ def read_folder(
 ) -> Splits:
     """Like `image_folder`, without warnings."""
     parts.check_shares(valid, test)
-    root = storage.expand(path)
-    found = layout.arrange(listing.read(root))
+    root = addresses.at(path)
+    found = layout.arrange(addresses.read(root))
     found.refuse()
     every, given, notes = _photos(root, found)
     made, how = parts.part(
         every,
         None if "" in found.splits else given,
-        None if groups is None else [_group(groups, path) for path in every.paths or ()],
+        None if groups is None else [_group(groups, every.name(at)) for at in range(len(every))],
         valid=valid,
         test=test,
         as_given="split by folders",
@@ -85,7 +84,7 @@ def read_folder(
         made["valid"],
         made.get("test"),
         every.class_names,
-        root.resolve().name,
+        root.rpartition("/")[2] if isinstance(root, str) else root.resolve().name,
         "photos",
         how,
         found.counts(),
@@ -110,7 +109,7 @@ def _group(groups: Callable[[str], object], path: str) -> object:
     return found
 
 
-def _photos(root: Path, found: Layout) -> tuple[Photos, list[str], list[str]]:
+def _photos(root: Place, found: Layout) -> tuple[Photos, list[str], list[str]]:
     """All photos, each one's split, and notes about the names of the classes."""
     first = found.splits.get("train", found.splits.get("", {}))
     folders = sorted(first, key=naming.natural)
@@ -128,4 +127,5 @@ def _photos(root: Path, found: Layout) -> tuple[Photos, list[str], list[str]]:
             paths += classes[name].below()
             labels += [label] * (len(paths) - len(labels))
         given += [split] * (len(paths) - len(given))
-    return Photos(paths, labels, class_names), given, notes
+    pictures = addresses.pictures(found.listing, paths)
+    return Photos(pictures, labels, class_names), given, notes

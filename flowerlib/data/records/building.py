@@ -12,7 +12,7 @@ import numpy as np
 from flowerlib.data.file_counts import FileCounts
 from flowerlib.data.folders import listing, naming
 from flowerlib.data.photos import Photos
-from flowerlib.data.records import rows, tables
+from flowerlib.data.records import packed, packs, rows, tables
 from flowerlib.data.records.assembly import Labels, divided, positions
 from flowerlib.data.records.rows import Rows
 from flowerlib.data.records.tables import Table
@@ -40,12 +40,15 @@ def from_table(
 
     Args:
         table: the path of a CSV file (UTF-8; commas, semicolons or tabs), a DataFrame, or a dict of
-            columns.
-        path, label: the columns of the photos' paths and classes. By default they are looked for
-            under the names path, file, filename, image, photo and label, class, category, target.
+            columns; or that of a Parquet file with the photos in it, of several (a pattern with
+            braces), or of their folder. Parquet needs `pip install 'flowerlib[scale]'`.
+        path, label: the columns of the photos' paths (in Parquet, of their contents) and classes.
+            By default they are looked for under the names path, file, filename, image, photo and
+            label, class, category, target.
         split: the column that says train, valid or test (or Training, val ...); by default the one
             of that name. Without one, photos are divided by their content, as in `image_folder`; a
-            missing valid set is taken out of train, a missing test set stays missing.
+            missing valid set is taken out of train, a missing test set stays missing. Parquet files
+            can have train, validation or test in their names instead.
         group: the column that says what a photo belongs to, such as a patient, a plant or a day; by
             default the one of that name. Photos of one group are never on both sides.
         folder: that relative paths start from; by default that of the file, and of a DataFrame the
@@ -60,6 +63,34 @@ def from_table(
     found = tables.read(table, columns, folder=folder)
     file = Path(table) if isinstance(table, (str, os.PathLike)) else None
     return of_rows(found, file.stem if file else "table", valid=valid, test=test)
+
+
+def from_shards(
+    shards: str | os.PathLike[str],
+    *,
+    label: str | None = None,
+    valid: float = 0.15,
+    test: float = 0.15,
+) -> Splits:
+    """Splits from tar shards as WebDataset writes them.
+
+    Each photo (`rose_1.jpg`, .png, .webp ...) has its class beside it, in `rose_1.cls` or in
+    `rose_1.json`. The shards' names or folders can say train, val or test; otherwise photos are
+    divided by content, as in `image_folder`. All headers are read once; a photo, when it is needed.
+
+    Args:
+        shards: a tar file, a folder of them, or a pattern such as "train-{000..099}.tar".
+        label: the name of the class in each `json`; by default one of the usual names.
+        valid, test: as in `from_table`.
+
+    Raises:
+        InputError: a shard is missing, compressed, cut off or damaged, a photo has no class, or a
+            class no photo.
+    """
+    if packs.kind(os.fspath(shards)) != packs.SHARDS:
+        raise InputError(f"{shards} is neither a tar shard nor a folder of them; give one.")
+    found = packed.read(os.fspath(shards), {"label": label})
+    return of_rows(found, Path(shards).stem, valid=valid, test=test)
 
 
 def from_items(
@@ -208,12 +239,12 @@ def of_rows(
     found.refuse()
     numbered, names = positions(found.labels)
     return divided(
-        Photos(found.paths, numbered, names),
+        Photos(found.pictures, numbered, names),
         found.splits,
         found.groups,
         valid=valid,
         test=test,
         where=found.where,
         name=name,
-        files=files or FileCounts(len(found.paths), {}),
+        files=files or FileCounts(len(found.paths), found.left_out),
     )

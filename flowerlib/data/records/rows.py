@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flowerlib.data.contents import Contents, Files
 from flowerlib.data.folders.layout import composed, split_of
 from flowerlib.data.splitting.parts import torn_group
 from flowerlib.support.console import one_line
@@ -31,16 +32,25 @@ class Rows:
         places: what messages call each row, such as "line 7".
         problems: sentences about what no training can use; training raises the first.
         absent: positions of photos that are not there.
+        inside: the photos, where they lie in the list itself; `paths` are then their names.
+        left_out: what else lies there, by kind.
     """
 
     where: str
-    paths: list[str]
+    paths: Sequence[str]
     labels: list[str]
     splits: list[str] | None
     groups: list[str] | None
-    places: list[str]
+    places: Sequence[str]
     problems: list[str] = field(default_factory=list)
     absent: list[int] = field(default_factory=list)
+    inside: Contents | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def pictures(self) -> Contents:
+        """The photos, opened when they are asked for."""
+        return self.inside if self.inside is not None else Files(self.paths)
 
     def refuse(self) -> None:
         """Raises InputError with the first problem, if there is one."""
@@ -73,6 +83,7 @@ def arrange(
     places: Sequence[str],
     folder: str | os.PathLike[str] = "",
     training: bool = True,
+    inside: Contents | None = None,
 ) -> Rows:
     """Reads what a list says of its photos.
 
@@ -85,14 +96,21 @@ def arrange(
         places: what messages call each row.
         folder: that relative paths start from.
         training: whether the photos are to be trained on, or only to be evaluated.
+        inside: the photos, where they lie in the list itself; `paths` are not needed then.
     """
+    files = (
+        [os.path.join(folder, path) if (path := text(given)) else "" for given in paths]
+        if inside is None
+        else places
+    )
     found = Rows(
         where,
-        [os.path.join(folder, path) if (path := text(given)) else "" for given in paths],
+        files,
         [label(given) for given in labels],
         None if splits is None else [text(split) for split in splits],
         None if groups is None else [text(group) for group in groups],
-        list(places),
+        places,
+        inside=inside,
     )
     columns: list[Sequence[str]] = [found.paths, found.labels]
     columns += [places if each is None else each for each in (found.splits, found.groups)]
@@ -101,8 +119,11 @@ def arrange(
         raise InputError(f"{where}: paths, labels, splits and groups differ in number ({sizes}).")
     _find_gaps(found)
     _read_splits(found)
-    _find_twins(found)
-    found.absent = [at for at, path in enumerate(found.paths) if path and not os.path.isfile(path)]
+    if inside is None:
+        _find_twins(found)
+        found.absent = [
+            at for at, path in enumerate(found.paths) if path and not os.path.isfile(path)
+        ]
     if not found.paths:
         found.problems.append("lists no photo")
     elif training and not found.problems:
@@ -140,14 +161,16 @@ def text(value: object) -> str:
 
 
 def _find_gaps(found: Rows) -> None:
-    columns = {"path": found.paths, "label": found.labels}
+    columns = {} if found.inside is not None else {"path": found.paths}
+    columns["label"] = found.labels
     columns |= {"split": found.splits} if found.splits is not None else {}
     columns |= {"group": found.groups} if found.groups is not None else {}
     for name, column in columns.items():
         if empty := [place for place, cell in zip(found.places, column, strict=True) if not cell]:
-            rows = _many(len(empty), len(column), "rows", "has", "have")
+            thing = "row" if found.inside is None else "photo"
+            rows = _many(len(empty), len(column), f"{thing}s", "has", "have")
             found.problems.append(
-                f"{rows} no {name}, such as {empty[0]}; fill it in, or leave the row out"
+                f"{rows} no {name}, such as {empty[0]}; fill it in, or leave the {thing} out"
             )
 
 

@@ -1,4 +1,4 @@
-"""Tables of photos: which column holds what, and how a CSV file is read."""
+"""Tables of photos: a CSV file, a DataFrame, or files that hold the photos, too."""
 
 from __future__ import annotations
 
@@ -9,21 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from flowerlib.data.records import rows
+from flowerlib.data.records import packed, packs, rows
+from flowerlib.data.records.columns import chosen
 from flowerlib.data.records.rows import Rows
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
 ENDINGS = (".csv", ".tsv", ".txt")
 DELIMITERS = ",;\t"
-# Names by which a column is found, in lower case and without signs.
-NAMES = {
-    "path": ("path", "file", "filename", "filepath", "image", "imagepath", "photo"),
-    "label": ("label", "class", "classname", "category", "target"),
-    "split": ("split",),
-    "group": ("group", "groupid"),
-}
-OPTIONAL = ("split", "group")
 
 
 class DataFrame(Protocol):
@@ -38,9 +31,11 @@ class DataFrame(Protocol):
 Table = str | os.PathLike[str] | Mapping[str, Iterable[object]] | DataFrame
 
 
-def is_table(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is that of a table, by its ending or since it is a file."""
+def is_table(path: Path | str) -> bool:
+    """Whether a path is that of a table, by its ending or since it is a file; shards are, too."""
     name = os.fspath(path).lower()
+    if packs.kind(path):
+        return True
     return name.endswith(ENDINGS[:2]) or (name.endswith(ENDINGS) and os.path.isfile(path))
 
 
@@ -54,7 +49,8 @@ def read(
     """Reads a table of photos.
 
     Args:
-        table: a CSV file (UTF-8; commas, semicolons or tabs), or its columns.
+        table: a CSV file (UTF-8; commas, semicolons or tabs), or its columns; or shards or Parquet,
+            as `packed.read` takes them.
         columns: the names of the columns of "path", "label", "split" and "group"; those that are
             not named are looked for by their usual names.
         folder: that relative paths start from; that of the file, or the working directory.
@@ -63,6 +59,8 @@ def read(
     Raises:
         InputError: the file cannot be read, or a column is not there.
     """
+    if isinstance(table, (str, os.PathLike)) and packs.kind(os.fspath(table)):
+        return packed.read(os.fspath(table), columns, training=training)
     if isinstance(table, (str, os.PathLike)):
         file = storage.expand(table)
         where, places, cells = str(file), *_read_csv(file)
@@ -70,10 +68,7 @@ def read(
     else:
         where, cells = "the table", _cells(table)
         places = [f"row {number}" for number in range(len(next(iter(cells.values()), [])))]
-    asked = {role: name for role, name in (columns or {}).items() if name is not None}
-    if wrong := [name for name in asked.values() if name not in cells]:
-        raise InputError(f'{where} has no column "{wrong[0]}"; it has {_names(cells)}.')
-    named = {role: asked.get(role) or _column(where, [*cells], role) for role in NAMES}
+    named = chosen(where, [*cells], columns)
     found = {role: cells[name] if name is not None else None for role, name in named.items()}
     return rows.arrange(
         where,
@@ -94,21 +89,6 @@ def _cells(table: Mapping[str, Iterable[object]] | DataFrame) -> dict[str, Seque
             f"A {type(table).__name__} is no table; give the path of a CSV file or a DataFrame."
         )
     return {str(name): list(table[name]) for name in names}
-
-
-def _column(where: str, names: Sequence[str], role: str) -> str | None:
-    """The name of the column that holds the paths, labels, splits or groups, by its usual names."""
-    found = [name for name in names if "".join(filter(str.isalnum, name)).lower() in NAMES[role]]
-    exact = [name for name in found if name.lower() == role]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
-    if not found and role in OPTIONAL:
-        return None
-    several = f"more than one for the {role}: {_names(found)}"
-    raise InputError(
-        f"{where} has {several if found else f'no column for the {role}'}; it has {_names(names)}. "
-        f"Say which it is ({role}=... in Python, --{role}-column ... in a shell)."
-    )
 
 
 def _read_csv(file: Path) -> tuple[list[str], dict[str, Sequence[object]]]:
@@ -154,7 +134,3 @@ def _decoded(file: Path) -> str:
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{file} is not UTF-8; save the table as CSV in UTF-8.") from None
-
-
-def _names(columns: Iterable[str]) -> str:
-    return ", ".join(columns) or "none"

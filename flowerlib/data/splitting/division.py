@@ -60,7 +60,9 @@ def divide(
     shares = {part: share for part, share in shares.items() if share > 0}
     contents, first, content = np.unique(photos.digests(), return_index=True, return_inverse=True)
     pairs = thumbnails.near_copies(
-        contents, lambda at: photos.contents.sketch(int(first[at]), copies.SIDE)
+        contents,
+        lambda at: photos.contents.sketch(int(first[at]), copies.SIDE),
+        photos.contents.order()[first],
     )
     names, labels = photos.class_names, photos.labels
     by_class = [np.unique(content[labels == label]) for label in range(len(names))]

@@ -30,7 +30,9 @@ PAIR = np.dtype(
 CHUNK_SIZE = 32  # photos that a thread opens in one go
 
 
-def near_copies(contents: np.ndarray, look: Callable[[int], Image.Image]) -> list[Pair]:
+def near_copies(
+    contents: np.ndarray, look: Callable[[int], Image.Image], order: np.ndarray | None = None
+) -> list[Pair]:
     """Finds the pairs of photos that look the same; what is in the cache is not computed again.
 
     Without a usable cache it takes longer, and the answers are the same.
@@ -39,6 +41,7 @@ def near_copies(contents: np.ndarray, look: Callable[[int], Image.Image]) -> lis
         contents: digests (N,) of NumPy's kind "S16", sorted, all different.
         look: opens the photo at a position in `contents`; it need not be larger than `SIDE`. A
             photo that cannot be opened now is a copy of none; who uses it later refuses it.
+        order: int64 (N,), photos are opened by these in ascending order (see `Contents.order`).
 
     Returns:
         Pairs of positions in `contents`, the most similar first.
@@ -47,7 +50,7 @@ def near_copies(contents: np.ndarray, look: Callable[[int], Image.Image]) -> lis
     folder = _folder("near")
     known = _read(folder / f"{key}.bin", PAIR) if folder else None
     if known is None:
-        thumbnails, complete = _thumbnails(contents, look)
+        thumbnails, complete = _thumbnails(contents, look, order)
         found = copies.near(thumbnails)
         rows = [(pair.first, pair.second, pair.similarity, pair.mirrored) for pair in found]
         known = np.array(rows, PAIR)
@@ -57,7 +60,7 @@ def near_copies(contents: np.ndarray, look: Callable[[int], Image.Image]) -> lis
 
 
 def _thumbnails(
-    contents: np.ndarray, look: Callable[[int], Image.Image]
+    contents: np.ndarray, look: Callable[[int], Image.Image], order: np.ndarray | None
 ) -> tuple[np.ndarray, bool]:
     """uint8 (N, SIDE, SIDE), in the order of `contents`, and whether every photo was opened.
 
@@ -71,6 +74,8 @@ def _thumbnails(
             match = known["content"][at] == contents
             found[match], here[match] = known[at[match]], True
     missing = np.flatnonzero(~here)
+    if order is not None:
+        missing = missing[np.argsort(order[missing], kind="stable")]
 
     def take(begin: int) -> list[int]:
         opened = []

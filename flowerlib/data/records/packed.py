@@ -1,0 +1,71 @@
+"""Shards and Parquet tables as lists of photos with their classes: the photos lie inside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from flowerlib.data.folders.addresses import Place
+from flowerlib.data.records import columns, packs, parquet, rows, shards
+from flowerlib.data.records.rows import Rows
+from flowerlib.data.stored import Stored
+from flowerlib.support.errors import InputError
+
+ARCHIVE = (
+    "no photo has a class (a member .cls or .json with the same key); add them, or unpack it, if "
+    "it is an archive of class folders"
+)
+
+
+def read(
+    path: Place, asked: Mapping[str, str | None] | None = None, *, training: bool = True
+) -> Rows:
+    """The photos of shards or Parquet tables, with what is wrong with them.
+
+    Args:
+        path: a file, a pattern with braces, or a folder.
+        asked: of a table, the names of the columns of "path", "label", "split" and "group"; of
+            shards with `json`, that of "label".
+        training: whether the photos are to be trained on, or only to be evaluated.
+
+    Raises:
+        InputError: a file cannot be read, or a column is not there.
+    """
+    given = {role: name for role, name in (asked or {}).items() if name is not None}
+    where, tar = os.fspath(path), packs.kind(path) == packs.SHARDS
+    if tar:
+        if other := sorted(given.keys() - {"label"}):
+            raise InputError(
+                f"{where} holds shards, so the {other[0]} column has no effect; leave it out."
+            )
+        inside = shards.read(path, given.get("label"))
+    else:
+        named = columns.chosen(where, parquet.columns(path), given)
+        inside = parquet.read(path, {role: name for role, name in named.items() if name})
+    source, cells = inside.source, inside.cells
+    found = rows.arrange(
+        where,
+        (),
+        cells["label"],
+        cells.get("split"),
+        cells.get("group"),
+        places=[*map(source.name, range(len(source)))],
+        training=training,
+        inside=Stored(source),
+    )
+    found.left_out = inside.left_out
+    if tar and len(source) and not any(cells["label"]):
+        found.problems.insert(0, ARCHIVE)
+    return found
+
+
+def pictures(path: Place) -> Stored:
+    """The photos of shards or Parquet tables, whose classes nobody needs.
+
+    Raises:
+        InputError: as in `read`, but for labels.
+    """
+    if packs.kind(path) == packs.SHARDS:
+        return Stored(shards.read(path).source)
+    image = columns.found(os.fspath(path), parquet.columns(path), "path")
+    return Stored(parquet.read(path, {"path": str(image)}).source)

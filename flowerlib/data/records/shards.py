@@ -1,0 +1,193 @@
+"""Photos in tar shards, as WebDataset writes them: indexed once, then read from their places.
+
+A sample is a run of members with the same key, which is all before the first dot of the name:
+`rose_1.jpg` and `rose_1.cls`, or `rose_1.json`. WebDataset itself reads shards from beginning to
+end; photos are needed in any order here (by class and split, in any share of several processes), so
+only the offsets are kept. Nothing but the picture, `cls` and `json` is read, and nothing is run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from flowerlib.data.decoding import images
+from flowerlib.data.decoding.images import PhotoError
+from flowerlib.data.folders.addresses import Place
+from flowerlib.data.records import packs
+from flowerlib.data.records.packs import Found, Packed
+from flowerlib.data.records.rows import text
+from flowerlib.support.console import one_line
+from flowerlib.support.errors import InputError
+
+NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")  # key and ending, as WebDataset takes them
+PICTURES = frozenset(ending[1:] for ending in images.SUFFIXES)
+LABELS = ("label", "class", "class_name", "classname", "category", "target")  # in a json
+MOST = 2**20  # bytes of a json
+
+
+@dataclass
+class Shards(Packed):
+    """Photos by their offsets in tar files.
+
+    Attributes:
+        size: int64 (N,), bytes.
+        members: the photos' names in their shards.
+    """
+
+    size: np.ndarray
+    members: Sequence[str]
+
+    def name(self, row: int) -> str:
+        return f"{self.files[self.file[row]]}/{self.members[row]}"
+
+    def read(self, row: int) -> bytes:
+        start, size = int(self.start[row]), int(self.size[row])
+        if size > images.MAX_BYTES:
+            fault = f"{size:,} bytes is over the limit of {images.MAX_BYTES:,}"
+            raise PhotoError(self.name(row), fault)
+        try:
+            with open(self.files[self.file[row]], "rb", buffering=0) as shard:
+                shard.seek(start)
+                content = shard.read(size)
+        except OSError as problem:
+            fault = f"the shard cannot be read ({problem.strerror})"
+            raise PhotoError(self.name(row), fault) from None
+        if len(content) != size:
+            raise PhotoError(self.name(row), "the shard is shorter than it was")
+        return content
+
+
+def read(path: Place, label: str | None = None) -> Found:
+    """Notes where each photo lies in the shards of a folder or of a pattern, and its label.
+
+    Args:
+        path: a tar file, a pattern with braces, or a folder.
+        label: the name of the label in each `json`; by default one of the usual names.
+
+    Raises:
+        InputError: a shard is cut off, compressed or damaged, a key has no picture or two, or a
+            label cannot be read.
+    """
+    files = packs.files(path)
+    divided, states = packs.splits(files), packs.states(files)
+    left_out: Counter[str] = Counter()
+    samples: list[_Sample] = []
+    file: list[int] = []
+    for number, shard in enumerate(files):
+        samples += _samples(shard, label, left_out)
+        file += [number] * (len(samples) - len(file))
+    source = Shards(
+        [str(shard) for shard in files],
+        np.array(file, np.int64),
+        np.array([one.start for one in samples], np.int64),
+        states,
+        np.array([one.size for one in samples], np.int64),
+        [one.picture for one in samples],
+    )
+    cells: dict[str, list[object]] = {"label": [one.label for one in samples]}
+    if divided is not None:
+        cells["split"] = [divided[number] for number in file]
+    return Found(source, cells, dict(left_out))
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The members with one key: the picture's name and place, and the label."""
+
+    key: str
+    picture: str = ""
+    start: int = 0
+    size: int = 0
+    label: str = ""
+    endings: set[str] = field(default_factory=set)
+
+
+def _samples(shard: Path, label: str | None, left_out: Counter[str]) -> list[_Sample]:
+    """The samples of a shard, in their order."""
+    found: list[_Sample] = []
+    with open(shard, "rb") as stream:
+        for member in _members(shard, stream):
+            match = NAME.fullmatch(member.name)
+            if not match or (member.name.startswith("__") and member.name.endswith("__")):
+                left_out["without an ending"] += 1
+                continue
+            key, ending = match[1], match[2].lower()
+            if not found or found[-1].key != key:
+                found.append(_Sample(key))
+            sample = found[-1]
+            if ending in sample.endings or (ending in PICTURES and sample.picture):
+                what = "members that end alike" if ending in sample.endings else "pictures"
+                raise InputError(
+                    f"{shard}: the key {one_line(key)} has two {what}; give each photo a key of "
+                    "its own."
+                )
+            sample.endings.add(ending)
+            if ending in PICTURES:
+                sample.picture = member.name
+                sample.start, sample.size = member.offset_data, member.size
+            elif ending in ("cls", "json"):
+                if ending == "json" or not (sample.label or label):
+                    stream.seek(member.offset_data)
+                    content = stream.read(min(member.size, MOST))
+                    where = f"{shard}/{one_line(member.name)}"
+                    sample.label = _label(where, ending, content, label) or sample.label
+            else:
+                left_out[f".{ending}"] += 1
+    for sample in found:
+        if not sample.picture:
+            raise InputError(
+                f"{shard}: the key {one_line(sample.key)} has no picture "
+                f"({', '.join(sorted(sample.endings))}); add one, or leave the key out."
+            )
+        sample.endings = set()
+    return found
+
+
+def _members(shard: Path, stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+    """The files in a shard, which must be whole."""
+    try:
+        end, last = 0, "its beginning"
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            for member in archive:
+                last = one_line(member.name)
+                size = -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                end = member.offset_data + size * member.isreg()
+                if member.isreg() and not member.issparse():
+                    yield member
+            # tarfile takes any nonsense, and the end of the file, for the end of the archive.
+            stream.seek(end)
+            if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError
+    except tarfile.TarError:
+        stream.seek(0)
+        if stream.read(4).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zX", b"\x28\xb5\x2f\xfd")):
+            raise InputError(
+                f"{shard} is compressed, and photos are read from their places; unpack it to a "
+                "plain .tar."
+            ) from None
+        raise InputError(
+            f"{shard} is cut off or damaged behind {last}; write or copy it again."
+        ) from None
+
+
+def _label(where: str, ending: str, content: bytes, name: str | None) -> str:
+    """The label in a `cls` or a `json`; "" if there is none."""
+    try:
+        found = content.decode("utf-8") if ending == "cls" else json.loads(content)
+    except (ValueError, RecursionError):
+        what = "no text in UTF-8" if ending == "cls" else "no JSON"
+        raise InputError(f"{where} is {what}; write the label again.") from None
+    if isinstance(found, dict):
+        found = next((found[key] for key in ([name] if name else LABELS) if key in found), None)
+    if found is None or isinstance(found, (str, int, float)):
+        return text(found)
+    raise InputError(f"{where} has {found!r:.40} for a label; give a name or a number.")
