@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import threading
-
 from flowerlib.features import engine
 from flowerlib.models import Backbone, fingerprint
+from flowerlib.support.locks import ProcessLock
 from flowerlib.transforms import Preprocessing
 
 
@@ -18,8 +16,7 @@ class Engines:
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, str], tuple[object, engine.Engine]] = {}
-        # By process: a thread of the parent may hold its lock while it is forked.
-        self._locks: dict[int, threading.Lock] = {}
+        self._lock = ProcessLock()
 
     def get(
         self, backbone: Backbone, preprocessing: Preprocessing, device: str, precision: str
@@ -31,7 +28,7 @@ class Engines:
         """
         key = (engine.choose_device(device), precision)
         state = fingerprint.current(backbone.body), preprocessing
-        with self._locks.setdefault(os.getpid(), threading.Lock()):
+        with self._lock():
             known = self._made.get(key)
             if known is None or known[0] != state:
                 made = engine.Engine(backbone, preprocessing, device=device, precision=precision)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -16,11 +15,12 @@ from PIL import Image
 
 from flowerlib.data.decoding import images
 from flowerlib.data.digests import Digests
+from flowerlib.support.locks import ProcessLock
 
 Rows = Sequence[int] | np.ndarray
 
 # Data sets are rarely written for several threads: one item at a time.
-_FETCHING = threading.Lock()
+FETCHING = ProcessLock()
 
 
 class Contents(ABC):
@@ -193,7 +193,7 @@ class Items(Contents):
         return f"picture {self.rows[index]}"
 
     def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
-        with _FETCHING:
+        with FETCHING():
             photo = self.fetch(self.rows[index])
             opened = images.open_photo(photo, shrink_to, self.name(index))
         if isinstance(photo, bytes):
@@ -201,7 +201,7 @@ class Items(Contents):
         return opened, _digest_of(np.asarray(opened))
 
     def sketch(self, index: int, side: int) -> Image.Image:
-        with _FETCHING:
+        with FETCHING():
             return images.sketch(self.fetch(self.rows[index]), side, self.name(index))
 
     def digest(self, index: int) -> bytes:

@@ -12,6 +12,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -27,6 +28,10 @@ ASIDE |= {"pretrained_cfg", "default_cfg", "feature_info"}  # timm's: where the 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 # Settings that play no role in prediction.
 TRAINING_ONLY = {"training", "inplace", "p", "momentum", "memory_efficient", "drop_rate"}
+
+
+METHODS = (FunctionType, MethodType, functools.partial)
+COMPILED = {"_compiled_call_impl"}  # by torch.compile, which computes the same
 
 
 class _Unknown(Exception):
@@ -79,19 +84,33 @@ def current(network: nn.Module) -> tuple[str | None, int]:
 
 def _lines(network: nn.Module) -> Iterator[str]:
     stored = network.state_dict(keep_vars=True)
+    looked_at: set[type] = set()
     for name, layer in network.named_modules(remove_duplicate=False):
         if any(getattr(layer, hooks, None) for hooks in HOOKS):
             raise _Unknown(f"a hook at {name or 'the top'}")
         if isinstance(layer, torch.jit.ScriptModule):
             raise _Unknown(f"compiled code at {name or 'the top'}")
-        _of_class(type(layer).forward)  # somebody may have replaced it for the whole class
         yield f"{name}: {_of_class(type(layer))}"
+        _check_methods(type(layer), looked_at)
         for key, value in sorted(vars(layer).items()):
+            if isinstance(value, METHODS) and key.startswith("_") and key not in COMPILED:
+                raise _Unknown(f"the method {key} of {name or 'the top'}")
             if not key.startswith("_") and key not in ASIDE and not isinstance(value, Frozen):
                 yield f"{name}.{key} = {_of(value)}"
     for name, value in network.named_buffers():
         if name not in stored:  # not among the weights, and yet a number to compute with
             yield f"{name} = {_of(value)}"
+
+
+def _check_methods(kind: type, looked_at: set[type]) -> None:
+    """Raises `_Unknown` where somebody has replaced a method for a whole class."""
+    for each in kind.__mro__:
+        if each in looked_at:
+            continue
+        looked_at.add(each)
+        for value in vars(each).values():
+            if isinstance(value, FunctionType):
+                _check_origin(value)
 
 
 def _of(value: Any) -> str:
@@ -118,8 +137,13 @@ def _of(value: Any) -> str:
 
 def _of_class(kind: Any) -> str:
     """The full name of a class or function of a known package."""
-    if kind.__module__.split(".")[0] not in (*KNOWN, "builtins", "collections", "_operator"):
-        raise _Unknown(f"{kind.__qualname__} of {kind.__module__}")
+    _check_origin(kind)
     if "<locals>" in kind.__qualname__ or "<lambda>" in kind.__qualname__:
         raise _Unknown(kind.__qualname__)
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _check_origin(kind: Any) -> None:
+    """Raises `_Unknown` for a class or function of a package that is not known."""
+    if kind.__module__.split(".")[0] not in (*KNOWN, "builtins", "collections", "_operator"):
+        raise _Unknown(f"{kind.__qualname__} of {kind.__module__}")

@@ -11,7 +11,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-_RANDOM = threading.RLock()
+from flowerlib.support.locks import ProcessLock
+
+RANDOM = ProcessLock(threading.RLock)
 
 
 @contextlib.contextmanager
@@ -20,7 +22,7 @@ def seeded(seed: int) -> Iterator[None]:
 
     All threads of a process share torch's generator, so only one at a time may be inside.
     """
-    with _RANDOM, torch.random.fork_rng(devices=[]):
+    with RANDOM(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 

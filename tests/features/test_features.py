@@ -519,6 +519,31 @@ def test_a_class_whose_code_was_replaced_is_noticed(
     assert torch.allclose(found.values, plain_features(network, few), atol=1e-5)
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_any_method_that_was_replaced_is_noticed(
+    photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks compute in methods beside `forward`, of which torchvision's begin with `_`."""
+    few, plain = photos.subset([0]), models.backbone("small_resnet", "small")
+
+    def without_pooling(body: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        maps = body.relu(body.bn1(body.conv1(images)))
+        return body.avgpool(body.layer4(body.layer3(body.layer2(body.layer1(maps)))))
+
+    assert extract(plain, few).computed == 1 and extract(plain, few).computed == 0
+    replaced = models.backbone("small_resnet", "small")
+    replaced.body._forward_impl = MethodType(without_pooling, replaced.body)
+    for _ in range(2):
+        found = extract(replaced, few)
+        assert found.computed == 1
+        assert torch.allclose(found.values, plain_features(replaced, few), atol=1e-5)
+    assert fingerprint.difference(replaced.body, plain.body)
+    monkeypatch.setattr(type(plain.body), "_forward_impl", without_pooling)
+    found = extract(plain, few)
+    assert found.computed == 1
+    assert torch.allclose(found.values, plain_features(plain, few), atol=1e-5)
+
+
 def test_a_frozen_body_is_as_well_known_as_any() -> None:
     network = models.backbone("small_resnet", "small").body
     assert fingerprint.structure(models.freeze(network.eval())) == fingerprint.structure(

@@ -15,11 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from flowerlib import data, features, models, transforms
 from flowerlib.classifier import Classifier
+from flowerlib.data import contents
+from flowerlib.data.contents import Items
+from flowerlib.data.decoding import decoder
+from flowerlib.data.decoding.images import open_photo
 from flowerlib.features import engine
+from flowerlib.models import random_weights
+from flowerlib.support.locks import ProcessLock
 from tests.project.test_threads import SMALL, fresh
 from tests.warm import CONTEXT
 
@@ -161,6 +168,43 @@ def test_a_process_forked_while_a_thread_prepares_to_predict_answers(
         assert begun.wait(60)
         (found,) = in_processes("fork", 1, classifier, pictures)
         assert np.array_equal(found, expected), found
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def opened(queue: Any) -> None:
+    """What needs a lock: a PIL image, an item of a data set, torch's random numbers."""
+    picture = Image.new("RGB", (8, 8))
+    Items(lambda row: picture, [0]).opened(0)
+    with models.seeded(0):
+        queue.put(open_photo(picture).size)
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("lock", [decoder.LOADING, contents.FETCHING, random_weights.RANDOM])
+def test_a_process_forked_while_a_thread_holds_a_lock_goes_on(lock: ProcessLock) -> None:
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock():
+            held.set()
+            go_on.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert held.wait(60)
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        worker = context.Process(target=opened, args=(queue,), daemon=True)
+        worker.start()
+        try:
+            assert queue.get(timeout=20) == (8, 8)
+        finally:
+            worker.kill()
+            worker.join()
     finally:
         go_on.set()
         thread.join()

@@ -19,7 +19,6 @@ Nothing here depends on Pillow's settings for the whole process, and nothing cha
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,13 +30,14 @@ from PIL.JpegImagePlugin import JpegImageFile
 from flowerlib.data.decoding import colors, formats, metadata
 from flowerlib.data.decoding.colors import Stored
 from flowerlib.data.decoding.metadata import Unreadable
+from flowerlib.support.locks import ProcessLock
 
 MAX_PIXELS = 175_000_000  # about 700 MB decoded
 STRICT = ("jpeg", "zip", "gif", "raw", "packbits")  # Pillow's others say themselves what is missing
 DIM = 0.25  # share of the range below which a deep picture probably holds fewer bits
 
 # Two threads that load the same lazy PIL image would read its file alternately.
-_LOADING = threading.Lock()
+LOADING = ProcessLock()
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def from_picture(image: Image.Image) -> Image.Image:
         raise Unreadable("the picture has no pixels")
     if image.width * image.height > MAX_PIXELS:
         raise Unreadable(_over_the_limit(image, "give its file's path, or a smaller copy"))
-    with _reasons("the picture cannot be used"), _LOADING:
+    with _reasons("the picture cannot be used"), LOADING():
         stored, tiles = _stored(image), list(getattr(image, "tile", ()))
         content = _content(image) if tiles and ImageFile.LOAD_TRUNCATED_IMAGES else b""
         image.load()
