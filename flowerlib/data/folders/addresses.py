@@ -46,6 +46,8 @@ def at(path: Place) -> Place:
         raise InputError(f"{text[:80]} is no folder that can be listed; download the photos first.")
     if protocol == "file":
         return storage.expand(text[match.end() :])
+    if not text[match.end() :].strip("/"):
+        raise InputError(f"{text} names no place; write it out, such as s3://bucket/photos.")
     return text.rstrip("/")
 
 

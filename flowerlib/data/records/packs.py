@@ -69,11 +69,26 @@ class Found:
 
 def kind(path: Place) -> str | None:
     """`SHARDS` or `PARQUET`, if a path is that of such a file, of several, or of their folder."""
-    name = os.fspath(path).lower()
-    if name.endswith((SHARDS, PARQUET)) and not os.path.isdir(path):
+    place = addresses.at(path)
+    name = os.fspath(place).lower()
+    if name.endswith((SHARDS, PARQUET)) and not os.path.isdir(place):
         return SHARDS if name.endswith(SHARDS) else PARQUET
-    found = _inside(path) if os.path.isdir(path) else []
+    found = _inside(place) if os.path.isdir(place) else []
     return found[0].suffix.lower() if found else None
+
+
+def local(path: Place) -> Path:
+    """The path of a table or of shards, which can be no address.
+
+    Raises:
+        InputError: it is one.
+    """
+    if isinstance(place := addresses.at(path), str):
+        raise InputError(
+            f"{place}: shards and tables are read from files of this computer; copy them to a "
+            "disk, or mount the store."
+        )
+    return place
 
 
 def files(path: Place) -> list[Path]:
@@ -82,12 +97,7 @@ def files(path: Place) -> list[Path]:
     Raises:
         InputError: one is not there.
     """
-    if isinstance(place := addresses.at(path), str):
-        raise InputError(
-            f"{place}: shards and tables are read from files of this computer; copy them to a "
-            "disk, or mount the store."
-        )
-    text = os.fspath(place)
+    text = os.fspath(local(path))
     if os.path.isdir(text):
         found = _inside(text)
         if len({file.suffix.lower() for file in found}) > 1:

@@ -62,7 +62,7 @@ def read(
     if isinstance(table, (str, os.PathLike)) and packs.kind(os.fspath(table)):
         return packed.read(os.fspath(table), columns, training=training)
     if isinstance(table, (str, os.PathLike)):
-        file = storage.expand(table)
+        file = packs.local(os.fspath(table))
         where, places, cells = str(file), *_read_csv(file)
         folder = file.parent if folder is None else folder
     else:
