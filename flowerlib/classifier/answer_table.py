@@ -128,12 +128,12 @@ def _plan(
 
 
 def _state(photo: str) -> str:
-    """Changes with a file, and with the folder that a path begins in."""
-    try:
-        found = os.stat(photo)
-    except (OSError, ValueError):
-        return "missing"
-    return f"{os.path.abspath(photo)} {found.st_size} {found.st_mtime_ns}"
+    """Changes with a photo's file, or the shard or table that it lies in, and with their folder."""
+    for place in (photo, os.path.dirname(photo), photo.rpartition("#")[0]):
+        if os.path.isfile(place):
+            found = os.stat(place)
+            return f"{os.path.abspath(place)} {found.st_size} {found.st_mtime_ns}"
+    return "missing"
 
 
 def _begin(folder: Path, plan: dict[str, object]) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,30 @@ def test_a_photo_that_changed_while_it_was_stopped_gets_no_old_answer(
     shutil.rmtree(parts)
     write_answers(classifier, photos, out)
     assert read(out)[0]["probability"] == read(out)[5]["probability"]
+
+
+def test_a_shard_that_changed_while_it_was_stopped_gets_no_old_answer(
+    classifier: Classifier,
+    photos: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def pack(*files: str) -> None:
+        with tarfile.open(tmp_path / "shards" / "0.tar", "w") as shard:
+            for number, file in enumerate(files):
+                shard.add(file, f"{number}.jpg")
+
+    classifier.save(tmp_path / "c.safetensors")
+    (tmp_path / "shards").mkdir()
+    pack(*photos[:2])
+    arguments = ["--model", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "a.csv")]
+    with monkeypatch.context() as stopped:  # after the last part
+        stopped.setattr(answer_table, "_join", lambda *given: 0)
+        assert cli.main(["predict", str(tmp_path / "shards"), *arguments]) == 0
+    pack(*photos[:2][::-1])
+    assert cli.main(["predict", str(tmp_path / "shards"), *arguments]) == 2
+    assert "photos that have changed since" in capsys.readouterr().err
 
 
 def test_other_files_among_the_parts_harm_nothing(

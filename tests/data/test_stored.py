@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.warm import together
 
 from flowerlib import audit, cli, data, features, models
 from flowerlib.data import Photos, Splits
@@ -30,6 +29,7 @@ from flowerlib.data.stored import Stored
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
 from tests.data import stores
+from tests.warm import together
 
 PARTS = ("train", "valid", "test")
 EXACT = {"precision": "fp32", "device": "cpu", "cache": False}
