@@ -669,6 +669,33 @@ def test_check_looks_over_a_table(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("split", [False, True])
+def test_check_says_what_training_says_of_groups(tmp_path: Path, split: bool) -> None:
+    """Groups that cannot be divided; and near copies that need not be, since they are one group."""
+    random = np.random.default_rng(0)
+    rows: list[tuple[str, ...]] = [("path", "label", "group", *["split"] * split)]
+    for at, pixels in enumerate(drawn(24)):
+        Image.fromarray(pixels).save(tmp_path / f"{at}.png")
+        rows.append((f"{at}.png", "ab"[at % 2], f"g{at % 2}", *["train"] * split))
+    table = write(tmp_path / "few.csv", *rows)
+    with pytest.raises(InputError, match="belong to too few groups") as refused:
+        data.from_table(table)
+    (problem,) = audit.check(table).class_problems
+    assert f"{table}: {problem}." == str(refused.value)
+    several = [(*row[:2], f"g{at // 4}", *row[3:]) for at, row in enumerate(rows[1:])]
+    table = write(tmp_path / "enough.csv", rows[0], *several)
+    assert data.from_table(table).sizes()["valid"] and not audit.check(table).serious
+    near = drawn(24)  # of each class one scene, by several patients
+    for at in range(24):
+        noise = random.integers(-3, 4, near[at].shape)
+        pixels = (near[at % 2].astype(int) + noise).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{at}.png")
+    with pytest.raises(InputError, match="belong to too few groups") as refused:
+        data.from_table(table)
+    (problem,) = audit.check(table).class_problems
+    assert f"{table}: {problem}." == str(refused.value)
+
+
 def test_a_folder_of_splits_is_evaluated_by_name(flower_folder: Path) -> None:
     names = ("daisy", "iris", "lily", "rose")
     photos, counts = data.labeled_photos(flower_folder, names, split="test")
