@@ -180,7 +180,7 @@ class Photos(Dataset[tuple[Tensor, int]]):
         """At most `count` pictures of each class, drawn with `seed`, in their old order."""
         order = np.random.default_rng(seed).permutation(len(self))
         chosen = [order[self.labels[order] == label][:count] for label in np.unique(self.labels)]
-        return self.subset(np.sort(np.concatenate(chosen)))
+        return self.subset(np.sort(np.concatenate([np.zeros(0, np.int64), *chosen])))
 
     def of_classes(self, names: Sequence[str]) -> Photos:
         """The pictures of the classes in `names`, in their old order, labeled in that of `names`.

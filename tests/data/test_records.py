@@ -573,6 +573,28 @@ def test_a_part_of_a_folder_is_read_as_the_folder_is(tmp_path: Path) -> None:
         assert [part.class_name(at) for at in range(len(part))] == names
 
 
+def test_photos_are_a_data_set_themselves() -> None:
+    """Their items may be those of another data set: fetched while one is fetched."""
+    pictures = [Image.fromarray(pixels) for pixels in drawn(40)]
+    items = data.from_dataset([(picture, "ab"[at % 2]) for at, picture in enumerate(pictures)])
+    for photos in (items.train, Subset(items.train, range(20))):
+        found = data.from_dataset(photos)
+        assert found.class_names == ("a", "b")
+        assert sum(found.sizes().values()) == len(photos)
+    wrapped = [items.train[at] for at in range(20)]  # as items of a data set of somebody's own
+
+    class Wrapped(Dataset):
+        def __len__(self) -> int:
+            return len(wrapped)
+
+        def __getitem__(self, at: int) -> tuple[torch.Tensor, int]:
+            return items.train[at]
+
+    assert contents(data.from_dataset(Wrapped()).train) == contents(
+        data.from_dataset(wrapped).train
+    )
+
+
 def test_a_data_set_of_several_labels_a_picture_is_refused() -> None:
     pictures = [Image.fromarray(pixels) for pixels in drawn(6)]
     for label in (torch.tensor([0, 1]), np.array([1, 0]), [0, 1], (1, 0)):

@@ -111,6 +111,8 @@ def _read(
     label: str | int | None,
     class_names: Sequence[str] | None,
 ) -> _Read:
+    if isinstance(dataset, Photos):
+        return _Read(dataset.contents, dataset.labels.tolist(), dataset.class_names)
     if type(dataset) is torch.utils.data.Subset:
         inside = _read(cast(MapStyle, dataset.dataset), image, label, class_names)
         rows = [int(row) for row in dataset.indices]
