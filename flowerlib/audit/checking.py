@@ -119,7 +119,7 @@ def _of_table(path: Path | str, columns: Mapping[str, str | None] | None) -> _Fo
         found.counts(),
         found.problems,
         {},
-        naming.lookalikes(sorted(set(found.labels))),
+        [*found.notes, *naming.lookalikes(sorted(set(found.labels)))],
         None if belongs is None else [belongs[file] for file in each],
     )
 

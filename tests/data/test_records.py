@@ -691,6 +691,23 @@ def test_check_looks_over_a_table(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_a_column_that_looks_like_a_split_is_not_passed_over(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = table.read_text(encoding="utf-8").splitlines()
+    assert ",split," in lines[0] and not data.from_table(table).notes
+    head = lines[0].replace(",split,", ",subset,")
+    table.write_text("\n".join([head, *lines[1:]]), encoding="utf-8")
+    (note,) = data.from_table(table).notes
+    assert 'the column "subset" looks like a split and is not used' in note
+    assert note in audit.check(table).notes
+    assert cli.main(["train", str(table), "--backbone", "small_resnet", "--preset", "quick",
+                     "--out", str(tmp_path / "out")]) == 0  # fmt: skip
+    assert f"note: {note}" in capsys.readouterr().out
+    assert not data.from_table(table, split="subset").notes
+
+
 @pytest.mark.parametrize("split", [False, True])
 def test_check_says_what_training_says_of_groups(tmp_path: Path, split: bool) -> None:
     """Groups that cannot be divided; and near copies that need not be, since they are one group."""

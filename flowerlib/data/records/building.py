@@ -216,4 +216,5 @@ def of_rows(
         where=found.where,
         name=name,
         files=files or FileCounts(len(found.paths), {}),
+        notes=found.notes,
     )

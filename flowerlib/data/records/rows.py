@@ -31,6 +31,7 @@ class Rows:
         places: what messages call each row, such as "line 7".
         problems: sentences about what no training can use; training raises the first.
         absent: positions of photos that are not there.
+        notes: sentences about how the list was read that its owner should know.
     """
 
     where: str
@@ -41,6 +42,7 @@ class Rows:
     places: list[str]
     problems: list[str] = field(default_factory=list)
     absent: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def refuse(self) -> None:
         """Raises InputError with the first problem, if there is one."""
