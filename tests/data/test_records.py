@@ -511,6 +511,13 @@ class Random(Dataset):
         return (torch.rand(3, 8, 8) * 255).byte(), at % 2
 
 
+class Endless(Dataset):
+    """Says nothing of its length."""
+
+    def __getitem__(self, at: int) -> tuple[str, int]:
+        return "a.jpg", at % 2
+
+
 class Items(Dataset):
     """Ten of torchvision's way, with `targets` and `classes`."""
 
@@ -573,6 +580,17 @@ def test_a_part_of_a_folder_is_read_as_the_folder_is(tmp_path: Path) -> None:
         assert [part.class_name(at) for at in range(len(part))] == names
 
 
+def test_paths_in_a_data_set_are_read(tmp_path: Path) -> None:
+    pairs = []
+    for at, pixels in enumerate(drawn(24)):
+        Image.fromarray(pixels).save(tmp_path / f"{at}.png")
+        pairs.append((tmp_path / f"{at}.png", "ab"[at % 2]))
+    texts = [(str(path), label) for path, label in pairs]
+    found = data.from_dataset(pairs)
+    assert contents(found.train) == contents(data.from_dataset(texts).train)
+    assert contents(found.train) == contents(data.from_items(pairs).train)
+
+
 def test_photos_are_a_data_set_themselves() -> None:
     """Their items may be those of another data set: fetched while one is fetched."""
     pictures = [Image.fromarray(pixels) for pixels in drawn(40)]
@@ -619,6 +637,7 @@ def test_what_is_wrong_with_a_data_set_is_said() -> None:
         ([{"image": 1, "label": 2}], {"label": "kind"}, "have no kind; they have image, label"),
         ([(1,)], {}, "have 1 parts; none is the label"),
         (3, {}, "takes a map-style data set"),
+        (Endless(), {}, "takes a map-style data set"),
         ({}, {}, "takes a map-style data set"),
         ({"train": whole, "fold": whole}, {}, "'fold' is no split"),
         ({"train": whole, "test": []}, {}, "The data set test has no items"),
