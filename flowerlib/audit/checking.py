@@ -6,7 +6,7 @@ Every file is decoded whole, since nothing less notices a truncated one, and loo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ def check(
             files.append(file)
             if progress:
                 progress(len(files), len(found.photos))
-    exact, near, undivided = _copies(found.photos, files, found.counts)
+    exact, near, undivided = _copies(found, files)
     report = Report(
         path,
         files,
@@ -74,9 +74,15 @@ def check(
     return report
 
 
+SHARE = 0.15  # of valid and of test, where training makes them
+
+
 @dataclass
 class _Found:
-    """What is to be checked: the photos, each one's split and class, and what is said of them."""
+    """What is to be checked: the photos, each one's split and class, and what is said of them.
+
+    Where the photos belong to something, such as a patient, `groups` says to what each does.
+    """
 
     root: Place
     photos: Contents
@@ -85,6 +91,7 @@ class _Found:
     problems: list[str]
     left_out: dict[str, list[str]]
     notes: list[str]
+    groups: list[str] | None = None
 
 
 def _of_folder(root: Place) -> _Found:
@@ -124,7 +131,8 @@ def _of_table(path: Place, columns: Mapping[str, str | None] | None) -> _Found:
         found.counts(),
         found.problems,
         {},
-        notes,
+        [*found.notes, *notes],
+        None if found.groups is None else [found.groups[at] for at in rows],
     )
 
 
@@ -136,21 +144,18 @@ def _below(root: Place, name: str) -> str:
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
-def _copies(
-    photos: Contents, files: Sequence[File], given: Container[str]
-) -> tuple[list[Copies], list[Copies], list[str]]:
+def _copies(found: _Found, files: Sequence[File]) -> tuple[list[Copies], list[Copies], list[str]]:
     """Exact copies, near copies, and sentences about classes that training could not divide.
 
     The digests and near copies are those that training finds, not others by other thumbnails.
 
     Args:
-        photos: all of them.
-        files: what was found of each; those that cannot be read are left aside.
-        given: the splits that are there.
+        found: what is to be checked.
+        files: its photos, in that order; those that cannot be read are left aside.
     """
     rows = [at for at, file in enumerate(files) if file.problem is None]
     sound = [files[at] for at in rows]
-    photos = photos.take(rows)
+    photos = found.photos.take(rows)
     digests = np.array([photos.digest(at) for at in range(len(rows))], "S16")
     contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
     order = np.argsort(content, kind="stable")
@@ -167,13 +172,19 @@ def _copies(
         both = sorted((first[pair.first], first[pair.second]))
         two = tuple(sound[at] for at in both)
         near.append(Copies(two, round(pair.similarity, 4), pair.mirrored))
-    if "valid" in given:
+    if "valid" in found.counts:
         return exact, near, []
-    split, parts = ("train", 2) if "train" in given else ("", 3)
+    split = "train" if "train" in found.counts else ""
+    shares = {"valid": SHARE} if split else {"test": SHARE, "valid": SHARE}
     inside: dict[str, list[int]] = {}
     for file, at in zip(sound, content.tolist(), strict=True):
         if file.split == split:
             inside.setdefault(file.class_name, []).append(at)
-    by_class = [np.unique(some) for some in inside.values()]
-    problems = division.problems([*inside], by_class, len(contents), pairs, parts)
-    return exact, near, problems
+    names, links = sorted(inside, key=naming.natural), None
+    by_class = [np.unique(inside[name]) for name in names]
+    if found.groups is not None:
+        of_sound = zip(files, found.groups, strict=True)
+        belongs = [group for file, group in of_sound if file.problem is None]
+        learned = [at for at, file in enumerate(sound) if file.split == split]
+        links = [*division.links(content[learned], [belongs[at] for at in learned])]
+    return exact, near, division.problems(names, by_class, contents, pairs, shares, links)

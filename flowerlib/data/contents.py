@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -19,8 +20,9 @@ from flowerlib.support.locks import ProcessLock
 
 Rows = Sequence[int] | np.ndarray
 
-# Data sets are rarely written for several threads: one item at a time.
-FETCHING = ProcessLock()
+# Data sets are rarely written for several threads: one item at a time. One of them may fetch its
+# items from another.
+FETCHING = ProcessLock(threading.RLock)
 
 
 class Contents(ABC):

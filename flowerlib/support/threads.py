@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -17,16 +18,18 @@ from threadpoolctl import ThreadpoolController
 
 WORTH_A_THREAD = 2**27  # multiplications: some 4 milliseconds
 _BORN = os.getpid()
+_HERE = threading.local()  # .forked: the process in which this thread was left alone
 
 
-@functools.cache
-def _alone(process: int) -> None:
-    """Leaves a forked process with one thread of torch's, as torch does in its loaders' workers.
+def _leave_alone() -> None:
+    """Leaves this thread of a forked process with one thread of torch's, as its loaders' workers.
 
     MKL, which multiplies matrices, knows no number for each thread, and would wait for the threads
-    of the parent.
+    of the parent. OpenMP does, so what one thread has set holds for no other.
     """
-    torch.set_num_threads(1)
+    if getattr(_HERE, "forked", 0) != os.getpid():
+        torch.set_num_threads(1)
+        _HERE.forked = os.getpid()
 
 
 @functools.cache
@@ -56,7 +59,7 @@ def limited_to(work: int) -> Iterator[None]:
         work: multiplications in a typical operation, such as N * D * C.
     """
     if os.getpid() != _BORN:
-        _alone(os.getpid())
+        _leave_alone()
     now = torch.get_num_threads()  # the first call in a thread sets the number, so it comes first
     wanted = max(1, work // WORTH_A_THREAD)
     with (

@@ -66,11 +66,15 @@ def learnable(splits: object, by: str) -> Splits:
     """What was given, if it is splits of several classes.
 
     Raises:
-        InputError: it is something else, or of one class, of which there is nothing to learn.
+        InputError: it is something else, or of one class, of which there is nothing to learn, or
+            a part is empty.
     """
     found = Splits.expected(splits, by)
     if len(found.class_names) < 2:
         raise InputError(f"{found.name} has only the class {found.class_names[0]}; two are needed.")
+    for part, use in (("train", "learn from"), ("valid", "choose with")):
+        if not found.sizes()[part]:
+            raise InputError(f"{found.name} has no photo in {part}, to {use}; give some.")
     return found
 
 

@@ -55,6 +55,7 @@ def test_subset_keeps_pictures_and_labels_together() -> None:
 def test_per_class_takes_so_many_of_each() -> None:
     photos = drawn()
     assert photos.per_class(2).counts().tolist() == [2, 2, 2]
+    assert photos.subset([]).per_class(2).counts().tolist() == [0, 0, 0]
     assert photos.per_class(99).labels.tolist() == photos.labels.tolist()
     digests = [
         [few.digest(i) for i in range(3)] for s in (0, 0, 1) if (few := photos.per_class(1, s))

@@ -511,6 +511,13 @@ class Random(Dataset):
         return (torch.rand(3, 8, 8) * 255).byte(), at % 2
 
 
+class Endless(Dataset):
+    """Says nothing of its length."""
+
+    def __getitem__(self, at: int) -> tuple[str, int]:
+        return "a.jpg", at % 2
+
+
 class Items(Dataset):
     """Ten of torchvision's way, with `targets` and `classes`."""
 
@@ -573,6 +580,39 @@ def test_a_part_of_a_folder_is_read_as_the_folder_is(tmp_path: Path) -> None:
         assert [part.class_name(at) for at in range(len(part))] == names
 
 
+def test_paths_in_a_data_set_are_read(tmp_path: Path) -> None:
+    pairs = []
+    for at, pixels in enumerate(drawn(24)):
+        Image.fromarray(pixels).save(tmp_path / f"{at}.png")
+        pairs.append((tmp_path / f"{at}.png", "ab"[at % 2]))
+    texts = [(str(path), label) for path, label in pairs]
+    found = data.from_dataset(pairs)
+    assert contents(found.train) == contents(data.from_dataset(texts).train)
+    assert contents(found.train) == contents(data.from_items(pairs).train)
+
+
+def test_photos_are_a_data_set_themselves() -> None:
+    """Their items may be those of another data set: fetched while one is fetched."""
+    pictures = [Image.fromarray(pixels) for pixels in drawn(40)]
+    items = data.from_dataset([(picture, "ab"[at % 2]) for at, picture in enumerate(pictures)])
+    for photos in (items.train, Subset(items.train, range(20))):
+        found = data.from_dataset(photos)
+        assert found.class_names == ("a", "b")
+        assert sum(found.sizes().values()) == len(photos)
+    wrapped = [items.train[at] for at in range(20)]  # as items of a data set of somebody's own
+
+    class Wrapped(Dataset):
+        def __len__(self) -> int:
+            return len(wrapped)
+
+        def __getitem__(self, at: int) -> tuple[torch.Tensor, int]:
+            return items.train[at]
+
+    assert contents(data.from_dataset(Wrapped()).train) == contents(
+        data.from_dataset(wrapped).train
+    )
+
+
 def test_a_data_set_of_several_labels_a_picture_is_refused() -> None:
     pictures = [Image.fromarray(pixels) for pixels in drawn(6)]
     for label in (torch.tensor([0, 1]), np.array([1, 0]), [0, 1], (1, 0)):
@@ -597,6 +637,7 @@ def test_what_is_wrong_with_a_data_set_is_said() -> None:
         ([{"image": 1, "label": 2}], {"label": "kind"}, "have no kind; they have image, label"),
         ([(1,)], {}, "have 1 parts; none is the label"),
         (3, {}, "takes a map-style data set"),
+        (Endless(), {}, "takes a map-style data set"),
         ({}, {}, "takes a map-style data set"),
         ({"train": whole, "fold": whole}, {}, "'fold' is no split"),
         ({"train": whole, "test": []}, {}, "The data set test has no items"),
@@ -667,6 +708,50 @@ def test_check_looks_over_a_table(
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_column_that_looks_like_a_split_is_not_passed_over(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = table.read_text(encoding="utf-8").splitlines()
+    assert ",split," in lines[0] and not data.from_table(table).notes
+    head = lines[0].replace(",split,", ",subset,")
+    table.write_text("\n".join([head, *lines[1:]]), encoding="utf-8")
+    (note,) = data.from_table(table).notes
+    assert 'the column "subset" looks like a split and is not used' in note
+    assert note in audit.check(table).notes
+    assert cli.main(["train", str(table), "--backbone", "small_resnet", "--preset", "quick",
+                     "--out", str(tmp_path / "out")]) == 0  # fmt: skip
+    assert f"note: {note}" in capsys.readouterr().out
+    assert not data.from_table(table, split="subset").notes
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_check_says_what_training_says_of_groups(tmp_path: Path, split: bool) -> None:
+    """Groups that cannot be divided; and near copies that need not be, since they are one group."""
+    random = np.random.default_rng(0)
+    rows: list[tuple[str, ...]] = [("path", "label", "group", *["split"] * split)]
+    for at, pixels in enumerate(drawn(24)):
+        Image.fromarray(pixels).save(tmp_path / f"{at}.png")
+        rows.append((f"{at}.png", "ab"[at % 2], f"g{at % 2}", *["train"] * split))
+    table = write(tmp_path / "few.csv", *rows)
+    with pytest.raises(InputError, match="belong to too few groups") as refused:
+        data.from_table(table)
+    (problem,) = audit.check(table).class_problems
+    assert f"{table}: {problem}." == str(refused.value)
+    several = [(*row[:2], f"g{at // 4}", *row[3:]) for at, row in enumerate(rows[1:])]
+    table = write(tmp_path / "enough.csv", rows[0], *several)
+    assert data.from_table(table).sizes()["valid"] and not audit.check(table).serious
+    near = drawn(24)  # of each class one scene, by several patients
+    for at in range(24):
+        noise = random.integers(-3, 4, near[at].shape)
+        pixels = (near[at % 2].astype(int) + noise).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{at}.png")
+    with pytest.raises(InputError, match="belong to too few groups") as refused:
+        data.from_table(table)
+    (problem,) = audit.check(table).class_problems
+    assert f"{table}: {problem}." == str(refused.value)
 
 
 def test_a_folder_of_splits_is_evaluated_by_name(flower_folder: Path) -> None:

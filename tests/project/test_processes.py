@@ -9,6 +9,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from flowerlib.data.decoding.images import open_photo
 from flowerlib.features import engine
 from flowerlib.models import random_weights
 from flowerlib.support.locks import ProcessLock
+from flowerlib.support.threads import one_thread
 from tests.project.test_threads import SMALL, fresh
 from tests.warm import CONTEXT
 
@@ -208,6 +210,39 @@ def test_a_process_forked_while_a_thread_holds_a_lock_goes_on(lock: ProcessLock)
     finally:
         go_on.set()
         thread.join()
+
+
+def threads_in_each(queue: Any) -> None:
+    """In a new process: torch's threads in a thread that works first, then in the main one."""
+
+    def inside() -> int:
+        with one_thread():
+            pass
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(inside).result()
+    queue.put((first, inside()))
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_every_thread_of_a_forked_process_is_left_alone() -> None:
+    """What one of them sets holds for no other: the others would wait for the parent's threads."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        worker = context.Process(target=threads_in_each, args=(queue,), daemon=True)
+        worker.start()
+        try:
+            assert queue.get(timeout=60) == (1, 1)
+        finally:
+            worker.kill()
+            worker.join()
+    finally:
+        torch.set_num_threads(usual)
 
 
 def extracted(backbone: models.Backbone, shown: data.Photos, queue: Any) -> None:

@@ -364,6 +364,16 @@ def test_a_resumed_training_ends_with_the_same_bits(
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("part", ["train", "valid"])
+@pytest.mark.parametrize(
+    "options", [{}, {"head": "hidden"}, {"fine_tune": "last"}, {"fine_tune": "all"}]
+)
+def test_an_empty_part_is_named(pets: Splits, part: str, options: dict) -> None:
+    empty = replace(pets, **{part: getattr(pets, part).subset([])})
+    with pytest.raises(InputError, match=f"has no photo in {part}, to"):
+        train.transfer(empty, "small_resnet", **options)
+
+
 def test_progress_counts_photos(pets: Splits) -> None:
     told: list[tuple[int, int]] = []
     net = network()

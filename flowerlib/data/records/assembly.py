@@ -58,6 +58,7 @@ def divided(
     where: str,
     name: str,
     files: FileCounts | None = None,
+    notes: Sequence[str] = (),
 ) -> Splits:
     """Splits of photos, as `given` divides them or by content.
 
@@ -77,9 +78,9 @@ def divided(
         if strange := sorted(set(known) - set(parts.PARTS)):
             raise InputError(f"{where}: {strange[0]!r} is no split; say train, valid or test.")
         learned = photos.labels[np.array(known) == "train"]
-        if lacking := [names[at] for at in np.setdiff1d(photos.labels, learned)]:
+        if unlearned := [names[at] for at in np.setdiff1d(photos.labels, learned)]:
             raise InputError(
-                f"{where}: train, from which classes are learned, lacks {listed(lacking)}."
+                f"{where}: train, from which classes are learned, lacks {listed(unlearned)}."
             )
     if groups is not None:
         groups = [text(group) for group in groups]
@@ -88,7 +89,7 @@ def divided(
     made, how = parts.part(
         photos, known, groups, valid=valid, test=test, as_given="split as given", where=where
     )
-    notes = [
+    lacking = [
         f"{part} has no photo of {listed(missing)}"
         for part in ("valid", "test")
         if part in made
@@ -103,5 +104,5 @@ def divided(
         "photos",
         how,
         files,
-        (*notes, *naming.lookalikes(names)),
+        (*notes, *lacking, *naming.lookalikes(names)),
     )

@@ -247,4 +247,5 @@ def of_rows(
         where=found.where,
         name=name,
         files=files or FileCounts(len(found.paths), found.left_out),
+        notes=found.notes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -67,7 +68,8 @@ def from_dataset(
             have other classes; or as in `from_items`.
     """
     several = dataset if isinstance(dataset, Mapping) else {"": dataset}
-    if not several or not all(hasattr(one, "__getitem__") for one in several.values()):
+    needed = ("__getitem__", "__len__")
+    if not several or not all(hasattr(one, name) for one in several.values() for name in needed):
         raise InputError("from_dataset takes a map-style data set, or a dict of them by split.")
     if empty := [name for name, one in several.items() if not len(one)]:
         raise InputError(f"The data set{f' {empty[0]}' if empty[0] else ''} has no items.")
@@ -111,6 +113,8 @@ def _read(
     label: str | int | None,
     class_names: Sequence[str] | None,
 ) -> _Read:
+    if isinstance(dataset, Photos):
+        return _Read(dataset.contents, dataset.labels.tolist(), dataset.class_names)
     if type(dataset) is torch.utils.data.Subset:
         inside = _read(cast(MapStyle, dataset.dataset), image, label, class_names)
         rows = [int(row) for row in dataset.indices]
@@ -215,7 +219,7 @@ def _picture(found: object, row: int) -> images.Photo:
     """A picture as `images.open_photo` takes it."""
     if isinstance(found, Mapping) and "bytes" in found:  # as Hugging Face stores a file
         found = found["bytes"] if found["bytes"] is not None else found.get("path")
-    if isinstance(found, str):
+    if isinstance(found, (str, os.PathLike)):
         return images.read(found)
     if isinstance(found, torch.Tensor):
         found = found.detach().cpu().numpy()

@@ -34,6 +34,7 @@ class Rows:
         absent: positions of photos that are not there.
         inside: the photos, where they lie in the list itself; `paths` are then their names.
         left_out: what else lies there, by kind.
+        notes: sentences about how the list was read that its owner should know.
     """
 
     where: str
@@ -46,6 +47,7 @@ class Rows:
     absent: list[int] = field(default_factory=list)
     inside: Contents | None = None
     left_out: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def pictures(self) -> Contents:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from flowerlib.data.folders.layout import split_of
 from flowerlib.data.records import packed, packs, rows
 from flowerlib.data.records.columns import chosen
 from flowerlib.data.records.rows import Rows
@@ -70,7 +71,7 @@ def read(
         places = [f"row {number}" for number in range(len(next(iter(cells.values()), [])))]
     named = chosen(where, [*cells], columns)
     found = {role: cells[name] if name is not None else None for role, name in named.items()}
-    return rows.arrange(
+    arranged = rows.arrange(
         where,
         found["path"] or [],
         found["label"] or [],
@@ -80,6 +81,21 @@ def read(
         folder="" if folder is None else storage.expand(folder),
         training=training,
     )
+    if named["split"] is None:
+        others = cells.keys() - set(named.values())
+        arranged.notes += [
+            f'the column "{name}" looks like a split and is not used; say so if it is one '
+            "(split=... in Python, --split-column ... in a shell)"
+            for name in sorted(others)
+            if _is_split(cells[name])
+        ]
+    return arranged
+
+
+def _is_split(column: Sequence[object]) -> bool:
+    """Whether all cells are names of splits, and not all of the same."""
+    found = {split_of(rows.text(cell)) for cell in column}
+    return None not in found and len(found) > 1
 
 
 def _cells(table: Mapping[str, Iterable[object]] | DataFrame) -> dict[str, Sequence[object]]:

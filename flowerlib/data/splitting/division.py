@@ -74,14 +74,10 @@ def divide(
     if groups_of is None:
         torn = tear(group, by_class, least)
     else:
-        group = groups(len(contents), [*pairs, *_links(content, groups_of)])
+        group = groups(len(contents), [*pairs, *links(content, groups_of)])
     place, missing = places(contents, group, by_class, shares)
     if missing:
-        raise InputError(
-            f"{where}: the photos of {listed([names[label] for label in missing])} belong to too "
-            "few groups to be in every split without tearing one; add photos of other groups, or "
-            "name a split for each photo."
-        )
+        raise InputError(f"{where}: {_in_too_few_groups(names, missing)}.")
     order = np.lexsort((content, labels))
     found = {part: order[place[content[order]] == part] for part in ("train", *shares)}
     return found, _phrase(alike, groups_of, [names[label] for label in torn])
@@ -90,21 +86,28 @@ def divide(
 def problems(
     names: Sequence[str],
     by_class: Sequence[np.ndarray],
-    count: int,
-    pairs: Iterable[Pair],
-    parts: int,
+    contents: np.ndarray,
+    pairs: Sequence[Pair],
+    shares: Mapping[str, float],
+    given: Sequence[Pair] | None = None,
 ) -> list[str]:
     """Sentences about classes that cannot be divided, or not without near copies on both sides.
 
     Args:
         names, by_class: of each class, its name and its contents.
-        count: of contents in all.
+        contents: all digests.
         pairs: near copies among them.
-        parts: to fill.
+        shares: of the parts to be made beside train.
+        given: the `links` of what photos belong to; None if nobody said so.
     """
     if not names:
         return []
+    parts, count = len(shares) + 1, len(contents)
     few = _too_few(by_class, count, parts)
+    if given is not None and not few:
+        group = groups(count, [*pairs, *given])
+        _, missing = places(contents, group, by_class, shares)
+        return [_in_too_few_groups(names, missing)] if missing else []
     group = groups(count, pairs)
     torn = [label for label in tear(group, by_class, parts) if label not in few]
     found = [_said(names, few, parts)] if few else []
@@ -127,6 +130,14 @@ def _said(names: Sequence[str], few: Sequence[int], least: int) -> str:
     return f"{short} with fewer than {least} different photos that are in no other class"
 
 
+def _in_too_few_groups(names: Sequence[str], missing: Sequence[int]) -> str:
+    return (
+        f"the photos of {listed([names[label] for label in missing])} belong to too few groups to "
+        "be in every split without tearing one; add photos of other groups, or name a split for "
+        "each photo"
+    )
+
+
 def groups(count: int, pairs: Iterable[Pair]) -> np.ndarray:
     """Joins what is a pair, also over several steps: of each of `count`, its group's first."""
     first = list(range(count))
@@ -142,7 +153,7 @@ def groups(count: int, pairs: Iterable[Pair]) -> np.ndarray:
     return np.array([root(at) for at in range(count)], np.int64)
 
 
-def _links(content: np.ndarray, groups_of: Sequence[object] | np.ndarray) -> Iterator[Pair]:
+def links(content: np.ndarray, groups_of: Sequence[object] | np.ndarray) -> Iterator[Pair]:
     """Pairs that join the contents of all photos that belong to the same."""
     known: dict[object, int] = {}
     for name, at in zip(groups_of, content.tolist(), strict=True):
