@@ -20,10 +20,8 @@ from pathlib import Path
 
 METHODS = multiprocessing.get_all_start_methods()
 CONTEXT = multiprocessing.get_context("forkserver" if "forkserver" in METHODS else "spawn")
-# Imported by the server, which computes nothing: threads would not come along into a fork.
-CONTEXT.set_forkserver_preload(
-    ["pytest", "torch.distributed", "timm", "onnx", "flowerlib.train", "flowerlib.cli.runs"]
-)
+# The server computes nothing, since threads would not come along into a fork.
+CONTEXT.set_forkserver_preload(["tests.preload"])
 
 
 @dataclass

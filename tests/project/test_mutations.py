@@ -6,6 +6,7 @@ Each is a function of the library in another's place, so that it holds however t
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import multiprocessing
@@ -160,8 +161,9 @@ def make_all(mistakes: list[tuple[str, str]]) -> None:
     """Prints the exit code for each: a process a mistake, forked where that can be."""
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    for module in ("torch", "torchvision", "timm"):  # once for all; no mistake changes them
+    for module in ("onnxruntime", "timm", "torchvision"):  # once for all; no mistake changes them
         importlib.import_module(module)
+    gc.freeze()  # or each fork would copy pages of memory to look for garbage in them
     for mistake, test in mistakes:
         process = context.Process(target=make, args=(mistake, test))
         process.start()

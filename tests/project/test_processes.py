@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pickle
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -122,10 +123,11 @@ def in_processes(
     for worker in workers:
         worker.start()
     try:
-        return [queue.get(timeout=120)[1] for _ in workers]
+        return [queue.get(timeout=60)[1] for _ in workers]
     finally:
+        until = time.monotonic() + 20
         for worker in workers:
-            worker.join(20)
+            worker.join(max(0, until - time.monotonic()))
             worker.kill()
 
 

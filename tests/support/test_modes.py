@@ -59,7 +59,7 @@ def splits() -> data.Splits:
 
 def answers(splits: data.Splits, way: str, folder: Path) -> torch.Tensor:
     options = {"preset": "quick", **WAYS[way]}
-    classifier = train.transfer(splits, "small_densenet", cache=False, **options)
+    classifier = train.transfer(splits, "small_resnet", cache=False, **options)
     loaded = Classifier.load(classifier.save(folder / "c.safetensors"))
     assert splits.test is not None
     first = classifier.evaluate(splits.test, cache=False).logits
@@ -100,7 +100,7 @@ def current() -> tuple[Any, ...]:
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_parts_of_the_library_answer_alike(splits: data.Splits, setting: str) -> None:
     def parts() -> list[torch.Tensor]:
-        backbone = models.backbone("small_densenet", "small")
+        backbone = models.backbone("small_resnet", "small")
         found = features.extract(
             backbone, splits.train, models.default_preprocessing(backbone, "quick"), cache=False
         )
