@@ -147,7 +147,7 @@ MISTAKES = {
         after="features_of",
     ),
     "07: labels are shuffled": Mistake(
-        "07_bed_or_sofa", SHUFFLED.format(name="beds_and_sofas"), "50 photos of each class"
+        "07_bed_or_sofa", SHUFFLED.format(name="beds_and_sofas"), "a linear head fits"
     ),
     "07: the backbone is in train mode": Mistake(
         "07_bed_or_sofa",
