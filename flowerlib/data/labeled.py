@@ -37,7 +37,8 @@ def labeled_photos(
     """Photos of a folder or a table, labeled by the names that a classifier knows.
 
     Args:
-        path: a folder of class folders, or a CSV file as `from_table` takes it.
+        path: a folder of class folders, perhaps at an address; a table as `from_table` takes it; or
+            shards as `from_shards` does.
         class_names: of the classifier.
         split: "train", "valid" or "test" of a folder or table that holds several.
         columns: of a table, the names of those of "path", "label", "split" and "group".

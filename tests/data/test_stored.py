@@ -180,12 +180,25 @@ def test_photos_are_opened_in_the_order_in_which_they_lie(
 
     monkeypatch.setattr(shards.Shards, "read", read)
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    monkeypatch.setattr("flowerlib.data.splitting.thumbnails.CHUNK_SIZE", 56)  # in one thread
     photos = data.from_shards(packed).train
-    assert sorted(opened[:56]) == sorted(opened[56:]) == list(range(56))  # digests, thumbnails
+    assert opened == [*range(56), *range(56)]  # for digests, and for thumbnails
     opened.clear()
     values(photos)
-    assert len(opened) == len(photos) and opened == sorted(opened)
-    assert photos.labels.tolist() == sorted(photos.labels)
+    assert isinstance(photos.contents, Stored)
+    assert opened == sorted(photos.contents.rows) != photos.contents.rows.tolist()
+
+
+def test_the_cache_gives_each_photo_its_own_features(packed: Path, own_cache: Path) -> None:
+    """They are computed in another order than that of the photos."""
+    photos = data.from_shards(packed).train
+    backbone = models.backbone("small_resnet", "small")
+    how = {**EXACT, "cache": True}
+    computed, known = (
+        features.extract(backbone, photos, Preprocessing(48, 48), **how) for _ in range(2)
+    )
+    assert (computed.computed, known.computed) == (len(photos), 0)
+    assert torch.equal(computed.values, known.values)
 
 
 def test_digests_of_an_earlier_process_are_recalled(
@@ -586,6 +599,10 @@ def test_addresses_may_have_split_folders_and_names_of_classes(
         data.image_folder(address)
     assert (mine.files, mine.class_names) == (known.files, known.class_names)
     assert mine.class_names[0] == "DAISY" and mine.name == known.name == "photos"
+    names = known.class_names
+    one, _ = data.labeled_photos(address, names, split="test")
+    two, _ = data.labeled_photos(str(root), names, split="test")
+    assert stores.by_content(one) == stores.by_content(two)  # the names lie above test/
     assert mine.train.name(0) == "memory://splits/photos/train/daisy/daisy_00.jpg"
 
 

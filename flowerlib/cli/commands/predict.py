@@ -8,6 +8,7 @@ import io
 import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowerlib.cli.complaints import complain
@@ -109,13 +110,15 @@ def _photos(several: Sequence[Place]) -> list[str] | Contents:
     from flowerlib.data import contents
 
     inside = [_photos_in(given) for given in several]
-    photos = contents.joined(inside)
-    if not len(photos):
+    if not any(map(len, inside)):
         raise InputError(f"There is no photo below {', '.join(map(str, several))}.")
-    for given, files in zip(several, inside, strict=True):
-        if not len(files):
+    for given, photos in zip(several, inside, strict=True):
+        if not len(photos):
             complain(f"{one_line(given)}: there is no photo in this folder.")
-    return photos.names if isinstance(photos, contents.Files) else photos
+    files = [photos for photos in inside if isinstance(photos, contents.Files)]
+    if len(files) == len(inside):
+        return [name for photos in files for name in photos.names]
+    return contents.joined(inside)
 
 
 def _photos_in(given: Place) -> Contents:
@@ -136,7 +139,7 @@ def _photos_in(given: Place) -> Contents:
         complain(f"{one_line(given)}: {line}")
     paths = [*found.folder.below()]
     if found.marks is None:
-        return Files(map(os.path.normpath, paths))
+        return Files(map(Path, paths))
     return addresses.pictures(found, paths)
 
 

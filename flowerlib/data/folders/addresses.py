@@ -76,22 +76,46 @@ def one(place: Place) -> Contents | None:
     if not isinstance(place, str):
         return None if os.path.isdir(place) else Files([place])
     with _sentences(place):
-        files, path = _opened(place)
-        return Stored(Objects([place], [b""], place)) if files.isfile(path) else None
+        return Stored(Objects([place], [b""], place)) if is_file(place) else None
 
 
-def content(place: Place) -> bytes | None:
-    """What a file holds; None if there is nothing at its address.
+def with_parents(place: Place) -> list[Place]:
+    """A place, the one that it lies in, and so on."""
+    if not isinstance(place, str):
+        return [place.absolute(), *place.absolute().parents]
+    found = [place]
+    while not (above := found[-1].rpartition("/")[0]).endswith("/"):
+        found.append(above)
+    return [*found]
+
+
+def inside(place: Place, name: str) -> Place:
+    """What has this name in a place."""
+    return f"{place}/{name}" if isinstance(place, str) else place / name
+
+
+def is_file(place: Place) -> bool:
+    """Whether there is a file, which this user may see."""
+    if not isinstance(place, str):
+        return place.is_file()
+    files, path = _opened(place)
+    return bool(files.isfile(path))
+
+
+def content(file: Place) -> bytes:
+    """What a file holds.
 
     Raises:
-        InputError: what lies at the address cannot be read.
-        OSError: the file cannot be read.
+        InputError: it cannot be read.
     """
-    if not isinstance(place, str):
-        return place.read_bytes()
-    with _sentences(place):
-        files, path = _opened(place)
-        return files.cat_file(path) if files.exists(path) else None
+    if not isinstance(file, str):
+        try:
+            return file.read_bytes()
+        except OSError as problem:
+            raise InputError(f"{file} cannot be read ({problem.strerror}).") from None
+    with _sentences(file):
+        files, path = _opened(file)
+        return bytes(files.cat_file(path))
 
 
 class Objects(Source):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path
 
 from flowerlib.data.folders import addresses, layout
 from flowerlib.data.folders.addresses import Place
@@ -33,14 +33,15 @@ def natural(name: str) -> tuple[int, int, str]:
     return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)
 
 
-def names_file(root: Path) -> Path | None:
+def names_file(root: Place) -> Place | None:
     """The `cat_to_name.json` that goes with a folder: in it, or beside it.
 
     The folder of one split belongs to the data set above it, whose file may lie beside that.
     """
-    root = root.absolute()
-    places = [root, *root.parents][: 3 if layout.split_of(root.name) else 2]
-    return next((place / NAMES for place in places if (place / NAMES).is_file()), None)
+    above = addresses.with_parents(root)
+    some = above[: 3 if layout.split_of(os.path.basename(above[0])) else 2]
+    files = (addresses.inside(place, NAMES) for place in some)
+    return next(filter(addresses.is_file, files), None)
 
 
 def readable_names(root: Place, folders: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -54,20 +55,18 @@ def readable_names(root: Place, folders: Iterable[str]) -> tuple[dict[str, str],
             name.
     """
     folders = list(folders)
-    file: Place | None = f"{root}/{NAMES}" if isinstance(root, str) else names_file(root)
-    outside = isinstance(root, Path) and file is not None and Path(file).parent != root.absolute()
+    file = names_file(root)
+    if file is None:
+        return {name: name for name in folders}, []
+    outside = file != addresses.inside(addresses.with_parents(root)[0], NAMES)
+    content = addresses.content(file)
     try:
-        content = addresses.content(file) if file is not None else None
-        if content is None:
-            return {name: name for name in folders}, []
         # In any encoding of Unicode, marked or not.
         given = json.loads(content, object_pairs_hook=distinct)
         names = {layout.composed(folder): name for folder, name in given.items()}
         if outside and not names.keys() >= set(folders):
             return {name: name for name in folders}, [f"{file} is not used: it lacks classes"]
         readable = {name: layout.composed(_text(names[name])) for name in folders}
-    except OSError as problem:
-        raise InputError(f"{file} cannot be read ({problem.strerror}).") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise InputError(f"{file} must map every class folder to a name ({problem}).") from None
     if len(set(readable.values())) != len(readable):
