@@ -3,7 +3,7 @@
 A first convolution, seven stages of blocks, a last convolution, and the mean of each map. A block
 widens its maps with a convolution of 1 x 1 pixels, looks at the neighborhood of each pixel in every
 map on its own (a depthwise convolution), and narrows the result; where the sizes allow it, the maps
-that came in are added. "Lite" leaves out what telephones compute slowly: swish and
+that came in are added. "Lite" leaves out what phones compute slowly: swish and
 squeeze-and-excitation.
 
 It is written here, although timm has it, so that the default needs neither timm nor torchvision,
