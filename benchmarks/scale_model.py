@@ -247,7 +247,7 @@ def inputs_table(record: dict) -> str:
 def hours_table(record: dict) -> str:
     """Hours for the most photos by number of GPUs, and what takes longest, as Markdown."""
     lines = [
-        "| photos | GPUs | answers | longest stage | training | longest stage | a machine holds, in training |",
+        "| photos | GPUs | answers | longest stage | training | longest stage | held in training |",
         "|---|---|---|---|---|---|---|",
     ]
     rows = {(row["command"], row["photos"], row["gpus"]): row for row in record["rows"]}
