@@ -16,6 +16,7 @@ from flowerlib.audit.examination import File
 from flowerlib.data.file_counts import FileCounts
 from flowerlib.support import tables
 from flowerlib.support.console import one_line
+from flowerlib.support.errors import plural
 
 UNEVEN = 10.0  # ratio of the largest class to the smallest that is worth a word
 
@@ -74,7 +75,8 @@ class Report:
 
     def _verdict(self) -> str:
         good = "nothing serious" if not self.serious else "problems found"
-        return f"{len(self.files):,} photos checked, {good}"
+        count = len(self.files)
+        return f"{count:,} {plural(count, 'photo')} checked, {good}"
 
     @property
     def unreadable(self) -> list[File]:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from flowerlib.support.console import flush, say
+from flowerlib.support.errors import plural
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -51,7 +52,8 @@ class Progress:
             if done == total:
                 seconds = time.perf_counter() - self.start
                 rate = f", {total / seconds:,.0f} a second" if seconds >= 1 else ""
-                say(f"{self.what}: {total:,} photos in {seconds:.1f} s{rate}", sys.stderr)
+                photos = f"{total:,} {plural(total, 'photo')}"
+                say(f"{self.what}: {photos} in {seconds:.1f} s{rate}", sys.stderr)
 
     def say(self, line: str) -> None:
         """Says a line for the user where the bar was."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowerlib.data.decoding import images
+from flowerlib.support.errors import plural
 
 if TYPE_CHECKING:
     from flowerlib.data.photos import Photos
@@ -54,7 +55,8 @@ def dark(parts: Sequence[Photos]) -> list[str]:
         return []
     name, used = found[0]
     return [
-        f"{len(found)} of {len(chosen)} photos looked at are read almost black, such as {name}: "
+        f"{len(found)} of {len(chosen)} {plural(len(chosen), 'photo')} looked at "
+        f"{plural(len(found), 'is', 'are')} read almost black, such as {name}: "
         f"its largest value is {used:.1%} of the largest that its format can hold. If fewer bits "
         "were written, such as 12 into a file of 16, save the photos with their values scaled to "
         "the full range, or state 4095 as a TIFF's MaxSampleValue; then train again."

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from flowerlib.data import contents, labeling
 from flowerlib.data.contents import Contents, Files, Pixels
 from flowerlib.data.decoding import images
-from flowerlib.support.errors import InputError, listed
+from flowerlib.support.errors import InputError, listed, plural
 
 CHUNK_SIZE = 32  # photos that a thread looks at in one go: 0.3 instead of 0.8 s for 7,370
 MOST_CHUNKS = 500  # at most, since each that waits takes memory
@@ -91,7 +91,9 @@ class Photos(Dataset[tuple[Tensor, int]]):
         return len(self.contents)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} photos of {len(self.class_names)} classes>"
+        count, classes = len(self), len(self.class_names)
+        photos = f"{count} {plural(count, 'photo')}"
+        return f"<{photos} of {classes} {plural(classes, 'class', 'classes')}>"
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         """Picture `index` as it is, uint8 (3, H, W), and its label.

@@ -27,7 +27,7 @@ from flowerlib.features.cache import FeatureCache
 from flowerlib.features.engine import KINDS, Engine, choose_device, choose_precision
 from flowerlib.models import Backbone
 from flowerlib.support import distributed, modes, storage
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, plural
 from flowerlib.support.threads import one_thread
 from flowerlib.transforms import Preprocessing
 
@@ -64,7 +64,8 @@ class Features:
 
     def __repr__(self) -> str:
         kind = str(self.values.dtype).removeprefix("torch.")
-        return f"<Features: {len(self):,} photos, {self.values.shape[1]:,} {kind} numbers each>"
+        photos = f"{len(self):,} {plural(len(self), 'photo')}"
+        return f"<Features: {photos}, {self.values.shape[1]:,} {kind} numbers each>"
 
 
 @modes.usual()

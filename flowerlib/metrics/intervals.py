@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flowerlib.metrics.scores import Values
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, plural
 
 Z = 1.959964  # of a normal distribution, 95 % lie between -Z and Z
 
@@ -58,7 +58,7 @@ def format_accuracy(correct: int, total: int, name: str = "") -> str:
     low, high = wilson_interval(correct, total)
     return (
         f"accuracy {correct / total:.3f} (95 % interval {low:.3f} to {high:.3f}) on {total:,} "
-        f"photo{'s' * (total != 1)}{f' of {name}' * bool(name)}"
+        f"{plural(total, 'photo')}{f' of {name}' * bool(name)}"
     )
 
 

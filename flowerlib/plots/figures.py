@@ -24,7 +24,7 @@ from matplotlib.ticker import MaxNLocator
 from flowerlib import metrics
 from flowerlib.plots.drawing import PLAIN, Drawing, labels
 from flowerlib.support import storage
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, plural
 
 if TYPE_CHECKING:
     from flowerlib.classifier import Prediction
@@ -82,7 +82,8 @@ def curves(history: History) -> np.ndarray:
     if best_row and (ends := history.interval(best_row)):
         best += f" (95 % interval {ends[0]:.1%} to {ends[1]:.1%})"
     if best_row:
-        best += f" on {history.num_valid or 'the'} photos that the {history.what} was chosen on"
+        photos = plural(history.num_valid, "photo")
+        best += f" on {history.num_valid or 'the'} {photos} that the {history.what} was chosen on"
     _tidy(left, "Loss", below, "mean loss (nats)").legend(frameon=False)
     _tidy(right, textwrap.fill(f"Valid accuracy{best}", 48), below, "share right")
     for axis in axes:

@@ -18,5 +18,9 @@ class InputError(ValueError):
 def listed(names: list[str], most: int = 5) -> str:
     """Names in a sentence, cut off after `most`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    word = "class" if len(names) == 1 else "classes"
-    return f"{word} {', '.join(names[:most])}{more}"
+    return f"{plural(len(names), 'class', 'classes')} {', '.join(names[:most])}{more}"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """The word for so many: `one` for 1, else `many`, which is `one` with an s unless given."""
+    return one if count == 1 else many or f"{one}s"

@@ -372,12 +372,16 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
     for content, message in (
         (b"PK\3\4...", "is a spreadsheet or an archive; save the table as CSV"),
         (b"path,label\n\xff.jpg,cat\n", "is not UTF-8"),
-        (b"", "has no column for the path; it has none"),
+        (b"", r"a\.csv is empty; write the names of the columns first, such as path,label"),
+        (b"\n \n", r"a\.csv is empty; write"),
+        (b"\npath,label\na.jpg,cat\n", r"a\.csv begins with an empty line; write the names"),
+        (b"path,label,split\na.jpg\n", "line 2 has 1 cell, not 3 as the first line has"),
         (b"path,label\n", "lists no photo"),
     ):
         (tmp_path / "a.csv").write_bytes(content)
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(InputError, match=message) as problem:
             data.from_table(tmp_path / "a.csv")
+        assert "\n" not in str(problem.value) and str(problem.value).endswith(".")
     with pytest.raises(InputError, match="none.csv: no such file; give a CSV file, or a folder"):
         data.from_table(tmp_path / "none.csv")
     with pytest.raises(InputError, match="A int is no table"):

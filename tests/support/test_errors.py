@@ -10,10 +10,12 @@ import pkgutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import flowerlib
+from flowerlib import audit, data
 from flowerlib.data.decoding.images import PhotoError
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, plural
 
 
 def kinds_of_error() -> list[type[Exception]]:
@@ -47,3 +49,17 @@ def test_a_photo_error_says_which_and_why() -> None:
     )
     with pytest.raises(ValueError, match="the file is empty"):
         raise problem
+
+
+def test_one_is_no_plural(tmp_path: Path) -> None:
+    assert [f"{count} {plural(count, 'photo')}" for count in (0, 1, 2)] == [
+        "0 photos",
+        "1 photo",
+        "2 photos",
+    ]
+    assert (plural(1, "class", "classes"), plural(3, "class", "classes")) == ("class", "classes")
+    (tmp_path / "red").mkdir()
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "red" / "a.jpg")
+    photos = data.Photos([tmp_path / "red" / "a.jpg"], [0], ["red"])
+    assert repr(photos) == "<1 photo of 1 class>"
+    assert "1 photo checked" in repr(audit.check(tmp_path))

@@ -15,7 +15,7 @@ from flowerlib.cli.complaints import complain
 from flowerlib.cli.progress import Progress
 from flowerlib.support import distributed
 from flowerlib.support.console import one_line, say
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, plural
 
 if TYPE_CHECKING:
     from flowerlib.classifier import Prediction
@@ -58,7 +58,7 @@ def predict(options: argparse.Namespace) -> int:
     for problem in problems:
         complain(one_line(problem))
     if problems:
-        complain(f"{len(problems)} of {len(photos)} photos left out.")
+        complain(f"{len(problems)} of {len(photos)} {plural(len(photos), 'photo')} left out.")
     return 1 if problems else 0
 
 
@@ -78,9 +78,10 @@ def _table(options: argparse.Namespace) -> int:
         )
     if distributed.is_main():
         answered = f"{len(photos) - problems:,} of " * bool(problems) + f"{len(photos):,}"
-        say(f"{answered} photos answered in {options.out}")
+        say(f"{answered} {plural(len(photos), 'photo')} answered in {options.out}")
     if problems:
-        complain(f"{problems} of {len(photos)} photos cannot be read; their rows say why.")
+        count = f"{len(photos):,} {plural(len(photos), 'photo')}"
+        complain(f"{problems:,} of {count} cannot be read; the table says why.")
     return 1 if problems else 0
 
 

@@ -21,7 +21,7 @@ from flowerlib.data.decoding.decoder import MAX_PIXELS, Facts
 from flowerlib.data.decoding.formats import FORMATS
 from flowerlib.data.decoding.metadata import Unreadable
 from flowerlib.support.console import one_line
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, plural
 
 __all__ = ["FORMATS", "MAX_PIXELS", "Facts", "PhotoError", "open_photo", "open_with_facts"]
 
@@ -63,7 +63,7 @@ def refuse(problems: Sequence[PhotoError]) -> None:
         )
         more = len(problems) - NAMED_PROBLEMS
         raise InputError(
-            f"{len(problems)} unreadable photo{'s' if len(problems) > 1 else ''}: {shown}"
+            f"{len(problems)} unreadable {plural(len(problems), 'photo')}: {shown}"
             f"{f'; and {more} more' if more > 0 else ''}; replace or remove "
             f"{'them' if len(problems) > 1 else 'it'}."
         )

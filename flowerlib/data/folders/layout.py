@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from flowerlib.data.file_counts import FileCounts
 from flowerlib.data.folders.listing import Folder, Listing
-from flowerlib.support.errors import InputError, listed
+from flowerlib.support.errors import InputError, listed, plural
 
 SPLITS = {
     "train": "train|training|learn",
@@ -162,7 +162,8 @@ def _take_classes(found: Layout) -> None:
     found.places[""], found.splits[""] = root, _classes(found, root)
     classes = [*found.splits[""].values()]
     if not classes:
-        flat = f", only {len(root.photos):,} photos" if root.photos else ""
+        count = len(root.photos)
+        flat = f", only {count:,} {plural(count, 'photo')}" if count else ""
         found.problems.append(
             f"holds no class folders{flat}; put each class's photos in its own folder"
         )

@@ -15,7 +15,7 @@ from flowerlib.data.records import rows
 from flowerlib.data.records.rows import text
 from flowerlib.data.splits import Splits
 from flowerlib.data.splitting import parts
-from flowerlib.support.errors import InputError, listed
+from flowerlib.support.errors import InputError, listed, plural
 
 Labels = Sequence[object] | np.ndarray
 
@@ -69,9 +69,12 @@ def divided(
     names = photos.class_names
     if len(set(photos.labels.tolist())) < 2:
         raise InputError(f"{where}: two classes are needed, with photos of each.")
-    for what, column in (("splits", given), ("groups", groups)):
+    for what, column in (("split", given), ("group", groups)):
         if column is not None and len(column) != len(photos):
-            raise InputError(f"{where}: {len(photos):,} photos but {len(column):,} {what}.")
+            raise InputError(
+                f"{where}: {len(photos):,} {plural(len(photos), 'photo')} but {len(column):,} "
+                f"{plural(len(column), what, f'{what}s')}."
+            )
     known: list[str] | None = None
     if given is not None:
         known = [layout.split_of(text(split)) or text(split) for split in given]

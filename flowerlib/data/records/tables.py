@@ -14,7 +14,7 @@ from flowerlib.data.records import packed, packs, rows
 from flowerlib.data.records.columns import chosen
 from flowerlib.data.records.rows import Rows
 from flowerlib.support import storage
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, plural
 
 ENDINGS = (".csv", ".tsv", ".txt")
 DELIMITERS = ",;\t"
@@ -119,12 +119,18 @@ def _read_csv(file: Path) -> tuple[list[str], dict[str, Sequence[object]]]:
     lines: list[list[str]] = []
     try:
         names = [name.strip() for name in next(reader, [])]
+        if not any(names):
+            raise InputError(
+                f"{file} {'is empty' if not content.strip() else 'begins with an empty line'}; "
+                "write the names of the columns first, such as path,label, then a line a photo."
+            )
         for cells in reader:
             if not any(cells):
                 continue
             if len(cells) != len(names):
                 raise InputError(
-                    f"{file}: line {reader.line_num} has {len(cells)} cells, not {len(names)} as "
+                    f"{file}: line {reader.line_num} has {len(cells)} "
+                    f"{plural(len(cells), 'cell')}, not {len(names)} as "
                     "the first line has; quote what holds a comma."
                 )
             places.append(f"line {reader.line_num}")

@@ -25,7 +25,7 @@ import numpy as np
 
 from flowerlib.data.splitting import copies, thumbnails
 from flowerlib.data.splitting.copies import Pair
-from flowerlib.support.errors import InputError, listed
+from flowerlib.support.errors import InputError, listed, plural
 
 if TYPE_CHECKING:
     from flowerlib.data.photos import Photos
@@ -265,11 +265,11 @@ def _phrase(
     sizes = sizes[sizes > 1]
     said = ""
     if groups_of is not None:
-        said = (
-            f"; {len(groups_of):,} photos in {len(set(groups_of)):,} given groups, each on one side"
-        )
+        count, groups = len(groups_of), len(set(groups_of))
+        said = f"; {count:,} {plural(count, 'photo')} in {groups:,} given "
+        said += f"{plural(groups, 'group')}, each on one side"
     if len(sizes):
-        many = "groups" if len(sizes) > 1 else "group"
+        many = plural(len(sizes), "group")
         said += f"; {sizes.sum():,} near copies in {len(sizes):,} {many}, each on one side"
     if torn:
         said += f"; {listed([*torn])} of near copies only, which lie on both sides"

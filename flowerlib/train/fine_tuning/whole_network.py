@@ -22,7 +22,7 @@ from flowerlib.classifier import Classifier
 from flowerlib.data import Splits
 from flowerlib.models import Backbone, Network
 from flowerlib.support import distributed, modes, options
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, plural
 from flowerlib.support.options import FineTuning
 from flowerlib.train import heads, steps
 from flowerlib.train.checkpoints import Checkpoint
@@ -112,7 +112,8 @@ def fine_tune(
     head = copy.deepcopy(solved.module)
     if len(splits.valid) < distributed.size():
         raise InputError(
-            f"{len(splits.valid)} photos to choose with are too few for {distributed.size()} "
+            f"{len(splits.valid)} {plural(len(splits.valid), 'photo')} to choose with are too few "
+            f"for {distributed.size()} "
             "processes; start fewer."
         )
     valid_share = splits.valid.subset(np.array(distributed.share(len(splits.valid)), np.int64))
