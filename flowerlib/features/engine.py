@@ -24,6 +24,7 @@ from flowerlib.data.decoding.images import PhotoError
 from flowerlib.features import folding, runtime
 from flowerlib.features.runtime import Computation
 from flowerlib.models import Backbone
+from flowerlib.support import memory
 from flowerlib.support.errors import InputError
 from flowerlib.support.threads import one_thread
 from flowerlib.transforms import Preprocessing
@@ -34,8 +35,7 @@ from flowerlib.transforms import Preprocessing
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 BATCH_SIZE = {"cpu": 32, "cuda": 256, "mps": 64}
 # On a processor, of all images of a batch: each thread has its own maps, and those of 8 images of
-# 224 px take 70 MB. Smaller images come in larger batches. `train.evaluate` divides its batches by
-# this, too.
+# 224 px take 70 MB. Smaller images come in larger batches; so do those of `train.evaluate`.
 BATCH_PIXELS = 8 * 160**2
 # Relative difference from plain torch in fp32 up to which a way to compute is right. bf16 keeps 8
 # bits, so features differ by 2 to 5 percent after 50 layers; a wrong kernel (there are reports of
@@ -195,7 +195,7 @@ class Engine:
 
     def features(self, pixels: np.ndarray | Tensor) -> Tensor:
         """uint8 pixels (N, H, W, 3) → features (N, D) on the CPU, as `KINDS` tells."""
-        return self._compute(pixels)
+        return memory.in_parts(self._compute, torch.as_tensor(pixels))
 
     def _near(self, pixels: np.ndarray) -> Tensor:
         """Pixels in memory that stays in place, which a CUDA device fetches from while it computes.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from flowerlib.support import distributed, storage
 from flowerlib.support.errors import InputError
@@ -41,7 +42,8 @@ class Coordinates:
     def layer(self, weight: Tensor) -> nn.Sequential:
         """A weight (C, 1 + R) of coordinates as a `models.linear_head` of features."""
         original = self.to_features(weight[:, 1:]).double()
-        layer = nn.Linear(original.shape[1], len(original), dtype=torch.float32)
+        # Random weights would be replaced, and their numbers missed by whoever draws some.
+        layer = skip_init(nn.Linear, original.shape[1], len(original), dtype=torch.float32)
         with torch.no_grad():
             layer.weight.copy_(original)
             layer.bias.copy_(weight[:, 0].double() - original @ self.mean.double())

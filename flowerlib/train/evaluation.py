@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from flowerlib import metrics
 from flowerlib.features import engine
-from flowerlib.support import distributed, threads
+from flowerlib.support import distributed, memory, threads
 from flowerlib.support.errors import InputError
 from flowerlib.train.batches import Batches
 
@@ -91,7 +91,10 @@ def outputs_and_labels(
         inputs = inputs if shared else distributed.mine(inputs)
         batch_labels = batch_labels if shared else distributed.mine(batch_labels)
         with threads.limited_to(multiplications(model, inputs)):
-            found = [model(part.to(device)).float() for part in _parts(inputs, device)]
+            found = [
+                memory.in_parts(lambda some: model(some.to(device)).float(), part)
+                for part in _parts(inputs, device)
+            ]
         outputs.append(_of_all(torch.cat(found), shared))
         labels.append(_of_all(batch_labels.to(device), shared))
     all_outputs, all_labels = torch.cat(outputs), torch.cat(labels)

@@ -595,6 +595,22 @@ def test_paths_in_a_data_set_are_read(tmp_path: Path) -> None:
     assert contents(found.train) == contents(data.from_items(pairs).train)
 
 
+def test_a_data_sets_paths_stay_where_they_were_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the next working directory, other photos may have the same names."""
+    for folder, seed in (("here", 0), ("there", 1)):
+        (tmp_path / folder).mkdir()
+        for at, pixels in enumerate(drawn(24, seed)):
+            Image.fromarray(pixels).save(tmp_path / folder / f"{at}.png")
+    monkeypatch.chdir(tmp_path / "here")
+    splits = data.from_dataset([(f"{at}.png", "ab"[at % 2]) for at in range(24)])
+    before = [np.asarray(splits.train.image(at)) for at in range(len(splits.train))]
+    monkeypatch.chdir(tmp_path / "there")
+    for at, pixels in enumerate(before):
+        assert np.array_equal(np.asarray(splits.train.image(at)), pixels)
+
+
 def test_photos_are_a_data_set_themselves() -> None:
     """Their items may be those of another data set: fetched while one is fetched."""
     pictures = [Image.fromarray(pixels) for pixels in drawn(40)]

@@ -420,6 +420,25 @@ def test_bf16_is_computed_rightly_or_told(
     assert "\n" not in str(problem.value)
 
 
+class Short(nn.Module):
+    """Runs out of memory with more photos at a time than `most`."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.pool = most, nn.AdaptiveAvgPool2d(2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nHint")
+        return self.pool(images).flatten(1)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_computed_in_parts(photos: Photos) -> None:
+    few = photos.subset(range(7))
+    roomy, short = (models.backbone(Short(most), preprocessing=SMALL) for most in (99, 2))
+    assert torch.equal(extract(short, few).values, extract(roomy, few).values)
+
+
 def test_bf16_can_be_had_on_any_processor(photos: Photos, backbone: models.Backbone) -> None:
     few = photos.subset([0, 4])
     exact = extract(backbone, few, cache=False).values

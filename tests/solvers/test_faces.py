@@ -54,6 +54,15 @@ def test_features_that_are_all_the_same_leave_the_shares(solve: Solve, count: in
 
 
 @both
+def test_the_callers_random_numbers_go_on_as_if_nothing_was_solved(solve: Solve) -> None:
+    """Another thread may be training with them, and must not find some of them gone."""
+    values, labels = clouds(30, 0)
+    before = torch.get_rng_state()
+    solve(values, labels, values, labels, CLASSES, refit=True)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@both
 def test_a_single_class_is_answered_with_that_class(solve: Solve) -> None:
     values, _ = clouds(30, 0)
     labels = torch.zeros(30, dtype=torch.long)

@@ -184,6 +184,18 @@ def test_out_of_memory_halves_the_batch_and_says_so(text: str) -> None:
         step(*batch(8), loss)
 
 
+def test_a_batch_that_does_not_fit_is_measured_in_parts() -> None:
+    """More photos are measured at a time than learned from, where memory is as short."""
+    net = nn.Sequential(Narrow("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    images, labels = batch(7)
+    loss = nn.CrossEntropyLoss()
+    small = [(images[[at]], labels[[at]]) for at in range(7)]
+    expected = train.evaluate(net, small, loss)
+    assert train.evaluate(net, [(images, labels)], loss) == pytest.approx(expected)
+    with pytest.raises(RuntimeError, match="mat1"):
+        train.evaluate(Narrow("mat1 and mat2 shapes"), [(images, labels)], loss)
+
+
 def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
     backbone = models.Backbone("narrow", Narrow("mat1 and mat2 shapes"), 4, "none", SMALL)
     net = Network(backbone, models.linear_head(4, 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -206,21 +206,22 @@ def _plain(label: object) -> object:
 
 @dataclass
 class _Fetch:
-    """From a row of a data set to its picture."""
+    """From a row of a data set to its picture; relative paths start where it was given."""
 
     dataset: MapStyle
     image: str | int
+    folder: str = field(default_factory=os.getcwd)
 
     def __call__(self, row: int) -> images.Photo:
-        return _picture(self.dataset[row][self.image], row)  # type: ignore[index]
+        return _picture(self.dataset[row][self.image], row, self.folder)  # type: ignore[index]
 
 
-def _picture(found: object, row: int) -> images.Photo:
+def _picture(found: object, row: int, folder: str) -> images.Photo:
     """A picture as `images.open_photo` takes it."""
     if isinstance(found, Mapping) and "bytes" in found:  # as Hugging Face stores a file
         found = found["bytes"] if found["bytes"] is not None else found.get("path")
     if isinstance(found, (str, os.PathLike)):
-        return images.read(found)
+        return images.read(os.path.join(folder, found), os.fspath(found))
     if isinstance(found, torch.Tensor):
         found = found.detach().cpu().numpy()
         found = found.transpose(1, 2, 0) if found.ndim == 3 else found

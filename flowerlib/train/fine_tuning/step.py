@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flowerlib.models import Network
-from flowerlib.support import distributed
+from flowerlib.support import distributed, memory
 from flowerlib.support.errors import InputError
 from flowerlib.train import parallel
 from flowerlib.train.evaluation import RunningLoss, weight_of
@@ -59,7 +59,7 @@ class Step:
                 value = self._compute_gradients(images, labels, loss.loss)
                 break
             except RuntimeError as problem:
-                if not _is_out_of_memory(problem) or self.part_size == 1 or len(images) == 1:
+                if not memory.ran_out(problem) or self.part_size == 1 or len(images) == 1:
                     raise
                 if distributed.size() > 1:  # the others are in the middle of the same step
                     raise InputError(
@@ -119,10 +119,3 @@ class _Mixed(nn.Module):
             values = self.network.backbone(images)
         outputs: Tensor = self.network.head(values.float())
         return outputs
-
-
-def _is_out_of_memory(problem: RuntimeError) -> bool:
-    """torch has an error of its own for it on GPUs, and only a text on processors."""
-    texts = ("out of memory", "can't allocate memory", "not enough memory")
-    lower = str(problem).lower()
-    return isinstance(problem, torch.OutOfMemoryError) or any(text in lower for text in texts)
