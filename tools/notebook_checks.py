@@ -7,6 +7,7 @@ Lessons pass all of `LESSON_CHECKS`, notebooks of solutions those of `PAIR_CHECK
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import statistics
 from collections.abc import Callable, Iterator
@@ -164,6 +165,16 @@ def no_widgets(pair: Pair) -> list[str]:
         if any("widget" in mime for mime in output.get("data", {})):
             found.append(f"code cell {number} shows a widget.")
     return found
+
+
+def whole_streams(pair: Pair) -> list[str]:
+    """What a cell printed is one output, as Jupyter saves it, not pieces of a busy machine's."""
+    pieces = []
+    for number, cell in enumerate(pair.code(), start=1):
+        names = [output.get("name") for output in cell.outputs]
+        if any(name and name == after for name, after in itertools.pairwise(names)):
+            pieces.append(f"what code cell {number} printed is in pieces; run make render.")
+    return pieces
 
 
 def has_outputs(pair: Pair) -> list[str]:
@@ -453,6 +464,7 @@ PAIR_CHECKS: tuple[Callable[[Pair], list[str]], ...] = (
     no_errors,
     no_widgets,
     has_outputs,
+    whole_streams,
     small_file,
     alt_texts,
     no_machine,

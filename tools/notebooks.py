@@ -158,6 +158,7 @@ def execute(notebook: Any, folder: Path) -> float:
         timeout=1800,
         kernel_name=KERNELSPEC["name"],
         record_timing=False,
+        coalesce_streams=True,  # as JupyterLab saves them: a busy machine prints in pieces
         extra_arguments=["--IPKernelApp.log_level=40"],  # errors; a kernel warns of each start
         resources={"metadata": {"path": str(folder)}},
     )

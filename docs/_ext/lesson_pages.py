@@ -106,6 +106,13 @@ def add_links(app: Sphinx, page: str, template: str, context: dict, doctree: Any
     )
 
 
+def name_folded_code(app: Sphinx, page: str, template: str, context: dict, doctree: Any) -> None:
+    """Lets screen readers say what a folded cell shows: myst-nb gives all of them another name."""
+    if is_lesson(page):
+        label = ' aria-label="Toggle hidden content"'
+        context["body"] = context["body"].replace(label, "")
+
+
 def copy_downloads(app: Sphinx, exception: Exception | None) -> None:
     """Copies each lesson, as notebook and as script, below `_downloads`."""
     if exception is not None or app.builder.format != "html":
@@ -177,5 +184,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-get-outdated", always_again)
     app.connect("doctree-read", complete_lesson, priority=100)  # before titles are collected
     app.connect("html-page-context", add_links)
+    app.connect("html-page-context", name_folded_code)
     app.connect("build-finished", copy_downloads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -285,6 +285,11 @@ BREAKS = [
         "no outputs at all",
     ),
     (
+        checks.whole_streams,
+        lambda n: code(n, "lesson.claim").outputs.append(stream("and more\n")),
+        "printed is in pieces",
+    ),
+    (
         checks.small_file,
         lambda n: edit_output(n, "lesson.claim", text="x" * checks.MAX_BYTES),
         "bytes; the limit is 1,000,000",
