@@ -489,7 +489,8 @@ lesson.verdict(
 lesson.headline(
     f"accuracy on {len(truth)} test pictures with 95 % intervals: plain PyTorch "
     f"{ours[0]:.2f} ({ours[1]:.2f} to {ours[2]:.2f}), the library's three {library[0]:.2f} "
-    f"({library[1]:.2f} to {library[2]:.2f}), the same with random weights {blank[0]:.2f}"
+    f"({library[1]:.2f} to {library[2]:.2f}), the same with random weights {blank[0]:.2f} "
+    f"({blank[1]:.2f} to {blank[2]:.2f})"
 )
 
 # %%

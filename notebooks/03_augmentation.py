@@ -593,14 +593,15 @@ ours, base = (
     for recipe in (chosen, "none")
 )
 accuracy, least, most = metrics.crossed_interval(ours)
+plain, worst, best = metrics.crossed_interval(base)
 gain, low, high = metrics.crossed_interval(ours - base)
 
 # %%
 lesson.headline(
     f"A small network that learned from {FEW} pictures of each of {NUM_CLASSES} species is right "
     f"on {accuracy:.2f} of {len(splits.test)} test pictures with {chosen} (95 % interval "
-    f"{least:.2f} to {most:.2f}, {len(SEEDS)} seeds), on {float(base.mean()):.2f} without "
-    f"augmentation; gain {gain:.2f} ({low:.2f} to {high:.2f})"
+    f"{least:.2f} to {most:.2f}, {len(SEEDS)} seeds), on {plain:.2f} without augmentation "
+    f"({worst:.2f} to {best:.2f}); gain {gain:.2f} ({low:.2f} to {high:.2f})"
 )
 lesson.verdict(
     *(gain, low, high),

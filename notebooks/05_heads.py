@@ -545,13 +545,16 @@ test, last = extract(net, splits.test), extract(backbone, splits.test)
 with torch.inference_mode():
     ours = final.head(test.values).argmax(1) == test.labels
     theirs = article.head(last.values).argmax(1) == test.labels
-low, high = metrics.wilson_interval(int(ours.sum()), len(ours))
+scores = [
+    (float(hits.double().mean()), *metrics.wilson_interval(int(hits.sum()), len(hits)))
+    for hits in (ours, theirs)
+]
 
 # %%
+shape = "{:.3f} ({:.3f} to {:.3f})"
 lesson.headline(
-    f"test accuracy {ours.double().mean():.3f} (95 % interval {low:.3f} to {high:.3f}) on "
-    f"{len(splits.test)} new pictures of {num_classes} species, linear head ({chosen}); the "
-    f"article's head: {theirs.double().mean():.3f}"
+    f"test accuracy on {len(splits.test)} new pictures of {num_classes} species, 95 % intervals: "
+    f"linear head ({chosen}) {shape.format(*scores[0])}, article's head {shape.format(*scores[1])}"
 )
 
 # %%
@@ -561,6 +564,9 @@ lesson.verdict(
     worse="On the test set, the article's head is more accurate than ours.",
     unclear="The test set does not show a difference between the two heads.",
 )
+
+# %%
+lesson.measured("05_heads")
 
 # %% [markdown]
 # The intervals of two accuracies may overlap although one classifier is better: on the same

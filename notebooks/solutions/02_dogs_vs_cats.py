@@ -163,11 +163,11 @@ else:
     print("→ These pictures show no sure difference between the two rows.")
 
 # %% [markdown]
-# **Answer:** the average of many passes has a lower loss than a single pass (always, since the
-# logarithm is concave), but it takes many passes. The first sentence with an arrow compares its
-# accuracy with that of dropout off, which takes one. The second says whether disagreement between
-# passes shows which answers to doubt. That is what the bug can be good for, used on purpose: Monte
-# Carlo dropout.
+# **Answer:** the average of many passes has a lower loss than single passes have on average
+# (always, since the logarithm is concave), but it takes many passes. The first sentence with an
+# arrow compares its accuracy with that of dropout off, which takes one. The second says whether
+# disagreement between passes shows which answers to doubt. That is what the bug can be good for,
+# used on purpose: Monte Carlo dropout.
 
 # %% [markdown]
 # ## Exercise 02.2: your own photos
