@@ -300,7 +300,7 @@ def settings_cell(pair: Pair) -> list[str]:
     return []
 
 
-def told_world(pair: Pair) -> list[str]:
+def shown_data(pair: Pair) -> list[str]:
     """The first output says on which data the lesson ran."""
     for _, output in pair.outputs():
         shown = output.get("text") or output.get("data", {}).get("text/plain", "")
@@ -310,7 +310,7 @@ def told_world(pair: Pair) -> list[str]:
     return ["it has no outputs, so none says on which data."]
 
 
-def told_result(pair: Pair) -> list[str]:
+def shown_result(pair: Pair) -> list[str]:
     """One headline, and the footer as the last code cell."""
     marked = [output.get("metadata", {}).get("flowerlib", {}) for _, output in pair.outputs()]
     number = sum("headline" in mark for mark in marked)
@@ -445,8 +445,8 @@ LESSON_CHECKS: tuple[Callable[[Pair], list[str]], ...] = (
     opening,
     sections,
     settings_cell,
-    told_world,
-    told_result,
+    shown_data,
+    shown_result,
     exercises,
     budgets,
     covered_numbers,

@@ -19,7 +19,7 @@ def small() -> nn.Sequential:
     return nn.Sequential(body, nn.Flatten(), nn.Linear(4, 2)).train()
 
 
-def test_trainable_and_frozen_are_told_apart() -> None:
+def test_trainable_and_frozen_are_counted_apart() -> None:
     found = models.summary(small())
     assert [(row["layer"], row["kind"]) for row in found.rows] == [
         ("0", "Sequential"),
@@ -64,7 +64,7 @@ def test_a_failed_pass_leaves_the_model_as_it_was() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_the_mode_is_told() -> None:
+def test_the_mode_is_shown() -> None:
     model = small()
     assert [row["mode"] for row in models.summary(model).rows] == [
         "train",

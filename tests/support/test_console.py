@@ -155,7 +155,7 @@ def test_csv_has_the_line_ends_of_its_stream(
 
 
 class Full(io.RawIOBase):
-    """A file on a disk without room, or a pipe that nobody reads."""
+    """A file on a full disk, or a pipe that nobody reads."""
 
     def __init__(self, problem: OSError) -> None:
         self.problem = problem
@@ -252,7 +252,7 @@ def test_python_dash_m_and_strict_warnings() -> None:
     assert (found.returncode, found.stderr) == (0, "") and found.stdout.startswith("flowerlib ")
 
 
-def test_a_flush_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flush_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BufferedWriter(Full(OSError(28, "No space left on device"))))
     monkeypatch.setattr(sys, "stdout", stream)
     console.say("text")
