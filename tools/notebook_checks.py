@@ -293,7 +293,7 @@ def settings_cell(pair: Pair) -> list[str]:
         return [f"{len(cells)} code cells are tagged 'settings', not one."]
     try:
         statements = ast.parse(cells[0].source).body
-    except SyntaxError:  # told by plain_python
+    except SyntaxError:  # plain_python reports it
         return []
     if not statements or not all(isinstance(s, ast.Assign | ast.AnnAssign) for s in statements):
         return ["the settings cell does more than assign values."]
@@ -401,7 +401,7 @@ def _literals(source: str) -> list[float]:
     """The numbers that a code cell is written with, those inside texts left out."""
     try:
         tree = ast.parse(source)
-    except SyntaxError:  # told by plain_python
+    except SyntaxError:  # plain_python reports it
         return []
     nodes = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     return [float(value) for value in nodes if isinstance(value, int | float)]
