@@ -264,8 +264,8 @@ def table() -> str:
         low, high = interval
         return f"| {what} | {accuracy:.1%} [{low:.1%}, {high:.1%}] | {seconds:.0f} s |"
 
-    def runs(told: dict[str, str]) -> list[str]:
-        found = {what: read(name) for name, what in told.items()}
+    def runs(records: dict[str, str]) -> list[str]:
+        found = {what: read(name) for name, what in records.items()}
         return [
             line(what, run["test"]["accuracy"], run["test"]["interval"], run["wall_seconds"])
             for what, run in found.items()

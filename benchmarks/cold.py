@@ -16,7 +16,7 @@ from statistics import median
 
 from benchmarks import paired, processes, rivals
 
-DRAWS = 10  # of the quick preset: its accuracy is told as a mean
+DRAWS = 10  # of the quick preset: its accuracy is given as a mean
 
 # Learn from 200 photos, judge the 200 others, print a table: one cold process. As in lesson 5,
 # whole photos are squashed and padded, and the penalty is fixed in advance.
@@ -71,7 +71,7 @@ def _rows(shared: Path, flowers: Path, weights: Path, scratch: Path) -> dict:
 
     def row(name: str, side: Callable[[], dict], times: int) -> None:
         runs = [side() for _ in range(1 if paired.dry() else times)]
-        rows[name] = _told(runs)
+        rows[name] = summary(runs)
         print(f"  {name}: {rows[name]['median_seconds']:.2f} s", flush=True)
 
     python, cli = [sys.executable], [sys.executable, "-m", "flowerlib"]
@@ -115,23 +115,23 @@ def _rows(shared: Path, flowers: Path, weights: Path, scratch: Path) -> dict:
     return rows
 
 
-def _told(runs: list[dict]) -> dict:
+def summary(runs: list[dict]) -> dict:
     """Medians of a row's runs, all of its seconds, and accuracies as means."""
     seconds = [run["seconds"] for run in runs]
-    told: dict = {"median_seconds": round(median(seconds), 3)}
-    told["seconds"] = [round(value, 3) for value in seconds]
+    found: dict = {"median_seconds": round(median(seconds), 3)}
+    found["seconds"] = [round(value, 3) for value in seconds]
     peaks = [run["peak_memory_mb"] for run in runs]
-    told["peak_memory_mb"] = None if None in peaks else max(peaks)
+    found["peak_memory_mb"] = None if None in peaks else max(peaks)
     for name in ("valid_accuracy", "test_accuracy"):
         if name in runs[0]:
-            told[name] = round(sum(run[name] for run in runs) / len(runs), 4)
-            told[f"{name}_runs"] = [round(run[name], 4) for run in runs]
+            found[name] = round(sum(run[name] for run in runs) / len(runs), 4)
+            found[f"{name}_runs"] = [round(run[name], 4) for run in runs]
     if "after_imports" in runs[0]:
-        told["after_imports"] = round(median(run["after_imports"] for run in runs), 3)
+        found["after_imports"] = round(median(run["after_imports"] for run in runs), 3)
     for name in ("phases", "precision", "num_images", "test_interval"):
         if name in runs[0]:
-            told[name] = runs[0][name]
-    return told
+            found[name] = runs[0][name]
+    return found
 
 
 def _command(command: list[str]) -> dict:

@@ -22,11 +22,11 @@ def agreement(shared: Path, weights: Path) -> dict:
     backbone = models.backbone("mobilenet_v2", weights)
     classifier = train.transfer(small, backbone, precision="fp32", cache=False)
     evaluated = classifier.evaluate(splits.test, precision="fp32", cache=False).logits
-    worst, spread = 0.0, float(evaluated.abs().max())
+    worst, largest = 0.0, float(evaluated.abs().max())
     for index, path in enumerate(splits.test.paths):
         logits = classifier.predict(path, 1, precision="fp32").logits
         worst = max(worst, float((logits - evaluated[index]).abs().max()))
-    return {"photos": len(evaluated), "largest_difference": worst, "largest_logit": spread}
+    return {"photos": len(evaluated), "largest_difference": worst, "largest_logit": largest}
 
 
 def backbones(shared: Path, weights: Path) -> dict:

@@ -67,8 +67,12 @@ def train(
             seconds = time.time() - started
             rows.append({"epoch": len(rows) + 1, "valid_accuracy": accuracy, "seconds": seconds})
             count = len(data.valid_ds)
-            told = metrics.format_accuracy(round(accuracy * count), count, "valid")
-            print(f"  epoch {len(rows)}: {told} after {seconds:.0f} s", file=sys.stderr, flush=True)
+            accuracy_text = metrics.format_accuracy(round(accuracy * count), count, "valid")
+            print(
+                f"  epoch {len(rows)}: {accuracy_text} after {seconds:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
 
         order = 90  # after the recorder has written its row
 

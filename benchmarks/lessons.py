@@ -42,11 +42,11 @@ def measure(shared: Path, names: list[str]) -> Iterator[tuple[str, dict]]:
             except notebooks.LessonFailed as failure:
                 sys.exit(f"{source.stem} failed on real photos in {failure}")
         row = summary.Row(source.stem, notebook, seconds)
-        told = [text for cell in notebook.cells for text in _printed(cell)]
+        printed = [text for cell in notebook.cells for text in _printed(cell)]
         found = {
             "headline": row.headline(),
             "seconds": round(seconds, 1),
-            "claims": sum(line.startswith("✓") for text in told for line in text.splitlines()),
+            "claims": sum(line.startswith("✓") for text in printed for line in text.splitlines()),
             "backbone": OWN.get(source.stem, BACKBONE),
             "data": row.banner(),
             "cores": os.cpu_count(),

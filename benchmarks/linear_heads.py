@@ -63,16 +63,16 @@ def measure(shared: Path, weights: Path) -> dict:
 
 def cross_validate(file: str) -> dict:
     """scikit-learn's run; with fewer folds where more take longer than the limit."""
-    told = []
+    attempts = []
     for folds in FOLDS:
         try:
             found = processes.call(scikit_learn, file=file, folds=folds, limit=LIMIT)
         except processes.OverLimit as problem:
-            told.append(f"{folds} folds: {problem}")
-            print(f"  scikit-learn with {told[-1]}", flush=True)
+            attempts.append(f"{folds} folds: {problem}")
+            print(f"  scikit-learn with {attempts[-1]}", flush=True)
         else:
-            return {**found, "ended_early": told}
-    raise SystemExit(f"scikit-learn did not end: {'; '.join(told)}")
+            return {**found, "ended_early": attempts}
+    raise SystemExit(f"scikit-learn did not end: {'; '.join(attempts)}")
 
 
 def prepare_file(shared: Path, weights: Path, file: str, layers: str = "last") -> dict:

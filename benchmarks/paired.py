@@ -1,7 +1,7 @@
 """Two sides measured in turn, so that what disturbs the machine disturbs both.
 
 The order is A B B A A B B A …: neighbors make a pair, and a slow drift falls on both sides alike.
-What is told is the median of the pairs' ratios, with a bootstrap interval.
+What is recorded is the median of the pairs' ratios, with a bootstrap interval.
 """
 
 from __future__ import annotations
@@ -116,11 +116,11 @@ def steady(
         if drift <= DRIFT:
             break
         print(f"  the roofs drifted by {drift:.0%} (try {number} of {tries})", flush=True)
-    told = {"before": before, "after": after, "drift": round(drift, 3), "tries": number}
-    told["unit"] = "GFLOP/s"
+    looks = {"before": before, "after": after, "drift": round(drift, 3), "tries": number}
+    looks["unit"] = "GFLOP/s"
     if drift > DRIFT:
-        told["warning"] = f"not steady: the roofs drifted by {drift:.0%}, more than {DRIFT:.0%}"
-    return {**found, "roofs": told, "machine": machine()}
+        looks["warning"] = f"not steady: the roofs drifted by {drift:.0%}, more than {DRIFT:.0%}"
+    return {**found, "roofs": looks, "machine": machine()}
 
 
 def machine() -> dict:

@@ -19,7 +19,7 @@ from typing import Any
 from flowerlib import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-# Memory is told before the process ends: the end of torch's libraries needs 100 MB more.
+# Memory is reported before the process ends: the end of torch's libraries needs 100 MB more.
 CALL = """
 import json, sys
 from benchmarks.processes import peak_memory_mb
@@ -85,8 +85,8 @@ def run(command: list[str], *, cache: Path | None = None, limit: float | None = 
         seconds = time.perf_counter() - start
         watch.join()
     if process.returncode:
-        told = " ".join(command)
-        sys.exit(f"exit code {process.returncode} of: {told if len(told) < 300 else told[:300]}")
+        line = " ".join(command)
+        sys.exit(f"exit code {process.returncode} of: {line if len(line) < 300 else line[:300]}")
     return Finished(seconds, peaks.get("VmHWM"), peaks.get("RssAnon"), output)
 
 

@@ -120,7 +120,7 @@ def _measure(shared: Path, weights: Path, theirs, name: str, epochs: int) -> dic
 
 
 def has_preset() -> bool:
-    """Whether `flowerlib train` can be told to be quick."""
+    """Whether `flowerlib train` can be asked to be quick."""
     command = [sys.executable, "-m", "flowerlib", "train", "--help"]
     return "--preset" in processes.run(command).output
 

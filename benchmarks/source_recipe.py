@@ -106,8 +106,8 @@ def train(
         accuracy = correct / len(valid_data)
         seconds = before + time.time() - started
         rows.append({"epoch": len(rows) + 1, "valid_accuracy": accuracy, "seconds": seconds})
-        told = metrics.format_accuracy(correct, len(valid_data), "valid")
-        print(f"  epoch {len(rows)}: {told} after {seconds:.0f} s", file=sys.stderr)
+        accuracy_text = metrics.format_accuracy(correct, len(valid_data), "valid")
+        print(f"  epoch {len(rows)}: {accuracy_text} after {seconds:.0f} s", file=sys.stderr)
         kept = {"classifier": model.classifier.state_dict(), "optimizer": optimizer.state_dict()}
         torch.save({**kept, "random": torch.get_rng_state(), "rows": rows}, state)
 

@@ -51,9 +51,9 @@ def measure(shared: Path, weights: Path) -> dict:
                 processes.call(extract, **given, size=size, count=most, out=file, step=step)
             for step, size in STEPS.items():
                 pair = {"first": files["", size], "second": files[step, size]}
-                told = processes.call(differences, **pair)
-                found["steps"][step]["accuracy_with"] = told["accuracy_with"]
-                found["steps"][step]["accuracy_gain"] = told["accuracy_gain"]
+                measured = processes.call(differences, **pair)
+                found["steps"][step]["accuracy_with"] = measured["accuracy_with"]
+                found["steps"][step]["accuracy_gain"] = measured["accuracy_gain"]
         return found
 
     # Once: neighbors make a pair, so a machine that slows down slows both sides.

@@ -75,10 +75,10 @@ def not_hidden(given: dict) -> dict:
         names=names,
     )
     shares = [1 - 1 / ratio for ratio in found["ratio"]["pairs"]]
-    told: dict = {"photos": given["count"], "median": round(median(shares), 4)}
+    share: dict = {"photos": given["count"], "median": round(median(shares), 4)}
     if len(shares) > 1:
-        told["interval"] = [round(value, 4) for value in paired.interval(shares)]
-    return {"share": told, **{name: found[name] for name in names}}
+        share["interval"] = [round(value, 4) for value in paired.interval(shares)]
+    return {"share": share, **{name: found[name] for name in names}}
 
 
 def chosen(folder: str, count: int):

@@ -27,7 +27,7 @@ os.environ["IPYTHONDIR"] = str(REPOSITORY / "build" / "ipython")
 (REPOSITORY / "build").mkdir(exist_ok=True)
 os.environ.update(FIXED_ENVIRONMENT)
 
-# Dozens of processes follow. In containers Python is often told to keep no bytecode; each of them
+# Dozens of processes follow. In containers Python is often set to keep no bytecode; each of them
 # would then recompile flowerlib and the tests, half a second to two.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     sys.dont_write_bytecode = False

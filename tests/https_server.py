@@ -106,8 +106,8 @@ class Server:
             if start >= len(content):
                 return request.send_error(416)
             request.send_response(206)
-            told = start - 1 if step == "shifted" else start
-            request.send_header("Content-Range", f"bytes {told}-{len(content) - 1}/{len(content)}")
+            first = start - 1 if step == "shifted" else start
+            request.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         else:
             request.send_response(200)
         request.send_header("Content-Length", str(len(content) - start))
@@ -123,11 +123,11 @@ class Server:
 
 
 if __name__ == "__main__":
-    url, path, sha256, *room = sys.argv[1:]
-    if room:
+    url, path, sha256, *limit = sys.argv[1:]
+    if limit:
         import resource
 
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(room[0]), int(room[0])))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit[0]), int(limit[0])))
     ssl.create_default_context = client_context
     try:
         downloads.fetch(url, Path(path), sha256=sha256)

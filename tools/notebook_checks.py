@@ -321,14 +321,14 @@ def settings_cell(pair: Pair) -> list[str]:
         return [f"{len(cells)} code cells are tagged 'settings', not one."]
     try:
         statements = ast.parse(cells[0].source).body
-    except SyntaxError:  # told by plain_python
+    except SyntaxError:  # plain_python reports it
         return []
     if not statements or not all(isinstance(s, ast.Assign | ast.AnnAssign) for s in statements):
         return ["the settings cell does more than assign values."]
     return []
 
 
-def told_world(pair: Pair) -> list[str]:
+def shown_data(pair: Pair) -> list[str]:
     """The first output says on which data the lesson ran."""
     for _, output in pair.outputs():
         shown = output.get("text") or output.get("data", {}).get("text/plain", "")
@@ -338,7 +338,7 @@ def told_world(pair: Pair) -> list[str]:
     return ["it has no outputs, so none says on which data."]
 
 
-def told_result(pair: Pair) -> list[str]:
+def shown_result(pair: Pair) -> list[str]:
     """One headline, and the footer as the last code cell."""
     marked = [output.get("metadata", {}).get("flowerlib", {}) for _, output in pair.outputs()]
     number = sum("headline" in mark for mark in marked)
@@ -431,7 +431,7 @@ def _literals(source: str) -> list[float]:
     """The numbers that a code cell is written with, those inside texts left out."""
     try:
         tree = ast.parse(source)
-    except SyntaxError:  # told by plain_python
+    except SyntaxError:  # plain_python reports it
         return []
     nodes = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     return [float(value) for value in nodes if isinstance(value, int | float)]
@@ -477,8 +477,8 @@ LESSON_CHECKS: tuple[Callable[[Pair], list[str]], ...] = (
     sections,
     self_checks,
     settings_cell,
-    told_world,
-    told_result,
+    shown_data,
+    shown_result,
     exercises,
     budgets,
     covered_numbers,

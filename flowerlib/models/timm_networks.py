@@ -68,7 +68,7 @@ class Timm(Library):
             )
         given: dict[str, Any] = {}
         if not downloads.can_be_reached(os.environ.get("HF_ENDPOINT", HUB)):
-            if (file := _fetched_before(plain)) is None:
+            if (file := fetched_before(plain)) is None:
                 raise _cannot_be_had(name, "the Hugging Face hub cannot be reached")
             given = {"pretrained_cfg_overlay": {"file": str(file)}}
         try:
@@ -154,7 +154,7 @@ def preprocessing(name: str) -> Preprocessing:
     )
 
 
-def _fetched_before(name: str) -> Path | None:
+def fetched_before(name: str) -> Path | None:
     """The file of a network's weights in the hub's own cache, if it is there."""
     import timm
     from huggingface_hub import try_to_load_from_cache

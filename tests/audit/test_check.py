@@ -73,7 +73,7 @@ def test_every_odd_photo_is_read_or_named(tmp_path: Path) -> None:
             assert made[file.path].refused is not None, (file.path, file.problem)
 
 
-def test_what_is_suspicious_is_told(photos: Path) -> None:
+def test_what_is_suspicious_is_reported(photos: Path) -> None:
     folder = photos / "train" / "rose"
     picture(1).save(folder / "a.jpg", format="PNG")
     Image.new("RGB", (64, 64), "white").save(folder / "b.png")
@@ -340,7 +340,7 @@ def test_long_sections_are_cut(photos: Path) -> None:
     assert "unreadable: 9" in text and "and 7 more" in text and text.count("is empty") == 2
 
 
-def test_leaks_are_told_in_a_sentence() -> None:
+def test_leaks_are_reported_in_a_sentence() -> None:
     def part(first: int, labels: list[int]) -> Photos:
         drawn = np.stack([np.full((4, 4, 3), first + i, np.uint8) for i in range(len(labels))])
         return Photos(drawn, labels, ("a", "b"))
@@ -371,7 +371,7 @@ def test_classes_that_cannot_be_divided_are_serious(photos: Path) -> None:
     ]
 
 
-def test_near_copies_across_split_folders_are_told(photos: Path) -> None:
+def test_near_copies_across_split_folders_are_reported(photos: Path) -> None:
     for name, size in (
         ("train/iris/z.jpg", 128),
         ("test/iris/y.jpg", 100),

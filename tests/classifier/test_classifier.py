@@ -57,9 +57,9 @@ def test_there_and_back_bit_for_bit(
     again = Classifier.load(saved)
     assert again.class_names == classifier.class_names
     assert again.preprocessing == classifier.preprocessing
-    told = json.loads(json.dumps(classifier.results))
-    assert again.results == {name: told[name] for name in told if name not in UNSTEADY}
-    assert "seconds" in told  # what a clock measured stays out of the file
+    written = json.loads(json.dumps(classifier.results))
+    assert again.results == {name: written[name] for name in written if name not in UNSTEADY}
+    assert "seconds" in written  # what a clock measured stays out of the file
     assert again.backbone.digest() == classifier.backbone.digest()
     assert again.backbone.weights == "small"
     before, after = (c.logits(splits.test, **EXACT) for c in (classifier, again))

@@ -176,7 +176,7 @@ class Upload:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         (None, "None; give a path"),
         (7, r"7 \(int\); give a path"),
@@ -212,8 +212,8 @@ class Upload:
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 @pytest.mark.filterwarnings("ignore:coroutine")
-def test_what_is_no_photo_is_refused(classifier: Classifier, given: Any, told: str) -> None:
-    with pytest.raises(InputError, match=told) as problem:
+def test_what_is_no_photo_is_refused(classifier: Classifier, given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as problem:
         classifier.predict(given, **EXACT)
     assert "\n" not in str(problem.value)
 

@@ -109,7 +109,7 @@ def test_hostile_pickles_are_refused_unexecuted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["os.system", "eval", "in a state", "global", "obj", "inst"])
 @BOTH_FORMATS
 def test_the_attacks_are_real(tmp_path: Path, name: str, zip_format: bool) -> None:
-    """The control: what is refused above does run when torch is told to trust the file."""
+    """The control: what is refused above does run when torch is asked to trust the file."""
     canary = tmp_path / "canary"
     attack = pickles.attacks(canary)[name]
     assert attack.fires
@@ -123,10 +123,10 @@ def test_the_attacks_are_real(tmp_path: Path, name: str, zip_format: bool) -> No
 
 def test_files_that_claim_what_they_do_not_hold(tmp_path: Path) -> None:
     count = 0
-    for name, path, told in pickles.broken(tmp_path):
+    for name, path, reason in pickles.broken(tmp_path):
         with pytest.raises(InputError) as problem:
             legacy.read(path)
-        assert told in str(problem.value), f"{name}: {problem.value}"
+        assert reason in str(problem.value), f"{name}: {problem.value}"
         count += 1
     assert count > 25
     assert not (tmp_path.parent / "x").exists()
@@ -172,12 +172,12 @@ def test_the_command_line(
     old, new = write(zip_format, epochs=5, cat_to_name=CAT_TO_NAME), tmp_path / "new.safetensors"
     command = ["import-old", str(old), "--out", str(new), "--weights", "small"]
     assert cli.main(command) == 0
-    told = capsys.readouterr().out
-    assert f"head {WIDTH} → 8 → {COUNT}" in told
-    assert "5 class names, under 'class_to_idx', made readable with 'cat_to_name'" in told
-    assert "not needed: epochs" in told
-    assert "the backbone's weights are small" in told.partition("so assumed:")[2]
-    assert "normalized with ImageNet's mean" in told.partition("so assumed:")[2]
+    printed = capsys.readouterr().out
+    assert f"head {WIDTH} → 8 → {COUNT}" in printed
+    assert "5 class names, under 'class_to_idx', made readable with 'cat_to_name'" in printed
+    assert "not needed: epochs" in printed
+    assert "the backbone's weights are small" in printed.partition("so assumed:")[2]
+    assert "normalized with ImageNet's mean" in printed.partition("so assumed:")[2]
     again = Classifier.load(new)
     assert again.class_names == NAMES
     values = torch.rand(3, WIDTH)
@@ -216,7 +216,7 @@ def sequential(*layers: nn.Module) -> nn.Sequential:
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "message"),
     [
         ({"arch": None}, "names no network before it"),
         ({"arch": "densenet"}, "names no network before it"),
@@ -265,12 +265,12 @@ def sequential(*layers: nn.Module) -> nn.Sequential:
     ],
 )
 def test_what_cannot_be_known_is_refused(
-    write: Callable[..., Path], entries: dict[str, Any], told: str
+    write: Callable[..., Path], entries: dict[str, Any], message: str
 ) -> None:
-    if not told:  # rounding 64 bits to 32 is said, not refused
+    if not message:  # rounding 64 bits to 32 is said, not refused
         assert any("float64" in line for line in read(write(**entries)).assumed)
         return
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read(write(**entries))
 
 
@@ -326,7 +326,7 @@ def test_classes_called_by_numbers(
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "message"),
     [
         ({"class_to_idx": {str(n): name for n, name in BY_NUMBER.items()}}, "in two ways"),
         ({"mapping": {n: int(name) for n, name in BY_NUMBER.items()}}, "in two ways"),
@@ -338,16 +338,16 @@ def test_classes_called_by_numbers(
     ids=["texts", "numbers", "numbers by number", "list", "inverse", "truths"],
 )
 def test_an_order_that_could_be_another_is_refused(
-    write: Callable[..., Path], entries: dict[str, Any], told: str
+    write: Callable[..., Path], entries: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=told) as problem:
+    with pytest.raises(InputError, match=message) as problem:
         read(write(**of_twelve(**entries)))
-    assert "--names FILE" in str(problem.value) or told == "without a gap"
+    assert "--names FILE" in str(problem.value) or message == "without a gap"
 
 
 def test_json_turns_numbers_into_texts(write: Callable[..., Path]) -> None:
-    told = json.loads(json.dumps(BY_NUMBER))
-    imported = read(write(**of_twelve(idx_to_class=told)))
+    names = json.loads(json.dumps(BY_NUMBER))
+    imported = read(write(**of_twelve(idx_to_class=names)))
     assert imported.classifier.class_names == tuple(SORTED)
 
 
@@ -368,7 +368,7 @@ def one_more_layer(network: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (changed_stride, r"conv1 has another stride than \(2, 2\)"),
         (other_activation, "relu is 'GELU' where the network has ReLU"),
@@ -377,14 +377,14 @@ def one_more_layer(network: nn.Module) -> None:
     ],
 )
 def test_a_network_that_works_otherwise_is_refused(
-    tmp_path: Path, change: Callable[[nn.Module], None], told: str
+    tmp_path: Path, change: Callable[[nn.Module], None], message: str
 ) -> None:
     network = copy.deepcopy(corpus.torchvision_network("resnet18"))
     network.fc = nn.Linear(512, COUNT)
     network.class_to_idx = CLASS_TO_IDX
     change(network)
     torch.save(network, tmp_path / "whole.pth")
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         legacy.read(tmp_path / "whole.pth")
 
 

@@ -35,7 +35,7 @@ def trained(splits: Splits) -> Classifier:
     return train.transfer(splits, "small_densenet", **options, **EXACT)
 
 
-def test_a_photo_is_told_by_its_content() -> None:
+def test_a_photo_is_recognized_by_its_content() -> None:
     digests = np.array([bytes([i]) * 16 for i in range(6)], "S16")  # the first is all zeros
     known = Provenance.of(digests[[4, 0, 0]], digests[[0, 5]])
     assert len(known.trained_on) == 2 and len(known.chosen_with) == 1
@@ -63,15 +63,20 @@ def test_the_accuracy_without_them_stands_beside(trained: Classifier, splits: Sp
     right = (found.logits.argmax(1) == found.labels)[: len(splits.test)]
     assert found.unseen.tolist() == [True] * 12 + [False] * 13
     assert found.unseen_accuracy == int(right.sum()) / 12
-    told = found.to_dict()
-    assert (told["set"], told["num_images"], told["trained_on"], told["chosen_with"]) == (
+    written = found.to_dict()
+    assert (
+        written["set"],
+        written["num_images"],
+        written["trained_on"],
+        written["chosen_with"],
+    ) == (
         "mixed",
         25,
         1,
         12,
     )
-    assert told["unseen"]["num_images"] == 12
-    assert told["unseen"]["interval"] == list(trained.evaluate(splits.test, **EXACT).interval)
+    assert written["unseen"]["num_images"] == 12
+    assert written["unseen"]["interval"] == list(trained.evaluate(splits.test, **EXACT).interval)
     assert "on 25 photos of mixed; it learned from 13 of them (trained on 1, chosen with 12); " in (
         str(found)
     )

@@ -66,7 +66,7 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, own_cache: Path):  # 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "expected"),
     [
         (["--help"], 0, "doctor"),
         (["--version"], 0, "flowerlib 0."),
@@ -76,7 +76,9 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, own_cache: Path):  # 
         (["bake"], 2, "invalid choice"),
     ],
 )
-def test_help_and_errors_do_not_wait_for_torch(arguments: list[str], code: int, told: str) -> None:
+def test_help_and_errors_do_not_wait_for_torch(
+    arguments: list[str], code: int, expected: str
+) -> None:
     program = (
         "import sys, time\n"
         "from flowerlib import cli\n"
@@ -87,7 +89,7 @@ def test_help_and_errors_do_not_wait_for_torch(arguments: list[str], code: int, 
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True
     )
     assert found.returncode == code
-    assert told in found.stdout + found.stderr
+    assert expected in found.stdout + found.stderr
     word, seconds, modules = found.stdout.splitlines()[-1].split(maxsplit=2)
     assert word == "CPU" and modules == "[]" and float(seconds) < 0.5
 
@@ -215,8 +217,8 @@ def test_one_unreadable_photo_among_many(
     assert cli.main(["predict", *arguments, *[form] * (form != "text")]) == 1
     out, err = capsys.readouterr()
     named = [f"{cut}: ", f"{empty}: the file is empty", f"{missing}: there is no such file"]
-    for line, told in zip(err.splitlines(), [*named, "3 of 4 photos left out."], strict=True):
-        assert line.startswith(f"flowerlib: {told}")
+    for line, start in zip(err.splitlines(), [*named, "3 of 4 photos left out."], strict=True):
+        assert line.startswith(f"flowerlib: {start}")
     if form == "--json":
         answers = json.loads(out)
         assert [answer["photo"] for answer in answers] == [*map(str, (good, cut, empty, missing))]
@@ -267,16 +269,16 @@ def test_evaluate_as_text_table_and_json(
     )
 
 
-def test_what_is_left_out_of_a_folder_is_told(
+def test_what_is_left_out_of_a_folder_is_reported(
     model: str, photos: Path, capsys: pytest.CaptureFixture
 ) -> None:
     for name in ("a.heic", "rose/b.heic", "rose/.hidden.jpg"):
         (photos / "test" / name).touch()
-    told = f"flowerlib: {photos / 'test'}: left out 3 of 15 files: 2 .heic, 1 hidden; convert"
+    expected = f"flowerlib: {photos / 'test'}: left out 3 of 15 files: 2 .heic, 1 hidden; convert"
     for command in ("evaluate", "predict"):
         assert cli.main([command, str(photos / "test"), "--model", model, "--json"]) == 0
         out, err = capsys.readouterr()
-        assert err.startswith(told) and err.count("\n") == 1
+        assert err.startswith(expected) and err.count("\n") == 1
         found = json.loads(out)
         if command == "evaluate":
             assert found["files"] == {"used": 12, "left_out": {".heic": 2, "hidden": 1}}
@@ -292,9 +294,9 @@ def test_doctor_and_garden(tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     assert cli.main(["garden", *arguments]) == 0
     with Image.open(sheet) as image:
         image.load()
-        told = f"{image.width} x {image.height} pixels"
+        size = f"{image.width} x {image.height} pixels"
         assert image.width >= 96
-    assert told in capsys.readouterr().out
+    assert size in capsys.readouterr().out
 
 
 @pytest.mark.skipif(os.name != "posix", reason="wants a pipe that closes early")
@@ -334,18 +336,18 @@ def test_train_with_photos_that_cannot_be_read(
 ) -> None:
     victim = photos / "train" / "lily" / "lily_03.jpg"
     victim.write_bytes(victim.read_bytes()[:-400] if content == b"cut" else content)
-    told = refused("train", photos, *SMALL, "--out", tmp_path / "out")
-    assert "1 unreadable photo: " in told and "lily_03.jpg: " in told
+    refusal = refused("train", photos, *SMALL, "--out", tmp_path / "out")
+    assert "1 unreadable photo: " in refusal and "lily_03.jpg: " in refusal
 
 
 def test_train_with_wrong_networks(refused, photos: Path, tmp_path: Path) -> None:
     out = ["--out", tmp_path / "out"]
-    told = refused("train", photos, "--backbone", "resnet5", "--weights", "none", *out)
-    assert 'no backbone called "resnet5"; did you mean resnet' in told
+    refusal = refused("train", photos, "--backbone", "resnet5", "--weights", "none", *out)
+    assert 'no backbone called "resnet5"; did you mean resnet' in refusal
     other = tmp_path / "other.safetensors"
     save_file({"conv1.weight": torch.zeros(1)}, other)
-    told = refused("train", photos, *SMALL, "--weights", other, *out)
-    assert "other.safetensors does not hold weights of small_densenet" in told
+    refusal = refused("train", photos, *SMALL, "--weights", other, *out)
+    assert "other.safetensors does not hold weights of small_densenet" in refusal
     other.write_bytes(b"nothing")
     assert "cannot be read as weights" in refused("train", photos, *SMALL, "--weights", other, *out)
     assert "has no ImageNet weights" in refused(
@@ -359,11 +361,11 @@ def test_options_without_effect_are_refused(refused, photos: Path, tmp_path: Pat
     for option in ("--hidden", "--dropout", "--epochs", "--lr", "--batch-size"):
         value = "0.5" if option in ("--dropout", "--lr") else "8"
         for head in ([], ["--head", "ridge"]):
-            told = refused("train", photos, option, value, *head, *out)
-            assert f"{option.strip('-').replace('-', '_')} has no effect" in told
-            assert 'choose the head "hidden"' in told
-    told = refused("train", photos, "--epochs", "50", "--lr", "0.1", "--hidden", "9", "9", *out)
-    assert "hidden, epochs, lr have no effect on the linear head" in told
+            refusal = refused("train", photos, option, value, *head, *out)
+            assert f"{option.strip('-').replace('-', '_')} has no effect" in refusal
+            assert 'choose the head "hidden"' in refusal
+    refusal = refused("train", photos, "--epochs", "50", "--lr", "0.1", "--hidden", "9", "9", *out)
+    assert "hidden, epochs, lr have no effect on the linear head" in refusal
     assert "--mix has no effect without --fine-tune all" in refused(
         "train", photos, "--mix", "cutmix", "--fine-tune", "last", *out
     )
@@ -383,11 +385,11 @@ def test_options_without_effect_are_refused(refused, photos: Path, tmp_path: Pat
 def test_train_into_places_that_cannot_be_used(
     refused, run: Path, photos: Path, tmp_path: Path
 ) -> None:
-    told = refused("train", photos, *SMALL, "--out", run)
-    assert "holds a finished run; choose another folder or add --force" in told
+    refusal = refused("train", photos, *SMALL, "--out", run)
+    assert "holds a finished run; choose another folder or add --force" in refusal
     (tmp_path / "file").touch()
-    told = refused("train", photos, *SMALL, "--out", tmp_path / "file" / "out")
-    assert "cannot be created" in told
+    refusal = refused("train", photos, *SMALL, "--out", tmp_path / "file" / "out")
+    assert "cannot be created" in refusal
     assert "cannot be created" in refused("train", photos, *SMALL, "--out", tmp_path / "file")
 
 
@@ -448,8 +450,8 @@ def test_predict_on_what_cannot_be_used(refused, model: str, photos: Path, tmp_p
     assert "none.jpg: there is no such file" in refused(
         "predict", tmp_path / "none.jpg", "--model", model
     )
-    told = refused("predict", photo, "--model", model, "--top-k", "5")
-    assert "top_k is 5, but this classifier knows 4 classes" in told
+    refusal = refused("predict", photo, "--model", model, "--top-k", "5")
+    assert "top_k is 5, but this classifier knows 4 classes" in refusal
     assert "no such classifier file" in refused("predict", photo, "--model", tmp_path / "none")
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(Path(model).read_bytes()[:100_000])
@@ -463,24 +465,27 @@ def test_predict_on_what_cannot_be_used(refused, model: str, photos: Path, tmp_p
 def test_evaluate_on_what_cannot_be_used(refused, model: str, photos: Path, tmp_path: Path) -> None:
     assert "no such folder" in refused("evaluate", tmp_path / "none", "--model", model)
     (photos / "test" / "rose").rename(photos / "test" / "tulip")
-    told = refused("evaluate", photos / "test", "--model", model)
-    assert "the classifier does not know class tulip" in told
+    refusal = refused("evaluate", photos / "test", "--model", model)
+    assert "the classifier does not know class tulip" in refusal
 
 
 def test_flowers_without_photos(refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWERLIB_DATA", str(tmp_path))
-    told = refused("train", "flowers", "--out", tmp_path / "out")
-    assert "The photos of flowers were not found" in told and "flowerlib download flowers" in told
+    refusal = refused("train", "flowers", "--out", tmp_path / "out")
+    assert (
+        "The photos of flowers were not found" in refusal
+        and "flowerlib download flowers" in refusal
+    )
     monkeypatch.setenv("FLOWERLIB_DATA", str(tmp_path / "none"))
     assert "FLOWERLIB_DATA names" in refused("train", "flowers", "--out", tmp_path / "out")
 
 
 def test_a_garden_that_cannot_be_drawn(refused, tmp_path: Path) -> None:
     assert "32 to 256 pixels" in refused("garden", "--size", "8", "--out", tmp_path / "a.png")
-    told = refused(
+    refusal = refused(
         "garden", "--kind", "furniture", "--size", "32", "--out", tmp_path / "none" / "a.png"
     )
-    assert "Cannot write" in told
+    assert "Cannot write" in refusal
 
 
 def test_a_broken_torch_is_named_with_its_cure(

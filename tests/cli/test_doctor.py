@@ -42,9 +42,9 @@ def test_the_processor_and_what_follows_from_it(
     monkeypatch.setattr(engine, "choose_device", lambda _: "cpu")
     monkeypatch.setattr(engine, "choose_precision", lambda *_: precision)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    told = dict(doctor.examine()[0])["processor"]
-    assert told.startswith("AVX2 with") and precision in told
-    assert ("without bf16" in told) == (precision == "fp32")
+    processor = dict(doctor.examine()[0])["processor"]
+    assert processor.startswith("AVX2 with") and precision in processor
+    assert ("without bf16" in processor) == (precision == "fp32")
 
 
 def test_a_broken_pair_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,15 +32,15 @@ SETTINGS = {"backbone": "small_densenet", "weights": "small", "say": lambda line
 
 @pytest.mark.usefixtures("own_cache")
 def test_a_run_writes_everything_it_promises(flower_folder: Path, tmp_path: Path) -> None:
-    told: list[str] = []
+    said: list[str] = []
     splits = data.image_folder(flower_folder)
     assert splits.files == FileCounts(56, {})
     splits = dataclasses.replace(splits, files=FileCounts(56, {".heic": 3}), notes=("names\n",))
-    found = runs.train(splits, tmp_path, **SETTINGS | {"say": told.append})
+    found = runs.train(splits, tmp_path, **SETTINGS | {"say": said.append})
     assert found["files"] == {"used": 56, "left_out": {".heic": 3}}
     origin = "weights that this project trained on drawn patterns"
-    assert told[0] == f"backbone small_densenet · {origin}"
-    assert told[2:4] == [
+    assert said[0] == f"backbone small_densenet · {origin}"
+    assert said[2:4] == [
         "left out 3 of 59 files: 3 .heic; convert .heic to JPEG to use them",
         "note: names\\n",
     ]
@@ -65,7 +65,7 @@ def test_a_run_writes_everything_it_promises(flower_folder: Path, tmp_path: Path
             assert image.width > 300
     again = Classifier.load(tmp_path / "classifier.safetensors").evaluate(splits.test)
     assert again.accuracy == found["test"]["accuracy"]
-    assert any("photos · photos" in line for line in told)
+    assert any("photos · photos" in line for line in said)
 
     with pytest.raises(
         InputError, match="holds a finished run; choose another folder or add --force"
@@ -120,19 +120,19 @@ def test_two_runs_never_write_into_one_folder(
 ) -> None:
     """The second is refused at once, whatever it asks for, and the first ends as if alone."""
     splits, out = data.image_folder(flower_folder), tmp_path / "run"
-    told: list[str] = []
+    said: list[str] = []
 
     def late(*given: object) -> object:
         for asked in ({}, {"force": True}, {"resume": True}):
             with pytest.raises(InputError, match=r"Another run is writing into .*run; wait until"):
                 runs.train(never, out, **asked, **SETTINGS)
-            told.append("refused")
+            said.append("refused")
         return real(*given)
 
     real = plots.confusion
     monkeypatch.setattr("flowerlib.plots.confusion", late)
     found = runs.train(splits, out, **SETTINGS)
-    assert told == ["refused"] * 3
+    assert said == ["refused"] * 3
     assert {path.name for path in out.iterdir()} == FILES
     assert json.loads((out / "results.json").read_text()) == found
     with pytest.raises(InputError, match="holds a finished run"):
@@ -197,7 +197,7 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
-def test_a_full_disk_is_told_in_one_sentence(
+def test_a_full_disk_is_reported_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:

@@ -359,7 +359,7 @@ def test_an_incomplete_set_is_refused(downloaded: Path, monkeypatch: pytest.Monk
         ("beds_and_sofas", "furniture", "bed_sofa", ("learn", "test")),
     ],
 )
-def test_named_sets_in_both_worlds(
+def test_named_sets_drawn_and_real(
     name: str,
     kind: str,
     folder: str,

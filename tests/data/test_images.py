@@ -186,7 +186,7 @@ def test_a_wrong_answer_about_an_odd_photo_is_noticed(tmp_path: Path) -> None:
         assert word in str(judge(photo, tmp_path, open_photo, PhotoError))
 
 
-def test_the_facts_of_a_file_are_told(tmp_path: Path) -> None:
+def test_the_facts_of_a_file_are_reported(tmp_path: Path) -> None:
     picture = Image.fromarray(QUADRANTS)
     picture.save(tmp_path / "turned.png", format="JPEG", exif=orientation(6))
     image, facts = images.open_with_facts(tmp_path / "turned.png")

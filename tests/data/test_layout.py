@@ -98,7 +98,7 @@ def test_folders_inside_a_class_belong_to_it(tmp_path: Path) -> None:
     assert sum(splits.sizes().values()) == 27
 
 
-def test_a_test_set_of_another_name_is_told(tmp_path: Path) -> None:
+def test_a_test_set_of_another_name_is_reported(tmp_path: Path) -> None:
     tree(tmp_path, ("train", "exam"), ("a", "b"), 5)
     with pytest.warns(UserWarning, match="10 in exam/, which is no split"):
         assert data.image_folder(tmp_path).test is None
@@ -152,7 +152,7 @@ def test_a_class_without_usable_photos_says_what_is_there(tmp_path: Path) -> Non
     assert "class fox without a single photo; add some or remove it (left out 1 of 19" in message
 
 
-def test_photos_beside_the_class_folders_are_told(tmp_path: Path) -> None:
+def test_photos_beside_the_class_folders_are_reported(tmp_path: Path) -> None:
     flat(tmp_path, ".", "cat", "dog")
     with pytest.warns(UserWarning, match="left out 9 of 27 files: 9 beside the class folders"):
         splits = data.image_folder(tmp_path)
@@ -162,7 +162,7 @@ def test_photos_beside_the_class_folders_are_told(tmp_path: Path) -> None:
         assert len(data.labeled_folder(tmp_path, ("dog", "cat"))) == 18
 
 
-def test_one_level_too_much_or_too_little_is_told(tmp_path: Path) -> None:
+def test_one_level_too_much_or_too_little_is_reported(tmp_path: Path) -> None:
     flat(tmp_path / "deep" / "photos", "cat", "dog")
     assert refused(tmp_path / "deep").endswith(f"did you mean {tmp_path}/deep/photos?")
     tree(tmp_path / "split" / "data", ("train", "test"), ("cat", "dog"))
@@ -212,7 +212,7 @@ def test_names_in_every_encoding_of_editors(tmp_path: Path, encoding: str) -> No
     assert splits.class_names == (NFC, "rose") and splits.files == FileCounts(18, {})
 
 
-def test_one_name_for_two_classes_is_told_by_check_too(tmp_path: Path) -> None:
+def test_one_name_for_two_classes_is_reported_by_check_too(tmp_path: Path) -> None:
     flat(tmp_path, "1", "2", "3")
     (tmp_path / "cat_to_name.json").write_text(json.dumps({"1": "rose", "2": "a", "3": "rose"}))
     message = "gives the same name to two classes (1, 3); put their photos together"

@@ -25,13 +25,13 @@ def test_examples_are_true(part, monkeypatch, own_cache):
     monkeypatch.setenv("COLUMNS", "80")
     runner = doctest.DocTestRunner(optionflags=FLAGS)
     finder = doctest.DocTestFinder(exclude_empty=True)
-    told: list[str] = []
+    printed: list[str] = []
     for name, item in public(part).items():
         if not (inspect.isclass(item) or inspect.isfunction(item)):
             continue
         for example in finder.find(inspect.unwrap(item), f"{part}.{name}", globs=public(part)):
-            runner.run(example, out=told.append)
-    assert runner.failures == 0, "".join(told)
+            runner.run(example, out=printed.append)
+    assert runner.failures == 0, "".join(printed)
 
 
 def test_most_of_what_numbers_go_through_has_an_example():

@@ -352,15 +352,15 @@ class Broken(runtime.Session):
 
 
 @pytest.mark.parametrize(
-    ("session", "told"),
+    ("session", "reason"),
     [(Wrong, "differ from plain fp32 ones by 100%"), (Broken, "this processor lacks something;")],
 )
-def test_where_the_fast_way_is_wrong_or_fails_plain_torch_answers_and_it_is_told(
-    session: type, told: str, photos: Photos, monkeypatch: pytest.MonkeyPatch
+def test_where_the_fast_way_is_wrong_or_fails_plain_torch_answers_with_a_warning(
+    session: type, reason: str, photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backbone, few = models.backbone("small_densenet", "small"), photos.subset([0, 4])
     monkeypatch.setattr(runtime, "Session", session)
-    with pytest.warns(UserWarning, match=f"ONNX Runtime .*small_densenet.*{told}.*plain torch"):
+    with pytest.warns(UserWarning, match=f"ONNX Runtime .*small_densenet.*{reason}.*plain torch"):
         found = extract(backbone, few, cache=False)
     expected = plain_features(backbone, few)
     assert float((found.values - expected).norm() / expected.norm()) < 1e-5
@@ -401,7 +401,7 @@ class Doubled(nn.Module):
         return 2 * values
 
 
-def test_bf16_is_computed_rightly_or_told(
+def test_bf16_is_computed_rightly_or_refused(
     bf16: str, photos: Photos, backbone: models.Backbone, own_cache: Path
 ) -> None:
     few, exact = photos.subset([0, 4]), extract(backbone, photos.subset([0, 4])).values
@@ -451,7 +451,7 @@ def test_bf16_can_be_had_on_any_processor(photos: Photos, backbone: models.Backb
     ("capabilities", "used", "expected"),
     [
         ({"avx512_bf16": True}, "AVX512", "bf16"),
-        ({"avx512_bf16": True}, "AVX2", "fp32"),  # torch was told to use less
+        ({"avx512_bf16": True}, "AVX2", "fp32"),  # torch was asked to use less
         ({"avx512_bf16": False, "avx2": True}, "AVX2", "fp32"),
         ({}, "DEFAULT", "fp32"),
         (None, "AVX512", "fp32"),  # a torch that cannot tell
@@ -612,13 +612,15 @@ def test_wrong_words_are_refused(photos: Photos, backbone: models.Backbone) -> N
         extract(backbone, photos, precision="fp8")
 
 
-def test_progress_is_told(photos: Photos, backbone: models.Backbone) -> None:
-    told: list[tuple[int, int]] = []
-    extract(backbone, photos, cache=False, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (12, 12) and all(total == 12 for _, total in told)
+def test_progress_is_reported(photos: Photos, backbone: models.Backbone) -> None:
+    reported: list[tuple[int, int]] = []
+    extract(
+        backbone, photos, cache=False, progress=lambda done, total: reported.append((done, total))
+    )
+    assert reported[-1] == (12, 12) and all(total == 12 for _, total in reported)
 
 
-def test_batches_hold_as_many_pixels_as_maps_have_room_and_few_photos_are_divided(
+def test_batches_hold_as_many_pixels_as_maps_allow_and_few_photos_are_divided(
     backbone: models.Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = np.random.default_rng(0).integers(0, 256, (60, 24, 24, 3), dtype=np.uint8)

@@ -86,8 +86,8 @@ def test_the_mean_color_does_not_tell_the_classes_apart(kind):
     images, labels = drawn(kind, 40, 32)
     color = images.mean((1, 2))
     gap = np.abs(color[labels == 0].mean(0) - color[labels == 1].mean(0))
-    spread = color.std(0) / np.sqrt(20)  # standard error of the difference of two means of 40
-    assert (gap < 4 * spread).all()
+    error = color.std(0) / np.sqrt(20)  # standard error of the difference of two means of 40
+    assert (gap < 4 * error).all()
 
 
 def test_a_nearest_neighbor_on_pixels_fails_on_pets():

@@ -67,8 +67,8 @@ def test_a_verdict_within_a_margin(capsys):
     lesson.verdict(0.02, 0.01, 0.03, **SENTENCES, margin=0.01)
     lesson.verdict(0.03, 0.02, 0.04, **SENTENCES, margin=0.01)
     lesson.verdict(-0.03, -0.04, -0.02, **SENTENCES, margin=0.01)
-    told = [line.partition(" (")[0] for line in capsys.readouterr().out.splitlines()]
-    assert told == ["→ Nobody knows.", "→ A is ahead.", "→ B is ahead."]
+    printed = [line.partition(" (")[0] for line in capsys.readouterr().out.splitlines()]
+    assert printed == ["→ Nobody knows.", "→ A is ahead.", "→ B is ahead."]
 
 
 @pytest.mark.parametrize("numbers", [(0.5, 0.6, 0.7), (0.5, 0.6, 0.4), (float("nan"), 0, 1)])
@@ -77,7 +77,7 @@ def test_a_verdict_needs_an_interval_around_its_number(numbers):
         lesson.verdict(*numbers, **SENTENCES)
 
 
-def test_banner_tells_world_data_and_backbone_but_no_path(capsys):
+def test_banner_tells_data_and_backbone_but_no_path(capsys):
     backbone = SimpleNamespace(name="densenet121", weights="/data/w/dense.pth", num_features=1024)
     lesson.banner(SPLITS, backbone)
     assert capsys.readouterr().out.splitlines() == [
@@ -295,7 +295,9 @@ def test_elsewhere_a_verdict_may_be_another():
 
     config = (notebooks.REPOSITORY / "tests/nbval_sanitize_elsewhere.cfg").read_text("utf-8")
     (pattern, replacement), *_ = re.findall(r"^regex: (.*)$\n^replace: (.*)$", config, re.MULTILINE)
-    first, second = (f"x\n→ {told} (+0.1, 95 % interval 0 to 1)\ny" for told in ("A is.", "B is."))
+    first, second = (
+        f"x\n→ {printed} (+0.1, 95 % interval 0 to 1)\ny" for printed in ("A is.", "B is.")
+    )
     assert re.sub(pattern, replacement, first) == re.sub(pattern, replacement, second)
     assert re.sub(pattern, replacement, "✓ A is.") == "✓ A is."
 
@@ -307,8 +309,8 @@ def test_recorded_figures_are_quoted(tmp_path, monkeypatch, capsys):
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
     lesson.measured("05_x")
-    told = "Recorded on real photos, net, 2 processor cores, 41 s in all, 9 claims held: 0.97\n"
-    assert capsys.readouterr().out == told
+    printed = "Recorded on real photos, net, 2 processor cores, 41 s in all, 9 claims held: 0.97\n"
+    assert capsys.readouterr().out == printed
     with pytest.raises(InputError, match="holds no figures of 06_y"):
         lesson.measured("06_y")
 

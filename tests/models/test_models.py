@@ -331,7 +331,7 @@ def test_weights_below_a_classifier_of_several_layers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (
             lambda state: {"state_dict": state, "state_dict_ema": state},
@@ -352,15 +352,15 @@ def test_weights_below_a_classifier_of_several_layers(tmp_path: Path) -> None:
     ids=["two", "teacher and student", "twice", "quantized", "no state", "empty"],
 )
 def test_weights_that_could_be_mistaken(
-    tmp_path: Path, state: dict[str, Tensor], spoil: Callable, told: str
+    tmp_path: Path, state: dict[str, Tensor], spoil: Callable, message: str
 ) -> None:
     torch.save(spoil(state), tmp_path / "w.pth")
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         models.backbone(NAME, tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("w.h5", b"\x89HDF\r\n\x1a\n" + bytes(2000), "an HDF5 file, as Keras writes it"),
         ("w.pth", b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of git-lfs"),
@@ -370,9 +370,9 @@ def test_weights_that_could_be_mistaken(
         ("w.pth", b"PK\x03\x04" + bytes(100), "damaged, or neither of safetensors nor"),
     ],
 )
-def test_files_that_are_no_weights(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+def test_files_that_are_no_weights(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=f"cannot be read as weights: .*{told}") as problem:
+    with pytest.raises(InputError, match=f"cannot be read as weights: .*{message}") as problem:
         models.backbone(NAME, tmp_path / name)
     assert "weights_only" not in str(problem.value) and "trust" not in str(problem.value)
 

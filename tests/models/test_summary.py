@@ -19,7 +19,7 @@ def small() -> nn.Sequential:
     return nn.Sequential(body, nn.Flatten(), nn.Linear(4, 2)).train()
 
 
-def test_trainable_and_frozen_are_told_apart() -> None:
+def test_trainable_and_frozen_are_counted_apart() -> None:
     found = models.summary(small())
     assert [(row["layer"], row["kind"]) for row in found.rows] == [
         ("0", "Sequential"),
@@ -85,7 +85,7 @@ def test_a_model_whose_sizes_are_not_known_yet_is_refused() -> None:
     assert models.summary(model).trainable == 579
 
 
-def test_the_mode_is_told() -> None:
+def test_the_mode_is_shown() -> None:
     model = small()
     assert [row["mode"] for row in models.summary(model).rows] == [
         "train",

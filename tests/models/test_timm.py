@@ -208,7 +208,7 @@ def test_preprocessing_is_that_of_the_weights() -> None:
 
 def test_without_a_connection_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "can_be_reached", lambda url: False)
-    monkeypatch.setattr(timm_networks, "_fetched_before", lambda name: None)
+    monkeypatch.setattr(timm_networks, "fetched_before", lambda name: None)
     with pytest.raises(InputError, match="timm/test_vit could not be had: the Hugging Face") as no:
         models.backbone("timm/test_vit")
     assert "efficientnet_lite0" in str(no.value) and "\n" not in str(no.value)
@@ -223,7 +223,7 @@ def test_weights_that_were_fetched_before_need_no_connection(
     save_file(whole.state_dict(), tmp_path / "model.safetensors")
     monkeypatch.setattr(downloads, "can_be_reached", lambda url: False)
     monkeypatch.setattr(
-        timm_networks, "_fetched_before", lambda name: tmp_path / "model.safetensors"
+        timm_networks, "fetched_before", lambda name: tmp_path / "model.safetensors"
     )
     random_state = torch.get_rng_state()
     found = models.backbone("timm/test_vit")

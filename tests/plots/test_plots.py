@@ -34,7 +34,7 @@ def test_curves_draw_every_epoch() -> None:
         "Valid accuracy: 40.0% (95 % interval 27.6% to 53.8%) "
         "on 50 photos that the epoch was chosen on"
     )
-    assert max(map(len, lines)) <= 48  # what has room above the axes
+    assert max(map(len, lines)) <= 48  # what fits above the axes
     assert left.get_xlabel() == "epoch" and left.get_ylabel() == "mean loss (nats)"
 
 
@@ -164,9 +164,11 @@ def test_signs_that_no_font_has_are_written_as_numbers_with_one_warning(
 ) -> None:
     monkeypatch.setattr(drawing, "FALLBACKS", ())
     drawing._warn.cache_clear()
-    with pytest.warns(UserWarning, match="DejaVu Sans .*no glyph for a sign of 'ひまわり'") as told:
+    with pytest.warns(
+        UserWarning, match="DejaVu Sans .*no glyph for a sign of 'ひまわり'"
+    ) as found:
         axes = plots.confusion(np.eye(3, dtype=int), ["玫瑰", "ひまわり", "rose\ufe0f"])
-    assert len(told) == 1
+    assert len(found) == 1
     texts = [label.get_text() for label in axes.get_yticklabels()]
     assert texts[:2] == ["\\u73ab\\u7470", "\\u3072\\u307e\\u308f\\u308a"]
     assert texts[2].rstrip("\ufe0f") == "rose"

@@ -95,7 +95,7 @@ def test_a_block_is_measured_again_while_the_roofs_drift():
     assert {"processor", "threads", "versions"} <= set(found["machine"])
 
 
-def test_after_three_tries_the_drift_is_told():
+def test_after_three_tries_the_drift_is_reported():
     speeds = iter([100, 150] * 3)
     found = paired.steady(dict, roof=lambda: {"matrix_product_fp32": next(speeds)})
     assert found["roofs"]["tries"] == 3
@@ -193,12 +193,12 @@ def test_a_process_that_fails_or_takes_too_long_ends_the_measurement():
 
 @pytest.mark.parametrize("step", steps.STEPS)
 def test_a_step_is_taken_out_and_features_stay(step, flower_folder, monkeypatch):
-    rooms = (
+    places = (
         (runtime, "suits"), (engine, "BATCH_SIZE"),
     )  # fmt: skip
-    before = [getattr(room, name) for room, name in rooms]
-    for (room, name), value in zip(rooms, before, strict=True):
-        monkeypatch.setattr(room, name, value)  # so that it comes back
+    before = [getattr(place, name) for place, name in places]
+    for (place, name), value in zip(places, before, strict=True):
+        monkeypatch.setattr(place, name, value)  # so that it comes back
     photos = data.image_folder(flower_folder).valid.subset([0, 5])
     backbone, small = models.backbone("small_resnet", "small"), Preprocessing(48, 48)
 
@@ -209,7 +209,7 @@ def test_a_step_is_taken_out_and_features_stay(step, flower_folder, monkeypatch)
     usual, options = values(), steps._undo(step)
     error = float((values(**options) - usual).norm() / usual.norm())
     assert error < 0.05
-    after = [getattr(room, name) for room, name in rooms]
+    after = [getattr(place, name) for place, name in places]
     assert bool(options) + sum(a is not b for a, b in zip(before, after, strict=True)) == 1
 
 
@@ -297,9 +297,9 @@ def test_a_row_of_waiting_times_tells_medians_and_mean_accuracy():
         {"seconds": s, "peak_memory_mb": m, "test_accuracy": a}
         for s, m, a in ((3.0, 100, 0.9), (1.0, 300, 0.8), (2.0, 200, 1.0))
     ]
-    told = cold._told(runs)
-    assert (told["median_seconds"], told["peak_memory_mb"]) == (2.0, 300)
-    assert told["test_accuracy"] == 0.9
+    found = cold.summary(runs)
+    assert (found["median_seconds"], found["peak_memory_mb"]) == (2.0, 300)
+    assert found["test_accuracy"] == 0.9
 
 
 def test_the_gpu_benchmark_works_on_the_processor_too(monkeypatch, flower_folder, tmp_path):

@@ -165,8 +165,8 @@ def test_a_mistake_makes_a_claim_false(mistake: Mistake) -> None:
     notebook = lesson_runs.with_mistake(source, mistake.code, mistake.after)
     with pytest.raises(notebooks.LessonFailed) as failed:
         notebooks.execute(notebook, source.parent)
-    told = str(failed.value)
-    assert "FalseClaim" in told and mistake.claim in told, told
+    message = str(failed.value)
+    assert "FalseClaim" in message and mistake.claim in message, message
 
 
 @pytest.mark.parametrize("source", LESSONS, ids=name_of)

@@ -346,9 +346,9 @@ BREAKS = [
     ),
     (checks.settings_cell, lambda n: drop(n, "epochs"), "0 code cells are tagged 'settings'"),
     (checks.settings_cell, lambda n: replace(n, "epochs = 10", "print(10)"), "more than assign"),
-    (checks.told_world, lambda n: drop(n, "lesson.banner"), "not lesson.banner's"),
-    (checks.told_result, lambda n: drop(n, "lesson.headline"), "shows 0 headlines"),
-    (checks.told_result, lambda n: drop(n, "lesson.footer"), "does not call lesson.footer()"),
+    (checks.shown_data, lambda n: drop(n, "lesson.banner"), "not lesson.banner's"),
+    (checks.shown_result, lambda n: drop(n, "lesson.headline"), "shows 0 headlines"),
+    (checks.shown_result, lambda n: drop(n, "lesson.footer"), "does not call lesson.footer()"),
     (checks.exercises, lambda n: replace(n, "### Exercise 07.3", "x"), "it has 2 exercises"),
     (checks.exercises, lambda n: replace(n, "Exercise 07.1", "Exercise 07.4"), "are numbered"),
     (
@@ -466,7 +466,7 @@ def test_render_and_run(tmp_path, monkeypatch, capsys):
     assert "transient" not in stored.decode()
     assert "iopub" not in stored.decode()  # no time stamps
 
-    # Another lesson fails: it is told which cell, the others still run, nothing stored changes.
+    # Another lesson fails: the report names the cell, the others still run, nothing stored changes.
     broken = tmp_path / "02_broken.py"
     broken.write_text("# %% [markdown]\n# # Why?\n\n# %%\nx = 0\n1 / x\n", encoding="utf-8")
     capsys.readouterr()
@@ -474,11 +474,11 @@ def test_render_and_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(notebooks, "build_site", lambda folder: shown.append(folder) or "see there")
     monkeypatch.setenv("FLOWERLIB_DATA", "photos")  # a relative folder is relative to the caller
     assert notebooks.main(["run"]) == 1
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert source.with_suffix(".ipynb").read_bytes() == stored
-    assert "1 / x" in told
-    assert "ZeroDivisionError" in told
-    table = told.split("\n\nlesson")[1].splitlines()
+    assert "1 / x" in printed
+    assert "ZeroDivisionError" in printed
+    table = printed.split("\n\nlesson")[1].splitlines()
     assert table[2].split()[:4] == ["01_tiny", "1", "<", "2"]
     assert table[3].split()[:2] == ["02_broken", "failed"]
     executed = {path.stem: path.read_text(encoding="utf-8") for path in shown[0].glob("*.ipynb")}

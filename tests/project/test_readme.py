@@ -27,11 +27,11 @@ def test_every_measured_accuracy_in_a_table_has_an_interval(name):
                 [cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()
             )
             every = "accuracy" in head[0]  # then each column holds accuracies
-            told = [at for at, title in enumerate(head) if at and (every or "accuracy" in title)]
-            assert all("interval" in head[0 if every else at] for at in told)
+            columns = [at for at, title in enumerate(head) if at and (every or "accuracy" in title)]
+            assert all("interval" in head[0 if every else at] for at in columns)
             for row in rows:
                 published = "as published" in row[0]  # articles give none
-                assert published or all("[" in row[at] for at in told if row[at]), row
+                assert published or all("[" in row[at] for at in columns if row[at]), row
 
 
 def test_it_is_short_and_its_links_lead_somewhere(repository):

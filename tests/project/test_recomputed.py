@@ -24,7 +24,7 @@ from flowerlib.features import extract
 
 EXACT = {"precision": "fp32", "device": "cpu"}
 SETTINGS = {"backbone": "small_densenet", "weights": "small", **EXACT}
-TOLD = re.compile(r"(\d\.\d{3}) \(95 % interval (\d\.\d{3}) to (\d\.\d{3})\) on (\d+) photos")
+SENTENCE = re.compile(r"(\d\.\d{3}) \(95 % interval (\d\.\d{3}) to (\d\.\d{3})\) on (\d+) photos")
 DRAWN = re.compile(r"([\d.]+)%\s\(95\s%\sinterval\s([\d.]+)%\sto\s([\d.]+)%\)")
 
 
@@ -49,9 +49,9 @@ def same(found: dict[str, Any], right: int, count: int) -> None:
     assert found["interval"] == pytest.approx(wilson(right, count), abs=1e-9)
 
 
-def told(text: str, right: int, count: int) -> None:
+def check_sentence(text: str, right: int, count: int) -> None:
     """A sentence names this accuracy, its interval and the number of photos, and no other."""
-    (found,) = TOLD.findall(text)
+    (found,) = SENTENCE.findall(text)
     expected = [f"{value:.3f}" for value in (right / count, *wilson(right, count))]
     assert list(found) == [*expected, str(count)]
 
@@ -106,7 +106,7 @@ def test_every_accuracy_of_a_run(
     assert found["valid"]["set"] == "valid"
     assert found["valid"]["chosen_on_it"] == ("epoch" if head == "hidden" else "penalty")
     (line,) = [line for line in lines if " photos of valid" in line]
-    told(line, valid, count)
+    check_sentence(line, valid, count)
     drawn(titles["curves.png"][1], valid, count)
     with open(tmp_path / "run" / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -127,7 +127,7 @@ def test_every_accuracy_of_a_run(
     same(found["test"], right, total)
     assert found["test"]["unseen"]["accuracy"] == right / total
     (line,) = [line for line in lines if " photos of test" in line]
-    told(line, right, total)
+    check_sentence(line, right, total)
     assert title.startswith("test: ") and f"{right} of {total} right" in " ".join(title.split())
     drawn(title, right, total)
     assert found["test"]["top5"] == 1.0  # of four classes
@@ -156,5 +156,5 @@ def test_every_accuracy_of_evaluate(
         if unknown:
             same(found["unseen"], unknown.count("pass"), len(unknown))
         assert cli.main(command) == 0
-        told(capsys.readouterr().out, right, count)
+        check_sentence(capsys.readouterr().out, right, count)
         assert math.isfinite(found["calibration_error"])

@@ -23,10 +23,10 @@ def table(folder: Path = REPOSITORY / "results") -> str:
         ends: Counter[str] = Counter()
         for end, count in record["ends"].items():
             ends[re.sub(BRIEF.get(name, "^$"), "", end)] += count
-        told = "; ".join(f"{count:,} {end}" for end, count in ends.most_common())
+        listed = "; ".join(f"{count:,} {end}" for end, count in ends.most_common())
         more = f"; SIGKILL {record['kills']:,} times" if "kills" in record else ""
         rows.append(
-            f"| `{name}` | {record['attacks']:,} | {told}{more} | {len(record['failures'])} |"
+            f"| `{name}` | {record['attacks']:,} | {listed}{more} | {len(record['failures'])} |"
         )
     return "\n".join(rows)
 

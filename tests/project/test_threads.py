@@ -235,14 +235,14 @@ def used():
         values.exp()
     return (time.process_time() - everyone) / (time.thread_time() - mine)
 
-def told():
+def report():
     with threads.limited_to(1000):
         found.append((torch.get_num_threads(), used()))
     found.append((torch.get_num_threads(), used()))
 
 found = []
-told()
-one = threading.Thread(target=told)  # new, so torch has not set it up yet
+report()
+one = threading.Thread(target=report)  # new, so torch has not set it up yet
 one.start()
 one.join()
 print(found)

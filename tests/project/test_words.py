@@ -65,6 +65,14 @@ def test_the_library_uses_the_words_of_the_field(repository: Path) -> None:
     assert not found, "\n".join(found)
 
 
+def test_tests_and_benchmarks_use_them_too(repository: Path) -> None:
+    folders = [repository / name for name in ("benchmarks", "tests", "tools")]
+    files = {path for folder in folders for path in folder.rglob("*.py")} - {Path(__file__)}
+    words = {word: better for word, better in EVERYWHERE.items() if word != "the source"}
+    found = [line for path in sorted(files) for line in found_in(path, words, repository)]
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize("text", ["As told above", "a Tall Head", "the real world:"])
 def test_a_retired_word_is_found(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.md").write_text(f"fine\n{text}\n", encoding="utf-8")

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,6 @@ def test_a_name_is_shown_in_one_line(name: str, shown: str) -> None:
     assert console.one_line(name) == shown
 
 
-@pytest.mark.usefixtures("own_cache")
 @pytest.mark.parametrize("encoding", ["cp932", "ascii", "cp1252"])
 def test_every_command_prints_in_every_code_page(
     model: str,
@@ -82,6 +82,7 @@ def test_every_command_prints_in_every_code_page(
     monkeypatch: pytest.MonkeyPatch,
     encoding: str,
 ) -> None:
+    monkeypatch.setenv("FLOWERLIB_CACHE", str(Path(model).parents[1] / "cache"))
     named = tmp_path / "玫瑰 Gänseblümchen.jpg"
     shutil.copy(photo, named)
     for command in (
@@ -155,7 +156,7 @@ def test_csv_has_the_line_ends_of_its_stream(
 
 
 class Full(io.RawIOBase):
-    """A file on a disk without room, or a pipe that nobody reads."""
+    """A file on a full disk, or a pipe that nobody reads."""
 
     def __init__(self, problem: OSError) -> None:
         self.problem = problem
@@ -252,7 +253,7 @@ def test_python_dash_m_and_strict_warnings() -> None:
     assert (found.returncode, found.stderr) == (0, "") and found.stdout.startswith("flowerlib ")
 
 
-def test_a_flush_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flush_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BufferedWriter(Full(OSError(28, "No space left on device"))))
     monkeypatch.setattr(sys, "stdout", stream)
     console.say("text")
@@ -263,6 +264,12 @@ def test_a_flush_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         stream.close()
 
 
-def test_a_warning_is_a_line_for_the_user(capsys: pytest.CaptureFixture) -> None:
-    entry._note(UserWarning("No font has the sign."), UserWarning, "plots.py", 1)
+def test_a_warning_is_a_line_for_the_user(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for name, value in entry.WAITING.items():  # all that `settle` changes comes back
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    entry.settle()
+    warnings.warn("No font has the sign.", stacklevel=1)
     assert capsys.readouterr().err == "note: No font has the sign.\n"

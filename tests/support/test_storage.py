@@ -108,7 +108,7 @@ def test_a_large_array_lies_in_a_file_without_a_name(
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="arrays lie in files on Linux only")
-def test_without_room_on_the_disk_an_array_lies_in_memory(
+def test_on_a_full_disk_an_array_lies_in_memory(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*given: int) -> None:

@@ -80,7 +80,7 @@ def test_a_training_that_stopped_early_stays_stopped(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(tmp_path: Path) -> None:
     import resource
 
     checkpoint = Checkpoint(tmp_path / "training.pt")

@@ -319,7 +319,7 @@ def test_a_warm_up_of_one_step_is_none(word: str, steps: int, warm_up: float) ->
     assert len(found) == steps and min(found) >= 0 and found[0] == max(found) > 0.8
 
 
-def test_the_training_photos_are_told_apart_better(pets: Splits) -> None:
+def test_the_training_photos_are_distinguished_better(pets: Splits) -> None:
     settings = FineTuning(epochs=4, batch_size=8, lr=1e-3, augment="none", label_smoothing=0)
     made = train.fine_tune(
         pets, "small_resnet", settings, layers="last", preprocessing=SMALL, **EXACT
@@ -387,7 +387,7 @@ def test_an_empty_part_is_named(pets: Splits, part: str, options: dict) -> None:
 
 
 def test_progress_counts_photos(pets: Splits) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     net = network()
     settings = FineTuning(epochs=2, batch_size=6)
     loop.learn(
@@ -398,10 +398,10 @@ def test_progress_counts_photos(pets: Splits) -> None:
         num_classes=2,
         loss=nn.CrossEntropyLoss(),
         precision="fp32",
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reported.append((done, total)),
     )
-    assert [done for done, _ in told] == [6, 12, 16, 22, 28, 32]
-    assert {total for _, total in told} == {32}
+    assert [done for done, _ in reported] == [6, 12, 16, 22, 28, 32]
+    assert {total for _, total in reported} == {32}
 
 
 def test_bf16_trains_too(pets: Splits) -> None:
@@ -449,7 +449,7 @@ def test_options_that_do_not_go_together_are_refused(
         train.transfer(pets, "small_resnet", **given)
 
 
-def test_best_tunes_the_last_stage_unless_told_otherwise(pets: Splits) -> None:
+def test_best_tunes_the_last_stage_unless_asked_otherwise(pets: Splits) -> None:
     def weights(**given: str) -> str:
         made = train.transfer(pets, "small_resnet", preprocessing=SMALL, **given, **EXACT)
         assert made.results["fine_tuning"]["what"] == given.get("fine_tune", "last")

@@ -50,7 +50,9 @@ def test_the_seed_decides(backbone: models.Backbone, pets: Splits) -> None:
     assert first == again != other
 
 
-def test_the_training_photos_are_told_apart_better(backbone: models.Backbone, pets: Splits) -> None:
+def test_the_training_photos_are_distinguished_better(
+    backbone: models.Backbone, pets: Splits
+) -> None:
     def loss(network: models.Backbone) -> float:
         found = train.transfer(pets, network, preprocessing=SMALL, precision="fp32", cache=False)
         return found.history.rows[0]["train_loss"]  # of the strongest penalty
@@ -68,17 +70,17 @@ def test_maps_are_mirrored_from_left_to_right(backbone: models.Backbone, pets: S
 
 
 def test_preset_best_is_saved_and_loaded(pets: Splits, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     made = train.transfer(
         pets,
         "small_resnet",
         preset="best",
         precision="fp32",
         cache=False,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reported.append((done, total)),
     )
     assert "last stage tuned" in made.backbone.weights
-    assert (last_stage.EPOCHS * len(pets.train),) * 2 in told
+    assert (last_stage.EPOCHS * len(pets.train),) * 2 in reported
     assert made.results["seconds"]["tuning"] > 0
     made.save(tmp_path / "best.safetensors")
     loaded = Classifier.load(tmp_path / "best.safetensors")

@@ -31,11 +31,11 @@ def head(seed: int = 0, dropout: float = 0.2) -> nn.Sequential:
 
 
 def test_it_learns_and_tells() -> None:
-    model, told = head(), []
+    model, reported = head(), []
     history = train.fit(
-        model, batches(), batches(1), epochs=6, report=lambda h: told.append(len(h.rows))
+        model, batches(), batches(1), epochs=6, report=lambda h: reported.append(len(h.rows))
     )
-    assert told == [1, 2, 3, 4, 5, 6]
+    assert reported == [1, 2, 3, 4, 5, 6]
     assert set(history.rows[0]) == {
         "epoch",
         "train_loss",

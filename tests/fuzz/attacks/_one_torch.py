@@ -89,14 +89,14 @@ def read(folder: Path, version: str) -> dict[str, dict[str, dict[str, Any]]]:
     """Loads every file of every version and compares: {writer: {classifier: figures}}."""
     photos = data.image_folder(folder / "photos").test
     pairs: dict[str, dict[str, dict[str, Any]]] = {}
-    for told in sorted(folder.glob("write_*.json")):
-        writer = told.stem.removeprefix("write_")
+    for record in sorted(folder.glob("write_*.json")):
+        writer = record.stem.removeprefix("write_")
         pairs[writer] = {}
-        for name, wanted in json.loads(told.read_text(encoding="utf-8"))["classifiers"].items():
+        for name, wanted in json.loads(record.read_text(encoding="utf-8"))["classifiers"].items():
             file = _file(folder, writer, name)
             classifier = Classifier.load(file)
             logits, before = classifier.logits(photos, **EXACT), torch.tensor(wanted["logits"])
-            told_now = json.loads(json.dumps(_described(classifier)))
+            now = json.loads(json.dumps(_described(classifier)))
             label, share = _said(photos.name(0), file)
             pairs[writer][name] = {
                 "difference": float((logits - before).abs().max()),
@@ -104,7 +104,7 @@ def read(folder: Path, version: str) -> dict[str, dict[str, dict[str, Any]]]:
                 and label == classifier.class_names[int(before[0].argmax())]
                 and abs(share - float(before[0].softmax(0).max())) <= TOLERANCE,
                 "weights_equal": classifier.backbone.digest() == wanted["weights"],
-                "description_equal": told_now == wanted["description"],
+                "description_equal": now == wanted["description"],
             }
     return pairs
 

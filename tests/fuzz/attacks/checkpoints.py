@@ -55,8 +55,8 @@ def attack(count: int, seed: int, folder: Path) -> Outcome:
             note("refused", refusal(path, "", **expected.options), f"{name}, cut")
         path.unlink()
     claims = itertools.cycle(pickles.broken(places["broken"]))
-    for name, path, told in itertools.islice(claims, broken):
-        note("refused", refusal(path, re.escape(told)), name)
+    for name, path, reason in itertools.islice(claims, broken):
+        note("refused", refusal(path, re.escape(reason)), name)
     attacks = list(pickles.attacks(canary))
     chosen = attacks if count == FULL else dice.sample(attacks, -(-hostile // 2))
     for number, attacked in enumerate(chosen):

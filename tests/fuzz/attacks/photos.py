@@ -71,18 +71,18 @@ def faults_of_training(root: Path, refused: set[Path]) -> list[str]:
     faults = []
     for some in (no_files, unusable - no_files):
         if some:
-            told = end_of_training(root)
-            found = re.match(r"(\d+) unreadable photo", told)
+            end = end_of_training(root)
+            found = re.match(r"(\d+) unreadable photo", end)
             # Copies of one content are looked at once.
             contents = some if some is no_files else {path.read_bytes() for path in some}
             if not found or int(found[1]) != len(contents):
-                faults.append(f"{len(some)} unusable photos, and the training said: {told:.300}")
+                faults.append(f"{len(some)} unusable photos, and the training said: {end:.300}")
         for path in some:
             path.unlink()
     for path in refused - unusable:
         path.rmdir()
-    if (told := end_of_training(root)) != "trained":
-        faults.append(f"a training on usable photos alone said: {told:.300}")
+    if (end := end_of_training(root)) != "trained":
+        faults.append(f"a training on usable photos alone said: {end:.300}")
     return faults
 
 
