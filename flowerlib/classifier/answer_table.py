@@ -64,6 +64,8 @@ def write_answers(
         InputError: `out` exists, has another ending or cannot be written; beside it lie parts with
             other photos or of another classifier; there is no photo.
     """
+    if isinstance(photos, (str, os.PathLike)):
+        raise InputError(f"Photos were given the one path {photos!r:.80}; give a list of paths.")
     paths, out = [os.fspath(photo) for photo in photos], storage.expand(out)
     if not paths:
         raise InputError("There is no photo to look at.")
