@@ -65,6 +65,8 @@ def write_answers(
         InputError: `out` exists, has another ending or cannot be written; beside it lie parts with
             other photos or of another classifier; there is no photo.
     """
+    if isinstance(photos, (str, os.PathLike)):
+        raise InputError(f"Photos were given the one path {photos!r:.80}; give a list of paths.")
     out = storage.expand(out)
     given = photos if isinstance(photos, Photos) else [os.fspath(photo) for photo in photos]
     names = _names(given)

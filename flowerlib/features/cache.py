@@ -68,7 +68,14 @@ class FeatureCache:
         for file in sorted(self.folder.glob("*.safetensors")):
             try:
                 yield self._read_file(file)
-            except (SafetensorError, OSError, KeyError, ValueError) as problem:
+            except OSError as problem:  # such as that of another user of the same folder
+                if file.exists():  # not removed by another process a moment ago
+                    warnings.warn(
+                        f"The cache file {file} cannot be used ({problem.strerror}); its photos "
+                        "are computed again.",
+                        stacklevel=3,
+                    )
+            except (SafetensorError, KeyError, ValueError) as problem:
                 end = "removed"
                 try:
                     file.unlink(missing_ok=True)

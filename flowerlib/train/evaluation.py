@@ -40,8 +40,8 @@ def evaluate(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float
         The mean loss, and the accuracy as a fraction in [0, 1].
 
     Raises:
-        InputError: the loss is no mean over samples, labels are no class numbers, or the model
-            answers NaN.
+        InputError: the loss is no mean over samples, there are no batches, labels are no class
+            numbers, or the model answers NaN.
 
     Example:
         >>> import torch
@@ -97,6 +97,11 @@ def outputs_and_labels(
             ]
         outputs.append(_of_all(torch.cat(found), shared))
         labels.append(_of_all(batch_labels.to(device), shared))
+    if not outputs:
+        raise InputError(
+            "There is nothing to measure: there are no batches; a generator gives them only once, "
+            "so make a list of it."
+        )
     all_outputs, all_labels = torch.cat(outputs), torch.cat(labels)
     if shared:
         all_outputs, all_labels = map(distributed.all_rows, (all_outputs, all_labels))

@@ -157,6 +157,8 @@ def test_paths_are_taken_in_any_form(
     write_answers(classifier, photos, tmp_path / "one.csv")
     write_answers(classifier, (Path(photo) for photo in photos), str(tmp_path / "two.csv"))
     assert read(tmp_path / "one.csv") == read(tmp_path / "two.csv")
+    with pytest.raises(InputError, match="the one path '.*; give a list of paths"):
+        write_answers(classifier, photos[0], tmp_path / "none.csv")
     with pytest.raises(InputError, match="no photo to look at"):
         write_answers(classifier, [], tmp_path / "none.csv")
     assert not list(tmp_path.glob("none*"))

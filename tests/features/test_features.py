@@ -14,7 +14,7 @@ from torch import nn
 
 from flowerlib import data, features, models
 from flowerlib.data import Photos
-from flowerlib.features import engine, folding, runtime
+from flowerlib.features import cache, engine, folding, runtime
 from flowerlib.models import fingerprint
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
@@ -195,6 +195,23 @@ def test_all_unreadable_photos_are_named(
         InputError, match=r"^1 unreadable photo: .*none\.jpg: there is no such file"
     ):
         extract(backbone, Photos([tmp_path / "none.jpg"], [0], ["a"]))
+
+
+def test_a_cache_file_that_this_user_may_not_read_is_left_to_its_owner(
+    backbone: models.Backbone, photos: Photos, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = photos.subset([0, 4])
+    before = extract(backbone, few).values
+    (file,) = stored(own_cache)
+
+    def refused(*given: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cache, "safe_open", refused)
+    with pytest.warns(UserWarning, match="cannot be used .*Permission denied.*computed again"):
+        found = extract(backbone, few)
+    assert found.computed == 2 and torch.equal(found.values, before)
+    assert file.exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "noise", "empty", "shape", "bit", "stray"])

@@ -117,6 +117,15 @@ def test_mixed_labels_train_and_are_measured_by_class_numbers_only() -> None:
         train.evaluate(model, feed, loss)
 
 
+def test_nothing_to_measure_is_said_in_a_sentence() -> None:
+    inputs, labels = torch.rand(4, 3), torch.tensor([0, 1, 0, 1])
+    with pytest.raises(InputError, match="nothing to measure: there are no batches"):
+        train.evaluate(nn.Linear(3, 2), [], nn.CrossEntropyLoss())
+    once = ((inputs, labels) for _ in range(2))
+    with pytest.raises(InputError, match="a generator gives them only once"):
+        train.fit(models.hidden_head(3, 2), [(inputs, labels)], once, epochs=2)
+
+
 @pytest.mark.parametrize("reduction", ["sum", "none"])
 def test_a_loss_that_is_no_mean_is_refused(reduction: str) -> None:
     loss = nn.NLLLoss(reduction=reduction)
