@@ -35,7 +35,7 @@ pages: $(READY)  ## test the site: links, names, and in a browser where there is
 	$(BIN)/python -m pytest -m "docs or browser" tests/docs
 
 test: $(READY)  ## unit tests, notebook checks, and every notebook executed and compared
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder --nbval --nbval-sanitize-with flowerlib/lesson/nbval_sanitize.cfg tests notebooks
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --nbval --nbval-sanitize-with flowerlib/lesson/nbval_sanitize.cfg tests notebooks
 
 torture: $(READY)  ## attacks on files, caches and runs, in full; ATTACK="kills caches" for some
 	$(BIN)/python -m tests.fuzz $(ATTACK)

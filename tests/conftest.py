@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import order
 from tools.notebooks import FIXED_ENVIRONMENT, no_photos, why_figures_may_differ
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -57,8 +56,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Puts what takes long first, and skips what this machine cannot run, saying why."""
-    items.sort(key=order.late)
+    """Skips what this machine cannot run, saying why."""
     folder = shared_folder()
     have_gpu: bool | None = None
     for item in items:
