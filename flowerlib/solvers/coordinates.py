@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from flowerlib.support import distributed, storage
 from flowerlib.support.errors import InputError
@@ -43,10 +42,10 @@ class Coordinates:
         """A weight (C, 1 + R) of coordinates as a `models.linear_head` of features."""
         original = self.to_features(weight[:, 1:]).double()
         # Random weights would be replaced, and their numbers missed by whoever draws some.
-        layer = skip_init(nn.Linear, original.shape[1], len(original), dtype=torch.float32)
-        with torch.no_grad():
-            layer.weight.copy_(original)
-            layer.bias.copy_(weight[:, 0].double() - original @ self.mean.double())
+        # On "meta", a new layer draws no random numbers, which would be missing elsewhere.
+        layer = nn.Linear(original.shape[1], len(original), device="meta")
+        bias = weight[:, 0].double() - original @ self.mean.double()
+        layer.weight, layer.bias = nn.Parameter(original.float()), nn.Parameter(bias.float())
         return nn.Sequential(layer).eval()
 
 

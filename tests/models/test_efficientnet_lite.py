@@ -101,7 +101,7 @@ photos = data.garden("pets", per_class=(4, 2, 2))
 made = train.transfer(photos, "efficientnet_lite0", preset="quick")
 made.save("c.safetensors")
 classifier.Classifier.load("c.safetensors").predict(photos.test[0][0])
-print(sorted({"torchvision", "timm", "sympy", "torch._dynamo"} & set(sys.modules)))
+print(sorted({"torchvision", "timm", "sympy"} & set(sys.modules)))
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
