@@ -123,8 +123,20 @@ def _steady(text: str) -> str:
 
 
 def where() -> dict[str, str]:
-    """What stored figures may depend on: the kind of machine and the release of torch."""
-    return {"machine": lesson.machine(), "torch": version("torch").split("+")[0]}
+    """What stored figures may depend on: machine, instructions that torch uses, release of torch.
+
+    Processors of one name differ: some have AVX-512, and of those, some bf16.
+    """
+    import torch
+
+    from flowerlib.features.engine import computes_in_bf16
+
+    instructions = torch.backends.cpu.get_cpu_capability() + " with bf16" * computes_in_bf16()
+    return {
+        "machine": lesson.machine(),
+        "instructions": instructions,
+        "torch": version("torch").split("+")[0],
+    }
 
 
 def why_figures_may_differ() -> str | None:

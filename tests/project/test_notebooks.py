@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from PIL import Image
 
 from tools import notebook_checks as checks
@@ -441,6 +442,9 @@ def test_numbers_are_compared_only_where_they_can_be_met(lesson, monkeypatch):
     assert notebooks.why_figures_may_differ() is None
     monkeypatch.setattr(notebooks.shutil, "which", lambda name: "/bin/" + name)
     assert notebooks.why_figures_may_differ() == "here is a GPU"
+    with monkeypatch.context() as other:  # a processor of the same name
+        other.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+        assert "with instructions" in notebooks.why_figures_may_differ()
     here = {**notebooks.where(), "torch": "1.0"}
     monkeypatch.setattr(notebooks, "where", lambda: here)
     assert "was rendered with torch" in notebooks.why_figures_may_differ()
