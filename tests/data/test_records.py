@@ -30,15 +30,6 @@ EXACT = {"precision": "fp32", "device": "cpu"}
 PARTS = ("train", "valid", "test")
 
 
-@pytest.fixture(scope="module")
-def folder(flower_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Class folders of 14 flowers each, not divided."""
-    root = tmp_path_factory.mktemp("doors") / "photos"
-    for part in PARTS:
-        shutil.copytree(flower_folder / part, root, dirs_exist_ok=True)
-    return root
-
-
 def pairs(folder: Path) -> list[tuple[Path, str]]:
     return [(path, path.parent.name) for path in sorted(folder.rglob("*.jpg"))]
 

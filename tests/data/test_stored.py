@@ -37,15 +37,6 @@ ENDPOINT = "AWS_ENDPOINT_URL"
 
 
 @pytest.fixture(scope="module")
-def folder(flower_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Class folders of 14 flowers each, not divided."""
-    root = tmp_path_factory.mktemp("stored") / "photos"
-    for part in PARTS:
-        shutil.copytree(flower_folder / part, root, dirs_exist_ok=True)
-    return root
-
-
-@pytest.fixture(scope="module")
 def packed(folder: Path) -> Path:
     return stores.write_shards(folder, folder.parent / "shards")
 

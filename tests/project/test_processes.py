@@ -177,6 +177,19 @@ def test_a_process_forked_while_a_thread_prepares_to_predict_answers(
         thread.join()
 
 
+def answer_of_a_fork(work: Callable[..., None], *given: Any) -> Any:
+    """What a function puts into the queue that it gets last, in a process forked from this one."""
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    worker = context.Process(target=work, args=(*given, queue), daemon=True)
+    worker.start()
+    try:
+        return queue.get(timeout=60)
+    finally:
+        worker.kill()
+        worker.join()
+
+
 def opened(queue: Any) -> None:
     """What needs a lock: a PIL image, an item of a data set, torch's random numbers."""
     picture = Image.new("RGB", (8, 8))
@@ -200,15 +213,7 @@ def test_a_process_forked_while_a_thread_holds_a_lock_goes_on(lock: ProcessLock)
     thread.start()
     try:
         assert held.wait(60)
-        context = multiprocessing.get_context("fork")
-        queue = context.Queue()
-        worker = context.Process(target=opened, args=(queue,), daemon=True)
-        worker.start()
-        try:
-            assert queue.get(timeout=20) == (8, 8)
-        finally:
-            worker.kill()
-            worker.join()
+        assert answer_of_a_fork(opened) == (8, 8)
     finally:
         go_on.set()
         thread.join()
@@ -234,15 +239,7 @@ def test_every_thread_of_a_forked_process_is_left_alone() -> None:
     usual = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        context = multiprocessing.get_context("fork")
-        queue = context.Queue()
-        worker = context.Process(target=threads_in_each, args=(queue,), daemon=True)
-        worker.start()
-        try:
-            assert queue.get(timeout=60) == (1, 1)
-        finally:
-            worker.kill()
-            worker.join()
+        assert answer_of_a_fork(threads_in_each) == (1, 1)
     finally:
         torch.set_num_threads(usual)
 
@@ -263,15 +260,8 @@ def test_a_forked_worker_extracts_many_features(pictures: np.ndarray) -> None:
     try:
         torch.rand(400, 400) @ torch.rand(400, 400)
         expected = features.extract(backbone, shown, SMALL, precision="fp32", cache=False)
-        context = multiprocessing.get_context("fork")
-        queue = context.Queue()
-        worker = context.Process(target=extracted, args=(backbone, shown, queue), daemon=True)
-        worker.start()
-        try:
-            assert np.array_equal(queue.get(timeout=60), expected.values.numpy())
-        finally:
-            worker.join(20)
-            worker.kill()
+        found = answer_of_a_fork(extracted, backbone, shown)
+        assert np.array_equal(found, expected.values.numpy())
     finally:
         torch.set_num_threads(usual)
 
