@@ -239,7 +239,7 @@ class Classifier:
         """Accuracy on labelled photos; features are taken from the cache where they are there.
 
         Classes go by name: the photos' class names may be in another order than the classifier's,
-        and lack some of them. Photos that the classifier learned from are known by content.
+        and lack some of them. Photos that it learned from are known by the bytes of their files.
 
         Args:
             photos: with labels.

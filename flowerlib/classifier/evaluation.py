@@ -113,7 +113,7 @@ class Evaluation:
             return "whether it learned from any of them is not known"
         trained, chosen = int(self.trained_on.sum()), int(self.chosen_with.sum())
         if not trained + chosen:
-            return "it learned from none of them"
+            return "none of these files is among those that it learned from"
         roles = [f"trained on {trained}"] * bool(trained) + [f"chosen with {chosen}"] * bool(chosen)
         rest = self._rest()
         if not len(rest):

@@ -265,7 +265,8 @@ def test_evaluate_as_text_table_and_json(
     low, high = found["interval"]
     assert text.splitlines()[-1] == (
         f"accuracy {found['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}) on 12 photos of "
-        f"{test}; it learned from none of them"
+        f"{test}; "
+        "none of these files is among those that it learned from"
     )
 
 
