@@ -5,13 +5,18 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-import tarfile
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
+
+if sys.version_info >= (3, 11, 4):
+    import tarfile
+else:  # whose own has no "data" filter
+    from backports import tarfile  # type: ignore[no-redef]
 
 # Says what a folder lacks, such as "holds 3 of 7 photos", or None if it is whole.
 FindMissing = Callable[[Path], str | None]
@@ -39,8 +44,6 @@ def extract(
     archive, folder = Path(archive), Path(folder)
     if not archive.is_file():
         raise InputError(f"{archive}: no such archive.")
-    if not hasattr(tarfile, "data_filter"):
-        raise InputError("To unpack archives safely, Python 3.11.4 or newer is needed.")
 
     def fill(part: Path) -> None:
         try:
