@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from types import MethodType
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
@@ -597,6 +600,23 @@ def test_networks_that_differ_by_a_bias_share_no_graph(photos: Photos) -> None:
             warnings.simplefilter("error")
             found = extract(network, few).values
         assert torch.allclose(found, plain_features(network, few), atol=1e-5)
+
+
+def test_padding_becomes_a_part_of_the_default_networks_convolutions(tmp_path: Path) -> None:
+    """In the graph that is computed: maps that are copied for their padding take a fifth more."""
+    backbone = models.backbone("efficientnet_lite0", "none")
+    network = runtime.Computation(backbone.body, SMALL).eval()
+    given, made, computed = (str(tmp_path / name) for name in ("given", "made", "computed"))
+    torch.save((network, torch.zeros(2, network.side, network.side, 3, dtype=torch.uint8)), given)
+    names = json.loads(runtime.run_conversion(Path(given), Path(made)))
+    weights = [network.state_dict()[name].numpy() for name in names]
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = computed, 3
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in weights]
+    options.add_external_initializers(names, values)
+    onnxruntime.InferenceSession(made, options, providers=["CPUExecutionProvider"])
+    kinds = {node.op_type for node in onnx.load(computed, load_external_data=False).graph.node}
+    assert "Conv" in kinds and "Pad" not in kinds
 
 
 def test_a_garbled_conversion_is_not_kept(
