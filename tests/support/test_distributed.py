@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from flowerlib.support import distributed
+from flowerlib.support import distributed, torchrun
 from flowerlib.support.errors import InputError
 from tests.warm import together
 
@@ -60,6 +60,57 @@ with distributed.started():
 """
 
 
+HELP = """
+import json
+from flowerlib.support import distributed
+from flowerlib.support.errors import InputError
+from tests.support.test_distributed import DONE, doubled
+
+def refused(numbers):
+    try:
+        distributed.by_all(doubled, numbers)
+    except InputError as problem:
+        return str(problem)
+
+with distributed.started():
+    found = distributed.from_main(lambda: [distributed.by_all(doubled, range(5)), 7])
+    nested = distributed.from_main(
+        lambda: [distributed.from_main(lambda: distributed.by_all(doubled, range(some)))
+                 for some in (0, 1, 4)]
+    )
+    one, two = (distributed.from_main(lambda: refused(some)) for some in ([1, -6, -5], [-4, 2, -3]))
+    together = len(DONE)
+    by_itself = distributed.by_all(doubled, range(3))  # each of them, as everywhere else
+    print(json.dumps([found, nested, one, two, together, by_itself, len(DONE) - together]))
+"""
+DONE: list[int] = []
+
+
+def doubled(number: int) -> int:
+    """What the processes of `HELP` do together."""
+    if number < 0:
+        raise InputError(f"{number} is below zero.")
+    DONE.append(number)
+    return 2 * number
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_within_from_main_the_others_help(size: int) -> None:
+    ended = together(["-c", HELP], size)
+    assert [one.code for one in ended] == [0] * size, ended
+    found = [json.loads(one.out) for one in ended]
+    for listed, nested, one, two, *_ in found:
+        assert listed == [[0, 2, 4, 6, 8], 7]
+        assert nested == [[], [0], [0, 2, 4, 6]]
+        assert (one, two) == ("-6 is below zero.", "-4 is below zero.")
+    assert [done for *_, done, _, _ in found] == {
+        1: [11],
+        2: [3 + 3 + 1, 2 + 2 + 1],
+        3: [2 + 3 + 1, 2 + 1 + 1, 1 + 1],
+    }[size]
+    assert [one[-2:] for one in found] == [[[0, 2, 4], 3]] * size
+
+
 def test_two_processes_exchange_what_they_have() -> None:
     both = together(["-c", EXCHANGE])
     assert [ended.code for ended in both] == [0, 0], both
@@ -90,6 +141,7 @@ def test_alone_nothing_is_exchanged() -> None:
         assert distributed.size() == 1
     assert distributed.gather(7) == distributed.from_each(lambda: 7) == [7]
     assert distributed.from_main(lambda: 7) == 7
+    assert distributed.by_all(str, range(2)) == ["0", "1"]
     assert list(distributed.share(3)) == [0, 1, 2]
     assert distributed.first_to_fail()
     assert not distributed.lost(RuntimeError("Connection closed by peer"))
@@ -113,4 +165,4 @@ def test_processes_share_the_processors(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
-    assert distributed.threads(local_size) == expected
+    assert torchrun.threads(local_size) == expected
