@@ -119,8 +119,13 @@ def started() -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def share(count: int) -> range:
-    """This process's share of so many things: every `size()`-th, so that all shares are alike."""
+def share(count: int, *, together: bool = False) -> range:
+    """This process's share of so many things: every `size()`-th, so that all shares are alike.
+
+    If they are to lie `together`, it is a run of them.
+    """
+    if together:
+        return range(count * _team.rank // _team.size, count * (_team.rank + 1) // _team.size)
     return range(_team.rank, count, _team.size)
 
 

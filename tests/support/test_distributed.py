@@ -38,6 +38,7 @@ with distributed.started():
         "sum": distributed.all_reduce_sum(torch.tensor([1.0, rank])).tolist(),
         "second's": distributed.broadcast(numbers, 1).float().tolist(),
         "share": list(distributed.share(5)),
+        "run": list(distributed.share(5, together=True)),
         "first": distributed.first_to_fail() if rank == 1 else None,
     }
     distributed.barrier()
@@ -119,6 +120,7 @@ def test_two_processes_exchange_what_they_have() -> None:
     assert (first["rank"], second["rank"]) == (0, 1)
     assert (first["main"], second["main"]) == (True, False)
     assert (first["share"], second["share"]) == ([0, 2, 4], [1, 3])
+    assert (first["run"], second["run"]) == ([0, 1], [2, 3, 4])
     assert (second["first"], first["second"]) == (True, False)
     for found in (first, second):
         assert found["gathered"] == [0, 2]
