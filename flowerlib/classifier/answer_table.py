@@ -117,21 +117,26 @@ def _plan(
     weights = hashlib.sha256(classifier.backbone.digest().encode())
     for value in classifier.head.state_dict().values():
         weights.update(value.contiguous().numpy().tobytes())
+    return {
+        "classifier": weights.hexdigest(),
+        "class_names": list(classifier.class_names),
+        "preprocessing": classifier.preprocessing.to_dict(),
+        "photos": _digest(photos),
+        "part": PART,
+        "top_k": top_k,
+        "precision": precision,
+    }
+
+
+def _digest(photos: Iterable[str]) -> str:
+    """Changes with the names of photos, and with the files that they are or lie in."""
     files = hashlib.sha256()
     known = functools.lru_cache(_state)  # thousands lie in one shard, folder or table
     for photo in photos:
         around = os.path.dirname(photo), photo.rpartition("#")[0]
         state = known(around[0]) or _state(photo) or known(around[1])
         files.update(f"{photo}\0{state or 'missing'}\0".encode("utf-8", "surrogatepass"))
-    return {
-        "classifier": weights.hexdigest(),
-        "class_names": list(classifier.class_names),
-        "preprocessing": classifier.preprocessing.to_dict(),
-        "photos": files.hexdigest(),
-        "part": PART,
-        "top_k": top_k,
-        "precision": precision,
-    }
+    return files.hexdigest()
 
 
 def _state(place: str) -> str:

@@ -218,10 +218,10 @@ def from_main(make: Callable[[], Made]) -> Made:
     if is_main():
         with _alone():
             found = make()
-        return _told(found)
-    while isinstance(told := _told(None), Task):
-        dist.gather_object(told.share(_team.rank, _team.size))
-    return told  # type: ignore[return-value]
+        return _of_main(found)
+    while isinstance(received := _of_main(None), Task):
+        dist.gather_object(received.share(_team.rank, _team.size))
+    return received  # type: ignore[return-value]
 
 
 def by_all(work: Callable[[Thing], Made], things: Sequence[Thing]) -> list[Made]:
@@ -241,14 +241,14 @@ def by_all(work: Callable[[Thing], Made], things: Sequence[Thing]) -> list[Made]
         return task.whole([task.share(0, 1)])
     import torch.distributed as dist
 
-    _told(task)
+    _of_main(task)
     mine = task.share(0, size)
     shares = [mine] * size  # places for all
     dist.gather_object(mine, shares)
     return task.whole(shares)
 
 
-def _told(thing: Made) -> Made:
+def _of_main(thing: Made) -> Made:
     """What the main process has, for all."""
     import torch.distributed as dist
 
