@@ -139,6 +139,13 @@ def million() -> None:
     write("million", {**found, "processor": processor()})
 
 
+def listing() -> None:
+    """Photos in shards listed by one process and by two."""
+    from benchmarks import listing as work
+
+    write("listing", work.measure())
+
+
 def scale_model() -> None:
     """A hundred million photos on 64 GPUs, simulated from what a core does here; and its figure."""
     from benchmarks import scale_model as work
@@ -480,6 +487,7 @@ BENCHMARKS: dict[str, tuple[Callable[[], None], int]] = {
     "cold": (compared("cold", "cold"), 12),
     "growth": (growth, 12),
     "million": (million, 60),
+    "listing": (listing, 2),
     "scale_model": (scale_model, 1),
     "fine_tuning": (compared("fine_tuning", "fine_tuning"), 12),
     "eight_bits": (compared("eight_bits", "eight_bits"), 12),

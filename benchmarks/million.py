@@ -60,7 +60,7 @@ def measure(shared: Path | None = None) -> dict:
     }
 
 
-def link_shards(out: Path, photos: list[bytes], count: int) -> None:
+def link_shards(out: Path, photos: list[bytes], count: int, classes: int = 1) -> None:
     """`count` photos in shards: the first is written, the others are links to it."""
     out.mkdir(parents=True)
     whole, rest = divmod(count, PER_SHARD)
@@ -72,7 +72,7 @@ def link_shards(out: Path, photos: list[bytes], count: int) -> None:
         with tarfile.open(shard, "w") as archive:
             for at in range(here):
                 content = photos[at % len(photos)]
-                for ending, inside in (("jpg", content), ("cls", b"photo")):
+                for ending, inside in (("jpg", content), ("cls", b"photo %d" % (at % classes))):
                     about = tarfile.TarInfo(f"{at:04}.{ending}")
                     about.size = len(inside)
                     archive.addfile(about, io.BytesIO(inside))

@@ -8,13 +8,17 @@ a slower neighbor, and a store gives every machine the same: real runs take long
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import pickle
 import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -81,7 +85,11 @@ def simulated(command: str, photos: int, gpus: int, known: dict[str, float]) -> 
         "network": photos / (gpus * known["network_photos_per_second"]),
     }
     longest = max(together, key=lambda name: together[name])
-    alone = {"listing by one process": photos * known["list_seconds"]}
+    shared = gpus * known["list_efficiency"] if gpus > 1 else 1.0
+    alone = {
+        "listing": photos * (known["list_seconds"] / shared + known["gather_seconds"] * (gpus > 1)),
+        "arranging by one process": photos * known[f"{command}_arrange_seconds"],
+    }
     if command == "train":
         alone["digests"] = max(photos * known["digest_seconds"] / cores, together["reading"])
         # Every process gets the features of all photos, over the network of its machine.
@@ -109,11 +117,14 @@ def simulated(command: str, photos: int, gpus: int, known: dict[str, float]) -> 
 def measured(shared: Path, count: int = 400, listed: int = 20_000) -> dict:
     """Seconds of one core for a photo, in the processor's time: other programs disturb it less."""
     from benchmarks import million
+    from flowerlib.classifier import answer_table
     from flowerlib.data import Photos
     from flowerlib.data.decoding import images
-    from flowerlib.data.records import shards
+    from flowerlib.data.records import packs, shards
+    from flowerlib.data.records.building import from_shards
     from flowerlib.data.splitting import copies
     from flowerlib.data.stored import Stored
+    from flowerlib.support.tasks import Task
     from flowerlib.transforms import Preprocessing
 
     if os.environ.get("FLOWERLIB_BENCH_DRY"):
@@ -121,12 +132,20 @@ def measured(shared: Path, count: int = 400, listed: int = 20_000) -> dict:
     preprocessing = Preprocessing(256, 224)
     originals = million._real(shared / "flowers")
     with tempfile.TemporaryDirectory() as folder:
-        million.link_shards(Path(folder, "shards"), originals, listed)
-        listing = _seconds(lambda: shards.read(str(Path(folder, "shards"))))
+        for part in ("train", "valid", "test"):
+            million.link_shards(Path(folder, part), originals, listed // 3, CLASSES)
+        listing = _seconds(lambda: shards.read(folder))
         tracemalloc.start()
-        stored = Stored(shards.read(str(Path(folder, "shards"))).source)
+        stored = Stored(shards.read(folder).source)
         held = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
+        found, listed = shards.read(folder), len(stored)
+        with mock.patch.object(shards, "read", lambda *_: found):
+            arranging = _seconds(lambda: from_shards(folder))
+        planning = _seconds(lambda: answer_table._digest([*map(stored.name, range(listed))]))
+        task = Task(functools.partial(shards._listed, label=None), packs.files(folder))
+        shares = [task.share(rank, 2) for rank in range(2)]
+        gathering = _seconds(lambda: task.whole(_sent(shares))) + _seconds(lambda: _sent(stored))
         photos = Photos(stored, np.zeros(listed, int), ["photo"]).subset(range(min(count, listed)))
         contents = [photos.contents.content(at) or b"" for at in range(len(photos))]
         digesting = _seconds(
@@ -148,6 +167,9 @@ def measured(shared: Path, count: int = 400, listed: int = 20_000) -> dict:
     return {
         "bytes_per_photo": one(np.mean(sizes), "bytes", "the flowers"),
         "list_seconds": one(listing / listed, "s", f"headers of {listed:,} photos in shards"),
+        "gather_seconds": one(gathering / listed, "s", "the same sent to one process, and to all"),
+        "train_arrange_seconds": one(arranging / listed, "s", "names, labels, splits of a list"),
+        "predict_arrange_seconds": one(planning / listed, "s", "names and states of a list"),
         "place_bytes": one(held / listed, "bytes", "a process's memory for where photos lie"),
         "digest_seconds": one(digesting * each, "s", "reading from a shard in memory, BLAKE2b"),
         "open_seconds": one(opening * each, "s", "decoding, resizing to 256, cutting to 224 px"),
@@ -162,7 +184,13 @@ def recorded() -> dict:
         (row for row in growth["rows"] if row["stage"] == "head"), key=lambda row: row["photos"]
     )
     cores = int(growth["machine"]["processor"].split()[-2])
+    listing = json.loads((RESULTS / "listing.json").read_text(encoding="utf-8"))
     return {
+        "list_efficiency": {
+            "value": listing["efficiency"],
+            "unit": "",
+            "how": "from results/listing.json: two processes, beside two times as fast as one",
+        },
         "head_core_seconds": {
             "value": float(f"{head['seconds'] * cores / head['photos']:.3g}"),
             "unit": "s",
@@ -179,6 +207,11 @@ def recorded() -> dict:
             "how": f"computed: {CLASSES} classes, {WIDTH:,} features and one more, 32 bits",
         },
     }
+
+
+def _sent(thing: object) -> Any:
+    """A thing as another process gets it."""
+    return pickle.loads(pickle.dumps(thing))
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -206,7 +239,8 @@ def figure(rows: list[dict]) -> np.ndarray:
         )
     ) | {
         "exchange of features": figures.RED,
-        "listing by one process": figures.GRAY,
+        "listing": figures.GRAY,
+        "arranging by one process": "#8C510A",
         "near copies by one process": "black",
     }
     for axis, (command, what) in zip(axes, TITLES.items(), strict=True):
@@ -216,7 +250,7 @@ def figure(rows: list[dict]) -> np.ndarray:
             hours = [max(row["hours_by_stage"][name], 1e-3) for row in some]
             axis.plot(gpus, hours, color=colors[name], label=name)
         axis.plot(gpus, [row["hours"] for row in some], "k--", linewidth=1, label="all together")
-        title = f"{what}: on {gpus[-1]} GPUs, {some[-1]['limit']} takes longest"
+        title = f"{what}: longest on {gpus[-1]} GPUs is {some[-1]['limit']}"
         axis.set_title(title, loc="left", fontsize=10)
         axis.set(xscale="log", yscale="log", xlabel="GPUs")
         axis.set_xticks(gpus, [str(one) for one in gpus], minor=False)
@@ -255,8 +289,12 @@ def hours_table(record: dict) -> str:
         for gpus in (1, 8, 64):
             answers, training = (rows[command, photos, gpus] for command in TITLES)
             lines.append(
-                f"| {photos:,} | {gpus} | {answers['hours']:.2f} h | {answers['limit']} "
-                f"| {training['hours']:.2f} h | {training['limit']} "
+                f"| {photos:,} | {gpus} | {_hours(answers)} | {answers['limit']} "
+                f"| {_hours(training)} | {training['limit']} "
                 f"| {training['gigabytes_per_machine']:,.0f} GB |"
             )
     return "\n".join(lines)
+
+
+def _hours(row: dict) -> str:
+    return f"{row['hours']:.{2 if row['hours'] >= 0.1 else 3}f} h"

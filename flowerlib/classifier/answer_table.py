@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import hashlib
 import io
 import json
@@ -81,9 +82,10 @@ def write_answers(
     folder = out.with_name(f"{out.name}.parts")
     distributed.from_main(lambda: _begin(folder, _plan(classifier, names, top_k, precision)))
     parts = [folder / f"{number:06}{out.suffix}" for number in range(-(-len(names) // PART))]
+    together = isinstance(given, Photos) and given.contents.in_groups
 
     def make() -> None:
-        for number in distributed.share(len(parts)):
+        for number in distributed.share(len(parts), together=together):
             if not parts[number].exists():
                 rows = range(number * PART, min((number + 1) * PART, len(names)))
                 some = (
@@ -115,27 +117,34 @@ def _plan(
     weights = hashlib.sha256(classifier.backbone.digest().encode())
     for value in classifier.head.state_dict().values():
         weights.update(value.contiguous().numpy().tobytes())
-    files = hashlib.sha256()
-    for photo in photos:
-        files.update(f"{photo}\0{_state(photo)}\0".encode("utf-8", "surrogatepass"))
     return {
         "classifier": weights.hexdigest(),
         "class_names": list(classifier.class_names),
         "preprocessing": classifier.preprocessing.to_dict(),
-        "photos": files.hexdigest(),
+        "photos": _digest(photos),
         "part": PART,
         "top_k": top_k,
         "precision": precision,
     }
 
 
-def _state(photo: str) -> str:
-    """Changes with a photo's file, or the shard or table that it lies in, and with their folder."""
-    for place in (photo, os.path.dirname(photo), photo.rpartition("#")[0]):
-        if os.path.isfile(place):
-            found = os.stat(place)
-            return f"{os.path.abspath(place)} {found.st_size} {found.st_mtime_ns}"
-    return "missing"
+def _digest(photos: Iterable[str]) -> str:
+    """Changes with the names of photos, and with the files that they are or lie in."""
+    files = hashlib.sha256()
+    known = functools.lru_cache(_state)  # thousands lie in one shard, folder or table
+    for photo in photos:
+        around = os.path.dirname(photo), photo.rpartition("#")[0]
+        state = known(around[0]) or _state(photo) or known(around[1])
+        files.update(f"{photo}\0{state or 'missing'}\0".encode("utf-8", "surrogatepass"))
+    return files.hexdigest()
+
+
+def _state(place: str) -> str:
+    """Changes with a file, be it a photo, or a shard or table that photos lie in; "" for others."""
+    if not os.path.isfile(place):
+        return ""
+    found = os.stat(place)
+    return f"{os.path.abspath(place)} {found.st_size} {found.st_mtime_ns}"
 
 
 def _begin(folder: Path, plan: dict[str, object]) -> None:

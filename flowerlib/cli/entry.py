@@ -13,7 +13,7 @@ from typing import NoReturn, TextIO
 from flowerlib.cli import config
 from flowerlib.cli.complaints import give_up
 from flowerlib.cli.grammar import parser
-from flowerlib.support import distributed
+from flowerlib.support import distributed, torchrun
 from flowerlib.support.console import flush, say
 from flowerlib.support.errors import InputError
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(options, "config", None):
             from_file = config.arguments(options.config, options)
             options = parser().parse_args([options.command, *from_file, *typed[1:]])
-        if distributed.requested() and options.command not in TOGETHER:
+        if torchrun.requested() and options.command not in TOGETHER:
             raise InputError(f"{options.command} is for one process; start it without torchrun.")
         with distributed.started():
             code: int = options.run(options)

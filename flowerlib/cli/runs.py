@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowerlib.cli.config import NAME as CONFIG
 from flowerlib.cli.run_folder import RESULTS, reserved
-from flowerlib.support import distributed, storage
+from flowerlib.support import distributed, storage, torchrun
 from flowerlib.support.console import one_line
 from flowerlib.support.errors import InputError
 
@@ -62,7 +62,7 @@ def train(
     """
     alone = contextlib.nullcontext()  # the main process writes for all
     with reserved(out, force=force, photos=photos) if distributed.is_main() else alone:
-        if not (force or resume or distributed.restarted()):
+        if not (force or resume or torchrun.restarted()):
             distributed.from_main(lambda: _refuse_stopped(out))
         given = distributed.from_main(splits) if callable(splits) else splits
         return _train(given, out, resume=resume, say=say, config=config, **options)
@@ -102,7 +102,7 @@ def _train(
     for note in splits.notes:
         say(one_line(f"note: {note}"))
     state = out / STATE
-    if not (resume or distributed.restarted()):
+    if not (resume or torchrun.restarted()):
         if main:
             state.unlink(missing_ok=True)
     elif not state.exists():

@@ -30,9 +30,12 @@ class Contents(ABC):
 
     Attributes:
         cut: they have the size that a network takes, and are not to be cut once more.
+        in_groups: to read one, those before it in its group are unpacked, too; so photos that lie
+            together are best read by one process.
     """
 
     cut = False
+    in_groups = False
 
     @abstractmethod
     def __len__(self) -> int: ...

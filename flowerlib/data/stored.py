@@ -26,9 +26,11 @@ class Source(ABC):
 
     Attributes:
         place: under which digests of the photos are remembered, such as the folder of the shards.
+        in_groups: as in `Contents`.
     """
 
     place: str
+    in_groups = False
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -59,7 +61,7 @@ class Stored(Contents):
     def __init__(
         self, source: Source, rows: Rows | None = None, known: np.ndarray | None = None
     ) -> None:
-        self.source = source
+        self.source, self.in_groups = source, source.in_groups
         self.rows = np.arange(len(source)) if rows is None else np.asarray(rows, np.int64)
         self.known = np.zeros(len(source), "S16") if known is None else known
 

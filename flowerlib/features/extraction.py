@@ -127,7 +127,7 @@ def extract(
     values = storage.empty(len(photos), backbone.num_features, kind)
     with one_thread():
         origin, unknown = _look_up(store, digests, values)
-    plan = sharing.Plan.of(unknown)
+    plan = sharing.Plan.of(photos.contents, unknown)
     if len(plan.missing):
         engine = Engine(backbone, preprocessing, device=device, precision=asked)
         found = sharing.agreed(device, engine.precision)

@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from flowerlib.data import Photos
+from flowerlib.data.contents import Contents
 from flowerlib.support import distributed
 from flowerlib.support.errors import InputError
 
@@ -23,20 +24,38 @@ CHUNK = 1024  # photos whose features are sent at once
 Progress = Callable[[int, int], None]
 
 
+def dealt(contents: Contents, rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """For each of so many processes its share of some photos: every `size`-th, so all are alike.
+
+    Where photos are unpacked in groups, a share is of photos that lie together: no more groups are
+    unpacked by two processes than there are seams between shares.
+
+    Args:
+        contents: the photos.
+        rows: int64, those that are to be read.
+        size: how many processes.
+    """
+    if not contents.in_groups:
+        return [rows[rank::size] for rank in range(size)]
+    return np.array_split(rows[np.argsort(contents.order()[rows], kind="stable")], size)
+
+
 @dataclass(frozen=True)
 class Plan:
     """Who does what.
 
     Attributes:
         missing: rows that nobody's cache knows, int64.
+        mine: those of them that this process computes.
         given: for each process, the rows that it sends to the others.
     """
 
     missing: np.ndarray
+    mine: np.ndarray
     given: list[np.ndarray]
 
     @classmethod
-    def of(cls, unknown: np.ndarray) -> Plan:
+    def of(cls, contents: Contents, unknown: np.ndarray) -> Plan:
         """Made by all processes together, from the rows that the cache of each does not know."""
         lacking = distributed.gather(unknown)
         missing = functools.reduce(np.intersect1d, lacking)
@@ -44,14 +63,9 @@ class Plan:
         owner = np.zeros(len(known), np.int64)
         for rank in reversed(range(len(lacking))):
             owner[~np.isin(known, lacking[rank])] = rank
-        size = len(lacking)
-        given = [np.append(missing[rank::size], known[owner == rank]) for rank in range(size)]
-        return cls(missing, given)
-
-    @property
-    def mine(self) -> np.ndarray:
-        """The rows that this process computes."""
-        return self.missing[np.array(distributed.share(len(self.missing)), np.int64)]
+        shares = dealt(contents, missing, len(lacking))
+        given = [np.append(some, known[owner == rank]) for rank, some in enumerate(shares)]
+        return cls(missing, shares[distributed.rank()], given)
 
     def exchange(self, values: Tensor) -> None:
         """Puts what other processes have into the rows of `values` (N, D) that lack it."""
@@ -88,13 +102,13 @@ def digests(photos: Photos) -> np.ndarray:
     """
     if distributed.size() == 1:
         return photos.digests()
-    mine = photos.subset(np.array(distributed.share(len(photos)), np.int64))
-    found, seen = np.empty(len(photos), "S16"), [b""] * len(photos)
+    rows = dealt(photos.contents, np.arange(len(photos)), distributed.size())
+    mine = photos.subset(rows[distributed.rank()])
+    found, seen = np.empty(len(photos), "S16"), np.empty(len(photos), object)
     shares = distributed.from_each(lambda: (mine.digests(), mine.contents.seen()))
-    for rank, (some, known) in enumerate(shares):
-        found[rank :: distributed.size()] = some
-        seen[rank :: distributed.size()] = known
-    photos.contents.remember(seen)
+    for at, (some, known) in zip(rows, shares, strict=True):
+        found[at], seen[at] = some, known
+    photos.contents.remember(seen.tolist())
     return found
 
 

@@ -16,23 +16,24 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
+from flowerlib.support import torchrun
 from flowerlib.support.errors import InputError
+from flowerlib.support.tasks import Task
 
 if TYPE_CHECKING:
     import torch
 
 # What programs of others need; the rest serves the library.
-__all__ = ["barrier", "from_main", "gather", "is_main", "rank", "size", "started"]
+__all__ = ["barrier", "by_all", "from_main", "gather", "is_main", "rank", "size", "started"]
 
 Made = TypeVar("Made")
+Thing = TypeVar("Thing")
 Given = ParamSpec("Given")
 
-PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-NEEDED = (*PLACE, "MASTER_ADDR", "MASTER_PORT")
 # One process may work for long while the others wait, and torchrun ends those of a dead one.
 PATIENCE = datetime.timedelta(days=2)
 
@@ -43,11 +44,13 @@ class _Team:
 
     Attributes:
         rank, size: its number, and how many there are.
+        helpers: how many do a share of what this one gives to all, itself included.
         store: what counts failures; None alone.
     """
 
     rank: int = 0
     size: int = 1
+    helpers: int = 1
     store: torch.distributed.Store | None = None
 
 
@@ -70,16 +73,6 @@ def is_main() -> bool:
     return _team.rank == 0
 
 
-def requested() -> bool:
-    """Whether the environment asks for several processes, as torchrun sets it."""
-    return _number("WORLD_SIZE", 1) > 1
-
-
-def restarted() -> bool:
-    """Whether torchrun has started these processes again, after one of them had failed."""
-    return _number("TORCHELASTIC_RESTART_COUNT", 0) > 0
-
-
 @contextlib.contextmanager
 def started() -> Iterator[None]:
     """Within it, the processes that the environment names work together.
@@ -92,28 +85,23 @@ def started() -> Iterator[None]:
         InputError: the environment is incomplete.
     """
     global _team
-    if not requested():
+    if not torchrun.requested():
         yield
         return
-    if missing := [name for name in NEEDED if name not in os.environ]:
-        raise InputError(
-            f"WORLD_SIZE asks for {os.environ['WORLD_SIZE']} processes, but {', '.join(missing)} "
-            "is not set; start them with torchrun, or unset WORLD_SIZE to work alone."
-        )
+    place = torchrun.place()
     import torch
     import torch.distributed as dist
 
     signal.signal(signal.SIGTERM, _terminated)
-    rank, size, local_rank, local_size = (_number(name, 0) for name in PLACE)
-    torch.set_num_threads(threads(local_size))
+    torch.set_num_threads(torchrun.threads(place.local_size))
     backend = "gloo"
     if torch.cuda.is_available():
-        torch.cuda.set_device(local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(place.local_rank % torch.cuda.device_count())
         backend = "cpu:gloo,cuda:nccl"
     store = dist.TCPStore(
         os.environ["MASTER_ADDR"],
-        _number("MASTER_PORT", 0),
-        is_master=rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
+        torchrun.number("MASTER_PORT", 0),
+        is_master=place.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
         wait_for_workers=False,
         timeout=PATIENCE,
     )
@@ -121,29 +109,23 @@ def started() -> Iterator[None]:
     # addresses in it.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     common = dist.PrefixStore(f"flowerlib/{attempt}", store)
-    dist.init_process_group(backend, store=common, rank=rank, world_size=size, timeout=PATIENCE)
-    _team = _Team(rank, size, common)
+    dist.init_process_group(
+        backend, store=common, rank=place.rank, world_size=place.size, timeout=PATIENCE
+    )
+    _team = _Team(place.rank, place.size, store=common)
     yield
     # Not after an error: the others may be gone, and it would wait for them.
     _team = _ALONE
     dist.destroy_process_group()
 
 
-def threads(local_size: int) -> int:
-    """Threads for each of so many processes of this machine: their share of the processors.
+def share(count: int, *, together: bool = False) -> range:
+    """This process's share of so many things: every `size()`-th, so that all shares are alike.
 
-    `OMP_NUM_THREADS` decides where it is set; but not to 1, which is what torchrun sets it to where
-    it was not set.
+    If they are to lie `together`, it is a run of them.
     """
-    given = os.environ.get("OMP_NUM_THREADS", "1")
-    if given.isdigit() and int(given) > 1:
-        return int(given)
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (usable or 1) // local_size)
-
-
-def share(count: int) -> range:
-    """This process's share of so many things: every `size()`-th, so that all shares are alike."""
+    if together:
+        return range(count * _team.rank // _team.size, count * (_team.rank + 1) // _team.size)
     return range(_team.rank, count, _team.size)
 
 
@@ -226,18 +208,53 @@ def from_each(make: Callable[[], Made]) -> list[Made]:
 def from_main(make: Callable[[], Made]) -> Made:
     """What a function gives in the main process, for all; it is not called in the others.
 
-    Within it, the main process is alone: nothing that it calls waits for the others.
+    Within it, the main process is alone: nothing that it calls waits for the others, but for
+    `by_all`, where they help.
     """
     if _team.size == 1:
         return make()
     import torch.distributed as dist
 
-    box: list[Made | None] = [None]
     if is_main():
         with _alone():
-            box = [make()]
+            found = make()
+        return _of_main(found)
+    while isinstance(received := _of_main(None), Task):
+        dist.gather_object(received.share(_team.rank, _team.size))
+    return received  # type: ignore[return-value]
+
+
+def by_all(work: Callable[[Thing], Made], things: Sequence[Thing]) -> list[Made]:
+    """What a function makes of each of some things; within `from_main`, every process does a share.
+
+    Elsewhere, whoever calls it does all.
+
+    Args:
+        work: a function of a module, perhaps with `functools.partial`, so that it can be pickled.
+        things: in the order in which one process would take them.
+
+    Raises:
+        InputError: the function has raised one; it is that of the first such thing.
+    """
+    task, size = Task(work, things), _team.helpers
+    if size == 1:
+        return task.whole([task.share(0, 1)])
+    import torch.distributed as dist
+
+    _of_main(task)
+    mine = task.share(0, size)
+    shares = [mine] * size  # places for all
+    dist.gather_object(mine, shares)
+    return task.whole(shares)
+
+
+def _of_main(thing: Made) -> Made:
+    """What the main process has, for all."""
+    import torch.distributed as dist
+
+    box = [thing]
     dist.broadcast_object_list(box)
-    return box[0]  # type: ignore[return-value]
+    return box[0]
 
 
 def by_main(function: Callable[Given, Made]) -> Callable[Given, Made]:
@@ -253,7 +270,7 @@ def by_main(function: Callable[Given, Made]) -> Callable[Given, Made]:
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     global _team
-    team, _team = _team, _ALONE
+    team, _team = _team, _Team(helpers=_team.size)
     try:
         yield
     finally:
@@ -278,8 +295,3 @@ def lost(problem: BaseException) -> bool:
 
 def _terminated(number: int, frame: object) -> NoReturn:
     sys.exit(128 + number)
-
-
-def _number(name: str, default: int) -> int:
-    text = os.environ.get(name, "")
-    return int(text) if text.isdigit() else default

@@ -26,6 +26,7 @@ from benchmarks import (
     steps,
     throughput,
 )
+from benchmarks import listing as listing_by_two
 from flowerlib import data, features, models
 from flowerlib.data.decoding import images
 from flowerlib.data.folders import listing
@@ -33,6 +34,7 @@ from flowerlib.data.records import shards
 from flowerlib.features import engine, runtime
 from flowerlib.models import small_networks
 from flowerlib.transforms import Preprocessing
+from tests.warm import together
 
 
 @pytest.fixture(autouse=True)
@@ -357,10 +359,25 @@ def test_the_simulation_follows_from_its_inputs():
     assert one["hours_by_stage"]["network"] == pytest.approx(
         64 * two["hours_by_stage"]["network"], rel=1e-2
     )
-    same = "listing by one process"
+    same = "arranging by one process"
     assert one["hours_by_stage"][same] == two["hours_by_stage"][same]
-    faster = {**known, "list_seconds": 0.0}
+    assert one["hours_by_stage"]["listing"] > 16 * two["hours_by_stage"]["listing"]
+    faster = {**known, "predict_arrange_seconds": 0.0}
     assert scale_model.simulated("predict", 10**8, 64, faster)["limit"] == "network"
+
+
+def test_two_processes_that_list_photos_are_compared_with_one(monkeypatch):
+    monkeypatch.setenv("FLOWERLIB_BENCH_DRY", "1")
+    monkeypatch.setattr(paired, "steady", lambda block, tries: block())
+    sizes = []
+
+    def start(arguments, size):
+        sizes.append(size)
+        return together(arguments, size)[0].out
+
+    found = listing_by_two.measure(start)
+    assert sizes == [2, 1] and found["photos"] == 500
+    assert found["efficiency"] == round(found["ratio"]["median"] / 2, 3) > 0
 
 
 def test_stages_are_measured_on_real_photos(flower_folder, tmp_path, monkeypatch):
@@ -368,5 +385,5 @@ def test_stages_are_measured_on_real_photos(flower_folder, tmp_path, monkeypatch
     (tmp_path / "flowers").symlink_to(flower_folder)
     found = scale_model.measure(tmp_path, tmp_path)
     measured = [one for one in found["inputs"].values() if one["how"].startswith("measured")]
-    assert len(measured) == 6 and all(one["value"] > 0 for one in measured)
-    assert len(scale_model.figure(found["rows"])[0].lines) == 5
+    assert len(measured) == 9 and all(one["value"] > 0 for one in measured)
+    assert len(scale_model.figure(found["rows"])[0].lines) == 6

@@ -77,7 +77,9 @@ def divided(
             )
     known: list[str] | None = None
     if given is not None:
-        known = [layout.split_of(text(split)) or text(split) for split in given]
+        written = [text(split) for split in given]
+        meant = {name: layout.split_of(name) or name for name in set(written)}
+        known = [meant[name] for name in written]
         if strange := sorted(set(known) - set(parts.PARTS)):
             raise InputError(f"{where}: {strange[0]!r} is no split; say train, valid or test.")
         learned = photos.labels[np.array(known) == "train"]

@@ -48,6 +48,8 @@ class Tables(Packed):
         ends: for each file, the number of rows up to the end of each of its groups.
     """
 
+    in_groups = True
+
     column: str
     ends: Sequence[np.ndarray]
     _position: _Position = field(default_factory=_Position)

@@ -19,6 +19,8 @@ from flowerlib.data.splitting.parts import torn_group
 from flowerlib.support.console import one_line
 from flowerlib.support.errors import InputError
 
+MISSING = ("<NA>", "NaT")  # how pandas writes what is not there
+
 
 @dataclass
 class Rows:
@@ -149,6 +151,8 @@ def label(value: object) -> str:
 
 def text(value: object) -> str:
     """A cell as text, without blanks at its ends; "" for what is missing (None, NaN)."""
+    if type(value) is str:  # nearly all are, of millions
+        return "" if value in MISSING else value.strip()
     if isinstance(value, bytes):  # as HDF5 files hold texts
         return os.fsdecode(value).strip()
     if isinstance(value, (float, np.floating)):
@@ -158,7 +162,7 @@ def text(value: object) -> str:
             return str(int(value))
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
-    missing = value is None or str(value) in ("<NA>", "NaT")
+    missing = value is None or str(value) in MISSING
     return "" if missing else str(value).strip()
 
 

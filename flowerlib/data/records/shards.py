@@ -8,8 +8,10 @@ only the offsets are kept. Nothing but the picture, `cls` and `json` is read, an
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import sys
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,6 +27,7 @@ from flowerlib.data.folders.addresses import Place
 from flowerlib.data.records import packs
 from flowerlib.data.records.packs import Found, Packed
 from flowerlib.data.records.rows import text
+from flowerlib.support import distributed
 from flowerlib.support.console import one_line
 from flowerlib.support.errors import InputError
 
@@ -69,6 +72,8 @@ class Shards(Packed):
 def read(path: Place, label: str | None = None) -> Found:
     """Notes where each photo lies in the shards of a folder or of a pattern, and its label.
 
+    Of several processes that work together, each looks into its share of the shards.
+
     Args:
         path: a tar file, a pattern with braces, or a folder.
         label: the name of the label in each `json`; by default one of the usual names.
@@ -79,24 +84,58 @@ def read(path: Place, label: str | None = None) -> Found:
     """
     files = packs.files(path)
     divided, states = packs.splits(files), packs.states(files)
-    left_out: Counter[str] = Counter()
-    samples: list[_Sample] = []
-    file: list[int] = []
-    for number, shard in enumerate(files):
-        samples += _samples(shard, label, left_out)
-        file += [number] * (len(samples) - len(file))
+    found = distributed.by_all(functools.partial(_listed, label=label), files)
+    file = np.repeat(np.arange(len(files), dtype=np.int64), [len(one.labels) for one in found])
     source = Shards(
         [str(shard) for shard in files],
-        np.array(file, np.int64),
-        np.array([one.start for one in samples], np.int64),
+        file,
+        np.concatenate([one.start for one in found]),
         states,
+        np.concatenate([one.size for one in found]),
+        [member for one in found for member in one.members],
+    )
+    cells: dict[str, list[object]] = {"label": [label for one in found for label in one.labels]}
+    if divided is not None:
+        cells["split"] = [divided[number] for number in file.tolist()]
+    left_out: Counter[str] = Counter()
+    for one in found:
+        left_out.update(one.left_out)
+    return Found(source, cells, dict(left_out))
+
+
+@dataclass
+class _Listed:
+    """What a shard holds; another process gets it as few large pieces.
+
+    Attributes:
+        start, size: int64 (N,), where each photo lies, and its bytes.
+        members, labels: the photos' names and classes.
+        left_out: what else is there, by kind.
+    """
+
+    start: np.ndarray
+    size: np.ndarray
+    members: list[str]
+    labels: list[str]
+    left_out: Counter[str]
+
+
+def _listed(shard: Path, label: str | None) -> _Listed:
+    left_out: Counter[str] = Counter()
+    try:
+        samples = _samples(shard, label, left_out)
+    except OSError as problem:
+        raise InputError(
+            f"{shard} cannot be read ({problem.strerror}); make it readable on every machine that "
+            "takes part."
+        ) from None
+    return _Listed(
+        np.array([one.start for one in samples], np.int64),
         np.array([one.size for one in samples], np.int64),
         [one.picture for one in samples],
+        [sys.intern(one.label) for one in samples],  # each class is pickled once
+        left_out,
     )
-    cells: dict[str, list[object]] = {"label": [one.label for one in samples]}
-    if divided is not None:
-        cells["split"] = [divided[number] for number in file]
-    return Found(source, cells, dict(left_out))
 
 
 @dataclass(slots=True)
