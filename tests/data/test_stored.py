@@ -591,8 +591,8 @@ def test_addresses_may_have_split_folders_and_names_of_classes(
     assert (mine.files, mine.class_names) == (known.files, known.class_names)
     assert mine.class_names[0] == "DAISY" and mine.name == known.name == "photos"
     names = known.class_names
-    one, _ = data.labeled_photos(address, names, split="test")
-    two, _ = data.labeled_photos(str(root), names, split="test")
+    one, *_ = data.labeled_photos(address, names, split="test")
+    two, *_ = data.labeled_photos(str(root), names, split="test")
     assert stores.by_content(one) == stores.by_content(two)  # the names lie above test/
     assert mine.train.name(0) == "memory://splits/photos/train/daisy/daisy_00.jpg"
 

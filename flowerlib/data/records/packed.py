@@ -33,6 +33,7 @@ def read(
     """
     given = {role: name for role, name in (asked or {}).items() if name is not None}
     where, tar = os.fspath(path), packs.kind(path) == packs.SHARDS
+    unused: list[str] = []
     if tar:
         if other := sorted(given.keys() - {"label"}):
             raise InputError(
@@ -41,7 +42,12 @@ def read(
         inside = shards.read(path, given.get("label"))
     else:
         named = columns.chosen(where, parquet.columns(path), given)
-        inside = parquet.read(path, {role: name for role, name in named.items() if name})
+        wanted = {role: name for role, name in named.items() if name}
+        if "split" not in wanted:
+            first = parquet.first_rows(path)
+            others = first.keys() - set(wanted.values())
+            unused = columns.possible_splits({name: first[name] for name in others})
+        inside = parquet.read(path, wanted | {name: name for name in unused})
     source, cells = inside.source, inside.cells
     found = rows.arrange(
         where,
@@ -54,6 +60,8 @@ def read(
         inside=Stored(source),
     )
     found.left_out = inside.left_out
+    if found.splits is None:  # not even by the files' names
+        columns.note_unused_splits(found, {name: cells[name] for name in unused}, training)
     if tar and len(source) and not any(cells["label"]):
         found.problems.insert(0, ARCHIVE)
     return found

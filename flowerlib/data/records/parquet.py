@@ -128,13 +128,35 @@ def columns(path: Place) -> list[str]:
     return list(open_table(packs.files(path)[0]).schema_arrow.names)
 
 
+def first_rows(path: Place, count: int = 100) -> dict[str, list[object]]:
+    """The first cells of the columns of texts, numbers and truth values, by the columns' names."""
+    import pyarrow
+
+    file = packs.files(path)[0]
+    table = open_table(file)
+    schema, types = table.schema_arrow, pyarrow.types
+    plain = (types.is_string, types.is_large_string, types.is_dictionary, types.is_integer)
+    names = [
+        one.name
+        for one in schema
+        if any(is_kind(one.type) for is_kind in (*plain, types.is_boolean))
+    ]
+    try:
+        batch = next(table.iter_batches(count, columns=names, use_threads=False), None)
+    except (OSError, pyarrow.ArrowException) as problem:
+        raise _damaged(file, problem) from None
+    if batch is None:
+        return {}
+    return {name: _cells(file, name, batch.column(name).to_pylist(), schema) for name in names}
+
+
 def read(path: Place, names: Mapping[str, str]) -> Found:
     """Reads all of some Parquet tables but their photos.
 
     Args:
         path: a file, a pattern with braces, or a folder.
         names: the column of "path", which holds contents, or structs with a field `bytes`; and
-            those of "label", "split" and "group" that are wanted.
+            those of "label", "split", "group" and others that are wanted.
 
     Raises:
         InputError: a file cannot be read, or the columns are not there or hold something else.
@@ -159,9 +181,7 @@ def read(path: Place, names: Mapping[str, str]) -> Found:
             wanted = [names[role] for role in cells]
             read = table.read(columns=wanted, use_threads=False)
         except (OSError, pyarrow.ArrowException) as problem:
-            raise InputError(
-                f"{file} is damaged ({_in_short(problem)}); write or copy it again."
-            ) from None
+            raise _damaged(file, problem) from None
         for role, inside in cells.items():
             inside += _cells(file, names[role], read.column(names[role]).to_pylist(), schema)
         about = table.metadata
@@ -208,6 +228,10 @@ def _cells(file: Path, column: str, values: list[object], schema: pyarrow.Schema
             "are numbered from 0; write the table again."
         )
     return [known[value] for value in values]
+
+
+def _damaged(file: Path, problem: BaseException) -> InputError:
+    return InputError(f"{file} is damaged ({_in_short(problem)}); write or copy it again.")
 
 
 def _in_short(problem: BaseException) -> str:
