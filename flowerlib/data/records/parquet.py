@@ -164,12 +164,11 @@ def read(path: Place, names: Mapping[str, str]) -> Found:
     import pyarrow
 
     files = packs.files(path)
-    divided, states = packs.splits(files), packs.states(files)
+    states = packs.states(files)
     cells: dict[str, list[object]] = {role: [] for role in names if role != "path"}
-    named: list[object] = []  # the splits that the files' names say
     rows: list[np.ndarray] = []
     ends, column = [], ""
-    for number, file in enumerate(files):
+    for file in files:
         table = open_table(file)
         schema = table.schema_arrow
         if lacking := [name for name in names.values() if name not in schema.names]:
@@ -188,7 +187,6 @@ def read(path: Place, names: Mapping[str, str]) -> Found:
         sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
         ends.append(np.cumsum(sizes, dtype=np.int64))
         rows.append(np.arange(sum(sizes)))
-        named += [divided[number]] * sum(sizes) if divided else []
     source = Tables(
         [str(file) for file in files],
         np.repeat(np.arange(len(files)), [len(one) for one in rows]),
@@ -197,7 +195,7 @@ def read(path: Place, names: Mapping[str, str]) -> Found:
         column,
         ends,
     )
-    return Found(source, {"split": named, **cells} if divided else cells)
+    return Found(source, cells)
 
 
 def _column(file: Path, name: str, kind: pyarrow.DataType) -> str:

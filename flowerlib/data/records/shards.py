@@ -78,7 +78,7 @@ def read(path: Place, label: str | None = None) -> Found:
             label cannot be read.
     """
     files = packs.files(path)
-    divided, states = packs.splits(files), packs.states(files)
+    states = packs.states(files)
     left_out: Counter[str] = Counter()
     samples: list[_Sample] = []
     file: list[int] = []
@@ -93,10 +93,7 @@ def read(path: Place, label: str | None = None) -> Found:
         np.array([one.size for one in samples], np.int64),
         [one.picture for one in samples],
     )
-    cells: dict[str, list[object]] = {"label": [one.label for one in samples]}
-    if divided is not None:
-        cells["split"] = [divided[number] for number in file]
-    return Found(source, cells, dict(left_out))
+    return Found(source, {"label": [one.label for one in samples]}, dict(left_out))
 
 
 @dataclass(slots=True)
