@@ -87,7 +87,7 @@ def test_a_column_that_looks_like_a_split_is_not_measured_through(table, column:
         with pytest.raises(InputError, match=message):
             measured(place, **options)
     assert measured(place, columns={"split": column})[0] == 18
-    (note,) = data.from_table(place).notes  # training may divide the photos anew
+    (note,) = data.from_table(place).notes  # training may divide the photos itself
     assert f'the column "{column}" looks like a split and is not used' in note
     assert note in audit.check(place).notes
 

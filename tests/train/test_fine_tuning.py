@@ -404,12 +404,12 @@ def test_progress_counts_photos(pets: Splits) -> None:
     assert {total for _, total in reported} == {32}
 
 
-def test_progress_that_knows_epochs_is_told_of_them(pets: Splits) -> None:
+def test_progress_may_count_epochs(pets: Splits) -> None:
     """Photos seen in training are not mixed up with those that have features."""
     passes: list[int] = []
     epochs: list[tuple[int, int, int]] = []
 
-    class Told:
+    class ByEpochs:
         def __call__(self, done: int, total: int) -> None:
             passes.append(total)
 
@@ -421,7 +421,9 @@ def test_progress_that_knows_epochs_is_told_of_them(pets: Splits) -> None:
         {"fine_tune": "all", "fine_tuning": FineTuning(epochs=2, batch_size=8)},
     ):
         epochs.clear()
-        train.transfer(pets, "small_resnet", preprocessing=SMALL, **EXACT, **tuned, progress=Told())
+        train.transfer(
+            pets, "small_resnet", preprocessing=SMALL, **EXACT, **tuned, progress=ByEpochs()
+        )
         (last,) = {(size, in_all) for _, size, in_all in epochs}
         assert last == (16, last_stage.EPOCHS if "preset" in tuned else 2)
         assert [seen for seen, _, _ in epochs][-1] == 16 * last[1]

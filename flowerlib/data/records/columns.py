@@ -67,8 +67,8 @@ def possible_splits(cells: Mapping[str, Sequence[object]]) -> list[str]:
 def note_unused_splits(found: Rows, cells: Mapping[str, Sequence[object]], training: bool) -> None:
     """Says which columns could divide the photos and do not, since nobody called them the split.
 
-    Training may divide the photos anew. An evaluation may not pass over a split, or it measures
-    what was trained on: there, a column that looks like one is a problem.
+    Training may divide the photos in another way. An evaluation may not pass over a split, or it
+    measures what was trained on: there, a column that looks like one is a problem.
 
     Args:
         found: the photos; problems and notes are added.

@@ -112,7 +112,7 @@ def _learn(
             values = maps.values[batch].to(maps.device).float()
             labels = maps.labels[batch].to(maps.device)
             if torch.rand((), dtype=torch.float32) < 0.5:
-                values = _mirrored(values, upper)
+                values = mirrored(values, upper)
             with autocast(maps.device, maps.precision):
                 found = upper(values)
             logits = head(nn.functional.dropout(found.float(), DROPOUT))
@@ -124,7 +124,7 @@ def _learn(
             count(len(batch))
 
 
-def _mirrored(values: Tensor, upper: nn.Module) -> Tensor:
+def mirrored(values: Tensor, upper: nn.Module) -> Tensor:
     """Flattened maps (N, C * H * W) with left and right exchanged."""
     unflatten = next(upper.children())
     return unflatten(values).flip(3).flatten(1)
