@@ -40,7 +40,7 @@ def measure(shared: Path | None = None) -> dict:
     size = int(os.environ.get("FLOWERLIB_PROCESSES", "2"))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        photos = _real(shared / "flowers") if shared else _drawn()
+        photos = _real(shared / "flowers") if shared else drawn()
         link_shards(root / "shards", photos, count)
         disk = sum(file.lstat().st_blocks * 512 for file in (root / "shards").iterdir())
         model = _model(root)
@@ -86,7 +86,7 @@ def _real(folder: Path) -> list[bytes]:
     return [Path(files[at]).read_bytes() for at in picked]
 
 
-def _drawn() -> list[bytes]:
+def drawn() -> list[bytes]:
     """Flowers of the garden as JPEG."""
     from PIL import Image
 

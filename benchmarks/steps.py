@@ -72,7 +72,7 @@ def extract(folder: str, weights: str, size: int, count: int, out: str, step: st
     backbone = models.backbone(BACKBONE, weights, layers="multi-level")
     usual = models.default_preprocessing(backbone)
     preprocessing = usual.scaled(size / usual.crop)
-    options = _undo(step)
+    options = undo(step)
     start = time.perf_counter()
     found = features.extract(backbone, every, preprocessing, cache=False, **options)
     seconds = time.perf_counter() - start
@@ -81,7 +81,7 @@ def extract(folder: str, weights: str, size: int, count: int, out: str, step: st
     return {"seconds": seconds, "precision": found.precision}
 
 
-def _undo(step: str) -> dict:
+def undo(step: str) -> dict:
     """Takes a step out of this process's flowerlib; returns options for `features.extract`."""
     from flowerlib.features import engine, runtime
 

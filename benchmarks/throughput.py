@@ -43,7 +43,7 @@ def measure(name: str, shared: Path, weights: str) -> dict:
                 partial(processes.call, beginner, **given, out=files[1]),
                 names=("flowerlib", "eager fp32 torchvision"),
             )
-            found["difference_of_features"] = _difference(*map(np.load, files))
+            found["difference_of_features"] = difference(*map(np.load, files))
         if name == "densenet121":
             more = {**given, "count": 16 if paired.dry() else HIDDEN}
             found["not_hidden_behind_compute"] = not_hidden(more)
@@ -176,6 +176,6 @@ def flops_per_image(name: str) -> int:
         return roofs.flops(lambda: network(torch.zeros(1, 3, SIZE, SIZE)))
 
 
-def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
+def difference(found: np.ndarray, wanted: np.ndarray) -> float:
     """Relative difference of the features: about 0.01 from bf16, more if the sides disagree."""
     return round(float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted)), 4)

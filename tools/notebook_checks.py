@@ -383,7 +383,7 @@ def budgets(pair: Pair) -> list[str]:
     for number, length in enumerate(lines, start=1):
         if length > MAX_LINES:
             found.append(f"code cell {number} has {length} lines; the limit is {MAX_LINES}.")
-    prose = " ".join(_without_code(cell.source) for cell in pair.markdown())
+    prose = " ".join(without_code(cell.source) for cell in pair.markdown())
     words = len(re.findall(r"[^\W\d_][\w'’-]*", prose))
     ratio, (low, high) = words / len(lines), WORDS_PER_CODE_CELL
     if not low <= ratio <= high:
@@ -420,9 +420,9 @@ def covered_numbers(pair: Pair) -> list[str]:
         ended = ended or bool(re.search(r"^## Sources", cell.source, re.MULTILINE))
         if ended or "source" in cell.metadata.get("tags", []):
             continue
-        prose = re.sub(r"Exercise \d\d\.\d+|95 ?% interval", "", _without_code(cell.source))
+        prose = re.sub(r"Exercise \d\d\.\d+|95 ?% interval", "", without_code(cell.source))
         for match in NUMBER.finditer(prose):
-            if not _is_covered(match[0].replace(",", ""), evidence):
+            if not is_covered(match[0].replace(",", ""), evidence):
                 found.append(f"cell {number} says {match[0]}, which no claim and no result covers.")
     return found
 
@@ -437,7 +437,7 @@ def _literals(source: str) -> list[float]:
     return [float(value) for value in nodes if isinstance(value, int | float)]
 
 
-def _is_covered(written: str, evidence: list[float]) -> bool:
+def is_covered(written: str, evidence: list[float]) -> bool:
     """Whether some value, as it is or as a fraction or a percentage of it, rounds to `written`."""
     digits = len(written.partition(".")[2])
     wanted = float(written)
@@ -448,7 +448,7 @@ def _is_covered(written: str, evidence: list[float]) -> bool:
     )
 
 
-def _without_code(markdown: str) -> str:
+def without_code(markdown: str) -> str:
     """Prose without fenced and inline code, link targets and bare addresses."""
     markdown = re.sub(r"^(```+).*?^\1", " ", markdown, flags=re.MULTILINE | re.DOTALL)
     markdown = re.sub(r"`[^`\n]*`", " ", markdown)

@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate = add("evaluate", "measure a classifier on labeled photos")
     evaluate.add_argument("data", metavar="DIR|CSV", help="photos, one folder a class, or a table")
     evaluate.add_argument(
-        "--split", choices=("train", "valid", "test"), help="of photos that hold several"
+        "--split", choices=("train", "valid", "test"), help="of photos that hold several; test"
     )
     evaluate.add_argument("--table", action="store_true", help="one line a photo, pass or FAIL")
 

@@ -1,4 +1,4 @@
-"""How far a pass over photos is: a bar in a terminal, one line at its end elsewhere."""
+"""How far a pass or a training is: a bar in a terminal, one line at its end elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class Progress:
     def __init__(self, what: str = "features", *, quiet: bool = False) -> None:
         self.what, self.quiet = what, quiet
         self.bar: tqdm | None = None
-        self.start = 0.0
+        self.start, self.first = 0.0, 0  # of this pass: when it began, and with which photo
+        self.current: tuple[int, str] | None = None
 
     def __enter__(self) -> Progress:
         return self
@@ -34,26 +35,40 @@ class Progress:
 
     def __call__(self, done: int, total: int) -> None:
         """Called again and again with the number of photos done, of all of this pass."""
+        photos = f"{total:,} {plural(total, 'photo')}"
+        self._show(done, total, self.what, f"{self.what}: {photos}")
+
+    def training(self, seen: int, size: int, epochs: int) -> None:
+        """Called again and again with the number of photos seen in training, in all epochs."""
+        total = size * epochs
+        at_end = f"training: {epochs} {plural(epochs, 'epoch')}, {total:,} photos seen"
+        self._show(seen, total, f"epoch {max(1, -(-seen // size))} of {epochs}", at_end)
+
+    def _show(self, done: int, total: int, now: str, at_end: str) -> None:
+        """Draws the bar, or says the sentence `at_end` when all is done."""
         from tqdm import tqdm
 
         if self.quiet:
             return
+        new = (total, at_end) != self.current or self.bar is None or done < self.bar.n
         if self.bar is None:
-            self.start = time.perf_counter()
             self.bar = tqdm(
-                total=total, desc=self.what, unit="photo", leave=False, disable=None, miniters=1
+                total=total, desc=now, unit="photo", leave=False, disable=None, miniters=1
             )
-        if total != self.bar.total or done < self.bar.n:  # another pass has begun
-            self.start = time.perf_counter()
+        if new:  # a pass, or a training, has begun
+            self.current = (total, at_end)
+            self.start, self.first = time.perf_counter(), done
+            self.bar.set_description(now, refresh=False)
             self.bar.reset(total)
         self.bar.update(done - self.bar.n)
+        if not self.bar.desc.startswith(now):
+            self.bar.set_description(now)
         if self.bar.disable:
             self.bar.n = done
             if done == total:
                 seconds = time.perf_counter() - self.start
-                rate = f", {total / seconds:,.0f} a second" if seconds >= 1 else ""
-                photos = f"{total:,} {plural(total, 'photo')}"
-                say(f"{self.what}: {photos} in {seconds:.1f} s{rate}", sys.stderr)
+                rate = f", {(total - self.first) / seconds:,.0f} a second" if seconds >= 1 else ""
+                say(f"{at_end} in {seconds:.1f} s{rate}", sys.stderr)
 
     def say(self, line: str) -> None:
         """Says a line for the user where the bar was."""

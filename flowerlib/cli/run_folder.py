@@ -6,18 +6,22 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
 RESULTS = "results.json"  # written last: a folder that holds it is a finished run
 LOCK = ".lock"  # held by the run that writes into the folder
+STATE = "training.pt"  # of an unfinished training; removed when it is finished
+FIGURES = ("curves.png", "confusion.png", "sanity.png")
+FILES = ("config.toml", "classifier.safetensors", "history.csv", *FIGURES, RESULTS)
 
 
 @contextlib.contextmanager
 def reserved(out: Path, *, force: bool = False, photos: Path | None = None) -> Iterator[None]:
     """Makes the folder of a run, and keeps every other run out of it while the block runs.
 
-    A run that is killed lets go of its folder by itself. A new folder into which nothing was
-    written is removed at the end.
+    A run that is killed lets go of its folder by itself; the next one removes what it had half
+    written. A new folder into which nothing was written is removed at the end.
 
     Args:
         out: the folder.
@@ -45,6 +49,8 @@ def reserved(out: Path, *, force: bool = False, photos: Path | None = None) -> I
     try:
         with _alone(out):
             _refuse_finished(out, force)  # the other run may have ended a moment ago
+            for name in (STATE, *FILES):
+                storage.remove_remains(out / name)
             yield
     finally:
         if new:

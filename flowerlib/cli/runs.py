@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowerlib.cli.config import NAME as CONFIG
-from flowerlib.cli.run_folder import RESULTS, reserved
+from flowerlib.cli.run_folder import RESULTS, STATE, reserved
 from flowerlib.support import distributed, storage, torchrun
 from flowerlib.support.console import one_line
 from flowerlib.support.errors import InputError
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowerlib.data import Splits
-
-STATE = "training.pt"  # of an unfinished training; removed when it is finished
 
 
 def train(

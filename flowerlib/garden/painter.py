@@ -95,7 +95,7 @@ def pictures(
     if workers < 2:
         drawn = draw_many(kind, labels, indices, seed, size)
     else:
-        drawn = _draw_with_workers(workers, kind, labels, indices, seed, size)
+        drawn = draw_with_workers(workers, kind, labels, indices, seed, size)
     with storage.atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(drawn.data)
         file.write(zlib.crc32(drawn.data).to_bytes(4, "little"))
@@ -166,13 +166,16 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _draw_with_workers(
+def draw_with_workers(
     workers: int, kind: str, labels: np.ndarray, indices: np.ndarray, seed: int, size: int
 ) -> np.ndarray:
     """Draws in `python -m flowerlib.garden` processes; every worker takes each n-th picture.
 
     Plain processes and not multiprocessing: a script needs no `if __name__ == "__main__"`, and
     nothing is forked from a process in which torch already runs threads.
+
+    Raises:
+        RuntimeError: a worker failed; the message is what it said.
     """
     root = str(Path(__file__).resolve().parents[2])
     search = [root, *filter(None, [os.environ.get("PYTHONPATH")])]

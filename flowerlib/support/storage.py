@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import glob
 import os
 import secrets
 import tempfile
@@ -106,7 +107,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     path = expand(path)
     # Not `tempfile`: its files are for one user alone, and this one keeps its permissions.
-    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(_temporary_name(path, secrets.token_hex(4)))
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
     except OSError as problem:
@@ -123,6 +124,22 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         raise InputError(f"Cannot write {path}: {problem.strerror or problem}.") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_remains(path: Path) -> None:
+    """Removes what processes that were killed while they wrote `path` have left beside it.
+
+    Only where no other process can be writing `path` now, or its file would be removed, too.
+    """
+    before, after = _temporary_name(path, "*").rsplit("*", 1)
+    pattern = glob.escape(before) + "[0-9a-f]" * 8 + after
+    with contextlib.suppress(OSError):  # a folder that may not be listed keeps them
+        for file in list(path.parent.glob(pattern)):
+            file.unlink()
+
+
+def _temporary_name(path: Path, token: str) -> str:
+    return f".{path.name[:50]}.{token}.part"
 
 
 def empty(rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:

@@ -1,13 +1,46 @@
-"""A progress bar for trainings in a terminal."""
+"""How far a training is: a bar in a terminal, and the count of photos that it has seen."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from flowerlib.train.history import History
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+
+@runtime_checkable
+class CountsEpochs(Protocol):
+    """A progress that tells photos seen in training from photos of a pass."""
+
+    def training(self, seen: int, size: int, epochs: int, /) -> None:
+        """Called with the photos seen in all epochs so far, those of one epoch, and the epochs."""
+
+
+def counter(
+    progress: Callable[[int, int], None] | None, size: int, epochs: int, finished: int = 0
+) -> Callable[[int], None]:
+    """A function that gets the number of photos in each batch, and reports their sum.
+
+    Args:
+        progress: called with (photos seen, photos in all epochs); or its `training`, if it has one.
+        size: photos in an epoch.
+        epochs: of the whole training.
+        finished: of these, before a resumed training was stopped.
+    """
+    seen = finished * size
+
+    def count(more: int) -> None:
+        nonlocal seen
+        seen = min(seen + more, epochs * size)  # several processes fill up the last batch
+        if isinstance(progress, CountsEpochs):
+            progress.training(seen, size, epochs)
+        elif progress:
+            progress(seen, epochs * size)
+
+    return count
 
 
 class Bar:

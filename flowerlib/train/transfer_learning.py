@@ -76,7 +76,8 @@ def transfer(
         preprocessing: instead of that of `preset`.
         resize_mode: "crop" shows the middle of wide photos, "squash" and "pad" all of them; see
             `Preprocessing.squashed` and `Preprocessing.padded`.
-        device, precision, cache, progress: as in `features.extract`.
+        device, precision, cache: as in `features.extract`.
+        progress: as in `fine_tune`.
         report: called after every epoch of the hidden head, or of fine-tuning all.
         checkpoint: a file that holds the state after every such epoch; where it exists, training
             continues from it. (Features are in the cache.)

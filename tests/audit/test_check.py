@@ -161,7 +161,7 @@ def test_near_copies_do_not_cost_the_square(monkeypatch: pytest.MonkeyPatch) -> 
         noise = random.integers(0, 256, (count, 8, 8)).astype(np.uint8)
         pictures = noise.repeat(4, axis=1).repeat(4, axis=2)
         total = [0]
-        alike = copies._alike
+        alike = copies.coarse_pairs
 
         def counted(plain, other, keys, other_keys, alike=alike, total=total):
             sizes = np.bincount(keys), np.bincount(other_keys, minlength=keys.max() + 1)
@@ -169,7 +169,7 @@ def test_near_copies_do_not_cost_the_square(monkeypatch: pytest.MonkeyPatch) -> 
             return alike(plain, other, keys, other_keys)
 
         monkeypatch.setattr(copies, "EXHAUSTIVE", 0)
-        monkeypatch.setattr(copies, "_alike", counted)
+        monkeypatch.setattr(copies, "coarse_pairs", counted)
         assert copies.near(pictures) == []
         monkeypatch.undo()
         compared.append(total[0])
@@ -186,13 +186,13 @@ def test_many_photos_of_one_subject_do_not_cost_the_square(
     pictures = (8 * (subject + noise)).clip(0, 255).astype(np.uint8)
     pictures[499] = pictures[0] + 1  # a near copy
     found = []
-    alike = copies._alike
+    alike = copies.coarse_pairs
 
     def counted(*given):
         found.append(alike(*given))
         return found[-1]
 
-    monkeypatch.setattr(copies, "_alike", counted)
+    monkeypatch.setattr(copies, "coarse_pairs", counted)
     assert (0, 499) in [(pair.first, pair.second) for pair in copies.near(pictures)]
     assert all(len(pairs) <= copies.CLOSEST * len(pictures) for pairs, _ in found)
 

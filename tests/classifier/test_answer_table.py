@@ -13,6 +13,8 @@ import pytest
 
 from flowerlib import cli
 from flowerlib.classifier import Classifier, answer_table, write_answers
+from flowerlib.data import Photos
+from flowerlib.data.records import packed
 from flowerlib.support.errors import InputError
 from tests.project.test_threads import fresh
 from tests.warm import together
@@ -83,14 +85,17 @@ def test_it_goes_on_where_it_was_stopped(
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
+def stop_after_the_last_part(done: int, count: int) -> None:
+    if done == count:
+        raise KeyboardInterrupt
+
+
 def test_a_photo_that_changed_while_it_was_stopped_gets_no_old_answer(
-    classifier: Classifier, photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, photos: list[str], tmp_path: Path
 ) -> None:
     out, parts = tmp_path / "answers.csv", tmp_path / "answers.csv.parts"
-    monkeypatch.setattr(answer_table, "_join", lambda *given: 0)  # stopped after the last part
-    write_answers(classifier, photos, out)
-    monkeypatch.undo()
-    monkeypatch.setattr(answer_table, "PART", 4)
+    with pytest.raises(KeyboardInterrupt):
+        write_answers(classifier, photos, out, progress=stop_after_the_last_part)
     shutil.copy(photos[5], photos[0])
     with pytest.raises(InputError, match="photos that have changed since"):
         write_answers(classifier, photos, out)
@@ -104,7 +109,6 @@ def test_a_shard_that_changed_while_it_was_stopped_gets_no_old_answer(
     classifier: Classifier,
     photos: list[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def pack(*files: str) -> None:
@@ -116,9 +120,10 @@ def test_a_shard_that_changed_while_it_was_stopped_gets_no_old_answer(
     (tmp_path / "shards").mkdir()
     pack(*photos[:2])
     arguments = ["--model", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "a.csv")]
-    with monkeypatch.context() as stopped:  # after the last part
-        stopped.setattr(answer_table, "_join", lambda *given: 0)
-        assert cli.main(["predict", str(tmp_path / "shards"), *arguments]) == 0
+    given = Photos(packed.pictures(tmp_path / "shards"), [0, 0], ("photo",))
+    with pytest.raises(KeyboardInterrupt):
+        out = tmp_path / "a.csv"
+        write_answers(classifier, given, out, top_k=1, progress=stop_after_the_last_part)
     pack(*photos[:2][::-1])
     assert cli.main(["predict", str(tmp_path / "shards"), *arguments]) == 2
     assert "photos that have changed since" in capsys.readouterr().err

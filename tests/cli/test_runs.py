@@ -16,6 +16,7 @@ from flowerlib.classifier import Classifier
 from flowerlib.cli import runs
 from flowerlib.cli.run_folder import LOCK, reserved
 from flowerlib.data.file_counts import FileCounts
+from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 from tests.warm import Python, python
 
@@ -162,6 +163,37 @@ def test_what_a_stopped_run_left_is_not_lost_by_forgetting_to_resume(tmp_path: P
     assert state.read_bytes() == b"hours of work"
     runs.train(splits, state.parent, force=True, **SETTINGS)
     assert {file.name for file in state.parent.iterdir()} == FILES
+
+
+HALF = """
+import os, signal, sys
+from pathlib import Path
+from flowerlib.support import storage
+
+with storage.atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half of it")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGKILL")
+def test_a_run_removes_what_a_killed_one_left_of_its_files_and_nothing_else(tmp_path: Path) -> None:
+    for name in (runs.STATE, "classifier.safetensors", "answers.csv"):
+        assert python(["-c", HALF, str(tmp_path / name)]).code == -signal.SIGKILL
+    (tmp_path / runs.STATE).write_bytes(b"hours of work")
+    own = (tmp_path / f".{runs.STATE}.part", tmp_path / f".{runs.STATE}.of-another.part")
+    for file in own:
+        file.touch()
+    assert len(list(tmp_path.glob(".*.part"))) == 5
+    with reserved(tmp_path):
+        left = {file.name for file in tmp_path.iterdir()} - {LOCK, runs.STATE}
+        (other,) = left - {file.name for file in own}
+        assert other.startswith(".answers.csv.")  # of a prediction that may be writing it
+        # Nobody else writes these while the run holds its folder, so nothing of a living one goes.
+        with storage.atomic_path(tmp_path / runs.STATE) as temporary:
+            with pytest.raises(InputError, match="Another run"), reserved(tmp_path):
+                pass
+            assert temporary.exists()
 
 
 def test_the_folder_of_a_living_process_is_refused_and_of_a_killed_one_free(tmp_path: Path) -> None:

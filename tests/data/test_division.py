@@ -149,7 +149,7 @@ def test_a_new_photo_moves_lent_ones_of_its_class_only(
     before = division.places(contents, group, [mine, others], SHARES)[0]
     after = division.places(contents, group, [np.arange(old + 1), others], SHARES)[0]
     assert (before[others] == after[others]).all()
-    number = division._numbers(contents, group)[group]
+    number = division.numbers(contents, group)[group]
     natural = np.where(number < 0.15, "test", np.where(number >= 0.85, "valid", "train"))
     moved = mine[before[mine] != after[mine]]
     assert len(np.unique(group[moved])) <= 3

@@ -55,7 +55,7 @@ def outcomes(doors: list[str]) -> tuple[list[dict[str, object]], list[str]]:
 
     opened: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "_listed", _noting(shards._listed, opened))
+        patch.setattr(shards, "look_into", _noting(shards.look_into, opened))
         found = [distributed.from_main(functools.partial(listing, door)) for door in doors]
     return found, opened
 
@@ -157,4 +157,4 @@ def test_a_shard_that_only_some_machines_see_is_named(folder: Path, tmp_path: Pa
     shard = stores.write_shards(folder, tmp_path / "shards") / "000.tar"
     shard.unlink()
     with pytest.raises(InputError, match=r"000.tar cannot be read \(No such file.*\); make it"):
-        shards._listed(shard, None)
+        shards.look_into(shard, None)

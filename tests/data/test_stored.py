@@ -24,10 +24,12 @@ from flowerlib.data import Photos, Splits
 from flowerlib.data.decoding import images
 from flowerlib.data.decoding.images import PhotoError
 from flowerlib.data.folders import addresses
+from flowerlib.data.records import packed as packing
 from flowerlib.data.records import parquet, shards
 from flowerlib.data.stored import Stored
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
+from tests.conftest import FLOWERS
 from tests.data import stores
 from tests.warm import together
 
@@ -439,6 +441,37 @@ def test_some_shards_with_a_split_and_some_without(packed: Path, tmp_path: Path)
         data.from_shards(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["train-test-split-0", "test-dev-000", "Val.Training"])
+def test_a_name_with_two_splits_is_refused(packed: Path, tmp_path: Path, name: str) -> None:
+    """Taken by its first word, a shard of all photos would be one of training."""
+    shard = Path(shutil.copy(packed / "000.tar", tmp_path / f"{name}.tar"))
+    for read in (data.from_shards, audit.check):
+        with pytest.raises(InputError, match=f"{name}.tar names two splits, ") as refused:
+            read(shard)
+        assert "\n" not in str(refused.value)
+    assert len(packing.pictures(shard)) == 20  # to predict, no split is needed
+    shard.rename(tmp_path / "training-set-train-0.tar")  # one split, twice
+    assert len(data.labeled_photos(tmp_path, FLOWERS, split="train")[0]) == 20
+
+
+def test_a_column_says_the_split_whatever_the_tables_are_called(
+    folder: Path, tmp_path: Path
+) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as arrow
+
+    photos = stores.listed(folder)
+    columns = {
+        "image": [path.read_bytes() for path, _ in photos],
+        "label": [name for _, name in photos],
+        "split": ["test" if path.stem[-1] == "1" else "train" for path, _ in photos],
+    }
+    for name in ("train-test.parquet", "more.parquet"):
+        arrow.write_table(pa.table(columns), tmp_path / name)
+    found = packing.read(tmp_path)
+    assert found.splits == columns["split"] * 2
+
+
 def test_unreadable_photos_are_named_with_shard_and_key(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -591,8 +624,8 @@ def test_addresses_may_have_split_folders_and_names_of_classes(
     assert (mine.files, mine.class_names) == (known.files, known.class_names)
     assert mine.class_names[0] == "DAISY" and mine.name == known.name == "photos"
     names = known.class_names
-    one, _ = data.labeled_photos(address, names, split="test")
-    two, _ = data.labeled_photos(str(root), names, split="test")
+    one, *_ = data.labeled_photos(address, names, split="test")
+    two, *_ = data.labeled_photos(str(root), names, split="test")
     assert stores.by_content(one) == stores.by_content(two)  # the names lie above test/
     assert mine.train.name(0) == "memory://splits/photos/train/daisy/daisy_00.jpg"
 

@@ -98,7 +98,7 @@ def check_tree(root: Path) -> bool:
     test = surveyed.places.get("test")
     place = Path(test.prefix) if test else root
     if test or "" in surveyed.places:
-        evaluated, found = data.labeled_photos(place, splits.class_names)
+        evaluated, found, _ = data.labeled_photos(place, splits.class_names)
         assert found.used + sum(found.left_out.values()) == all_files(place)
         assert len(evaluated) == found.used == (len(splits.test) if test else used(splits))
     assert splits.notes == tuple(surveyed.notes)

@@ -13,9 +13,7 @@ from flowerlib.garden.patterns import picture as patterns
 
 GARDEN = Path(patterns.__file__).parent
 LESSON_KINDS = ("flowers", "pets", "furniture", "things")
-ONE_OF_EACH_FAMILY = sorted(
-    {family: n for n, (family, _, _) in enumerate(patterns._TABLE)}.values()
-)
+ONE_OF_EACH_FAMILY = sorted({family: n for n, (family, _, _) in enumerate(patterns.TABLE)}.values())
 
 
 def drawn(label: int, index: int = 0, size: int = 48) -> np.ndarray:

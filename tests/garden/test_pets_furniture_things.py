@@ -210,7 +210,7 @@ def test_a_box_of_facets_covers_what_it_should_and_shows_its_near_side():
     for face, tone in zip(model.faces[:2], ((1, 0, 0), (0, 0, 1)), strict=True):
         face.color = np.array(tone, np.float32)  # the flanks: +z red, -z blue
     for yaw, near in ((0.0, 0), (np.pi, 2)):
-        view = things._view(yaw, 0.0, 0.0)
+        view = things.rotation(yaw, 0.0, 0.0)
         color, cover, bounds = facets.render(
             model, 32, view, np.array([0, 1, 0]), fill=0.8, move=(0, 0), distance=3, ambient=0.5
         )
@@ -223,7 +223,7 @@ def test_a_box_of_facets_covers_what_it_should_and_shows_its_near_side():
 def test_every_thing_is_a_solid_model_that_fills_its_picture(name):
     for seed in range(4):
         model = things.build(name, np.random.default_rng(seed))
-        view = things._view(0.7 + seed, 0.3, 0.0)
+        view = things.rotation(0.7 + seed, 0.3, 0.0)
         _, cover, _ = facets.render(
             model, 32, view, np.array([0, 1, 0]), fill=0.9, move=(0, 0), distance=2, ambient=0.5
         )

@@ -118,7 +118,7 @@ def test_pictures_equal_single_ones_and_come_back_from_the_cache(own_cache, monk
     def no_drawing(*arguments):
         raise AssertionError("drawn again in spite of the cache")
 
-    monkeypatch.setattr(painter, "_draw", no_drawing)
+    monkeypatch.setattr("flowerlib.garden.flowers.draw", no_drawing)
     assert np.array_equal(drawn, garden.pictures("flowers", labels, indices, size=32, seed=1))
 
 
@@ -169,7 +169,7 @@ def test_an_interrupted_request_leaves_nothing_in_the_cache(own_cache, monkeypat
     def broken(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(painter, "_draw", broken)
+    monkeypatch.setattr("flowerlib.garden.flowers.draw", broken)
     with pytest.raises(KeyboardInterrupt):
         garden.pictures("flowers", [1], [0], size=32)
     assert list(own_cache.iterdir()) == []
@@ -178,18 +178,18 @@ def test_an_interrupted_request_leaves_nothing_in_the_cache(own_cache, monkeypat
 def test_workers_draw_what_this_process_draws():
     labels, indices = np.array([3, 50, 80, 7, 99]), np.array([0, 1, 2, 3, 4])
     alone = painter.draw_many("flowers", labels, indices, 0, 40)
-    assert np.array_equal(alone, painter._draw_with_workers(2, "flowers", labels, indices, 0, 40))
+    assert np.array_equal(alone, painter.draw_with_workers(2, "flowers", labels, indices, 0, 40))
 
 
 def test_a_failing_worker_is_reported():
     with pytest.raises(RuntimeError, match="worker failed"):
-        painter._draw_with_workers(1, "flowers", np.array([500]), np.array([0]), 0, 32)
+        painter.draw_with_workers(1, "flowers", np.array([500]), np.array([0]), 0, 32)
 
 
 def test_workers_do_not_import_from_the_current_folder(tmp_path, monkeypatch):
     (tmp_path / "random.py").write_text("raise SystemExit('wrong module')")
     monkeypatch.chdir(tmp_path)
-    drawn = painter._draw_with_workers(1, "flowers", np.array([0]), np.array([0]), 0, 32)
+    drawn = painter.draw_with_workers(1, "flowers", np.array([0]), np.array([0]), 0, 32)
     assert drawn.shape == (1, 32, 32, 3)
 
 

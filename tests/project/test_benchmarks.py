@@ -156,7 +156,7 @@ def test_both_sides_compute_the_same_features(flower_folder, tmp_path):
     throughput.beginner(**given, out=files[1])
     ours, theirs = map(np.load, files)
     assert ours.shape == theirs.shape == (2, 1280)
-    assert throughput._difference(ours, theirs) < 0.2
+    assert throughput.difference(ours, theirs) < 0.2
 
 
 def test_batchnorm_gets_statistics_and_the_network_answers_as_before():
@@ -208,7 +208,7 @@ def test_a_step_is_taken_out_and_features_stay(step, flower_folder, monkeypatch)
         found = features.extract(backbone, photos, small, cache=False, device="cpu", **options)
         return found.values
 
-    usual, options = values(), steps._undo(step)
+    usual, options = values(), steps.undo(step)
     error = float((values(**options) - usual).norm() / usual.norm())
     assert error < 0.05
     after = [getattr(place, name) for place, name in places]
@@ -317,7 +317,7 @@ def test_the_gpu_benchmark_works_on_the_processor_too(monkeypatch, flower_folder
 
 
 def test_a_million_photos_are_links_to_a_few(tmp_path):
-    million.link_shards(tmp_path / "shards", million._drawn(), 250)
+    million.link_shards(tmp_path / "shards", million.drawn(), 250)
     found = shards.read(str(tmp_path / "shards")).source
     assert len(found) == len({found.name(row) for row in range(250)}) == 250
     assert found.read(0) == found.read(100) == found.read(216)

@@ -68,16 +68,15 @@ Preprocessing.normalize = lambda self, pixels: pixels.float() / 255
     ),
     "the order of the classes changes": (
         """
-from flowerlib.data.folders import reading
+from flowerlib.data.folders import naming
 
-read = reading._photos
+right = naming.readable_names
 
 def wrong(*given):
-    photos, *others = read(*given)
-    photos.class_names = photos.class_names[::-1]
-    return photos, *others
+    names, notes = right(*given)
+    return dict(zip(names, reversed(names.values()))), notes
 
-reading._photos = wrong
+naming.readable_names = wrong
 """,
         "data/test_data.py::test_labels_go_by_name",
     ),

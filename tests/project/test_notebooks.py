@@ -407,7 +407,7 @@ def test_missing_solutions_are_found(lesson):
     ],
 )
 def test_how_a_number_is_covered(written, value, covered):
-    assert checks._is_covered(written, [value]) is covered
+    assert checks.is_covered(written, [value]) is covered
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_figures_in_the_prose_are_those_of_the_records(repository, name):
         named = re.search(r"from: ([\w/, ]+\w)", mark)
         places = named[1].split(", ") if named else []
         known = [number for place in places for number in _numbers(_at(place))]
-        for figure in FIGURE.findall(notebook_checks._without_code(prose)):
+        for figure in FIGURE.findall(notebook_checks.without_code(prose)):
             if figure not in mark and not _covers(known, figure):
                 missing.append(figure)
     assert missing == []

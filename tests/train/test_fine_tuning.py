@@ -20,7 +20,7 @@ from flowerlib.support import options
 from flowerlib.support.errors import InputError
 from flowerlib.train import FineTuning
 from flowerlib.train.evaluation import RunningLoss
-from flowerlib.train.fine_tuning import loop, views
+from flowerlib.train.fine_tuning import last_stage, loop, views
 from flowerlib.train.fine_tuning.averaging import Averages
 from flowerlib.train.fine_tuning.blocks import blocks, parameter_groups, unfreeze
 from flowerlib.train.fine_tuning.schedules import schedule
@@ -402,6 +402,32 @@ def test_progress_counts_photos(pets: Splits) -> None:
     )
     assert [done for done, _ in reported] == [6, 12, 16, 22, 28, 32]
     assert {total for _, total in reported} == {32}
+
+
+def test_progress_may_count_epochs(pets: Splits) -> None:
+    """Photos seen in training are not mixed up with those that have features."""
+    passes: list[int] = []
+    epochs: list[tuple[int, int, int]] = []
+
+    class ByEpochs:
+        def __call__(self, done: int, total: int) -> None:
+            passes.append(total)
+
+        def training(self, seen: int, size: int, epochs_in_all: int) -> None:
+            epochs.append((seen, size, epochs_in_all))
+
+    for tuned in (
+        {"preset": "best"},
+        {"fine_tune": "all", "fine_tuning": FineTuning(epochs=2, batch_size=8)},
+    ):
+        epochs.clear()
+        train.transfer(
+            pets, "small_resnet", preprocessing=SMALL, **EXACT, **tuned, progress=ByEpochs()
+        )
+        (last,) = {(size, in_all) for _, size, in_all in epochs}
+        assert last == (16, last_stage.EPOCHS if "preset" in tuned else 2)
+        assert [seen for seen, _, _ in epochs][-1] == 16 * last[1]
+    assert max(passes) <= len(pets.train) + len(pets.valid)
 
 
 def test_bf16_trains_too(pets: Splits) -> None:

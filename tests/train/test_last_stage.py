@@ -64,9 +64,9 @@ def test_maps_are_mirrored_from_left_to_right(backbone: models.Backbone, pets: S
     lower, upper = models.split(models.freeze(backbone), 64)
     pixels = torch.rand(2, 3, 64, 64)
     maps = lower(pixels)
-    assert torch.equal(last_stage._mirrored(last_stage._mirrored(maps, upper), upper), maps)
+    assert torch.equal(last_stage.mirrored(last_stage.mirrored(maps, upper), upper), maps)
     shape = (2, -1, 4, 4)
-    assert torch.equal(last_stage._mirrored(maps, upper).view(shape), maps.view(shape).flip(3))
+    assert torch.equal(last_stage.mirrored(maps, upper).view(shape), maps.view(shape).flip(3))
 
 
 def test_preset_best_is_saved_and_loaded(pets: Splits, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from flowerlib.classifier import Classifier
 
     classifier = Classifier.load(options.model)
-    photos, counts = distributed.from_main(
+    photos, counts, notes = distributed.from_main(
         lambda: data.labeled_photos(
             options.data,
             classifier.class_names,
@@ -24,8 +24,8 @@ def evaluate(options: argparse.Namespace) -> int:
             columns=columns.named(options),
         )
     )
-    if line := counts.sentence():
-        complain(f"{one_line(options.data)}: {line}")
+    for line in filter(None, [counts.sentence(), *notes]):
+        complain(f"{one_line(options.data)}: {one_line(line)}")
     found = classifier.evaluate(
         photos, device=options.device, precision=options.precision, name=one_line(options.data)
     )
@@ -48,6 +48,7 @@ def evaluate(options: argparse.Namespace) -> int:
             "data": options.data,
             **found.to_dict(),
             "files": counts.to_dict(),
+            "notes": notes,
             "calibration_error": metrics.expected_calibration_error(
                 found.logits.softmax(1), found.labels
             ),

@@ -89,7 +89,7 @@ def arrange(listing: Listing, least: int = 2) -> Layout:
 
     Args:
         listing: all files.
-        least: number of classes that are needed.
+        least: number of classes that are needed; with 1, photos are not to be trained on.
     """
     found = Layout(listing)
     if problem := listing.closed_problem():
@@ -99,7 +99,7 @@ def arrange(listing: Listing, least: int = 2) -> Layout:
     others = [folder for folder in listing.folder.folders if not split_of(folder.name)]
     flat = [folder for _, folder in named if folder.photos and not folder.folders]
     if any(folder.folders for _, folder in named):
-        _take_splits(found, named, others)
+        _take_splits(found, named, others, least)
     elif len(flat) > 1 or (flat and not others):
         for folder in listing.folder.folders:
             found.leave_out(f"in {folder.name}/", folder.below())
@@ -117,7 +117,9 @@ def arrange(listing: Listing, least: int = 2) -> Layout:
     return found
 
 
-def _take_splits(found: Layout, named: list[tuple[str, Folder]], others: list[Folder]) -> None:
+def _take_splits(
+    found: Layout, named: list[tuple[str, Folder]], others: list[Folder], least: int
+) -> None:
     """Takes the folders of the splits; all photos elsewhere are left out."""
     for split, folder in named:
         if not folder.folders:
@@ -146,7 +148,7 @@ def _take_splits(found: Layout, named: list[tuple[str, Folder]], others: list[Fo
             f"no photo in {_names(bare)}; add some or remove it{_why_empty(found)}"
         )
     first = next(iter(found.places.values())).name
-    if "train" not in found.places:
+    if "train" not in found.places and (least > 1 or strangers):
         hint = f"; if {first} is a class, give it another name" if strangers else ""
         found.problems.append(f"has {first}/ but no train/ folder{hint}")
     elif strangers and len(found.places) == 1:

@@ -1,9 +1,11 @@
-"""Which column of a table holds what, by its usual names."""
+"""Which column of a table holds what, by its usual names; which unused one could be the split."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from flowerlib.data.folders.layout import split_of
+from flowerlib.data.records.rows import Rows, text
 from flowerlib.support.errors import InputError
 
 # Names by which a column is found, in lower case and without signs.
@@ -14,6 +16,8 @@ NAMES = {
     "group": ("group", "groupid"),
 }
 OPTIONAL = ("split", "group")
+# Names of columns that often divide photos, and as often mean something else: a lot, a part of it.
+LIKE_SPLIT = ("splits", "datasplit", "subset", "partition", "fold", "set", "part", "phase")
 
 
 def chosen(
@@ -53,3 +57,50 @@ def found(where: str, names: Sequence[str], role: str) -> str | None:
 def listed(names: Iterable[str]) -> str:
     """Names of columns in a sentence."""
     return ", ".join(names) or "none"
+
+
+def possible_splits(cells: Mapping[str, Sequence[object]]) -> list[str]:
+    """The columns that are called like a split, or hold nothing but names of splits."""
+    return [name for name in sorted(cells) if _called_like_a_split(name) or all(_read(cells[name]))]
+
+
+def note_unused_splits(found: Rows, cells: Mapping[str, Sequence[object]], training: bool) -> None:
+    """Says which columns could divide the photos and do not, since nobody called them the split.
+
+    Training may divide the photos in another way. An evaluation may not pass over a split, or it
+    measures what was trained on: there, a column that looks like one is a problem.
+
+    Args:
+        found: the photos; problems and notes are added.
+        cells: the columns that are not used.
+        training: whether the photos are to be trained on.
+    """
+    for name in possible_splits(cells):
+        splits = _read(cells[name])
+        several = len(splits) > 1 and all(splits)
+        if several or (any(splits) and _called_like_a_split(name)):
+            looks = f'the column "{name}" looks like a split'
+            if training:
+                found.notes.append(
+                    f"{looks} and is not used; say so if it is one (split=... in Python, "
+                    "--split-column ... in a shell)"
+                )
+            else:
+                found.problems.append(
+                    f"{looks}; name it as one (--split-column ... in a shell, "
+                    'columns={"split": ...} in Python), or give it another name if it is none'
+                )
+        elif _called_like_a_split(name):
+            found.notes.append(
+                f'the column "{name}" is not used as a split, since it does not say train or test'
+            )
+
+
+def _read(cells: Sequence[object]) -> set[str | None]:
+    """The splits that cells name; None among them if one names none."""
+    return {split_of(text(cell)) for cell in cells}
+
+
+def _called_like_a_split(name: str) -> bool:
+    plain = "".join(filter(str.isalnum, name)).lower()
+    return plain in LIKE_SPLIT or split_of(plain.removeprefix("is")) is not None

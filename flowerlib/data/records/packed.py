@@ -33,27 +33,39 @@ def read(
     """
     given = {role: name for role, name in (asked or {}).items() if name is not None}
     where, tar = os.fspath(path), packs.kind(path) == packs.SHARDS
+    unused: dict[str, str] = {}  # columns, by what their cells are called below
+    divided: list[str] | None = None  # by the files' names
     if tar:
         if other := sorted(given.keys() - {"label"}):
             raise InputError(
                 f"{where} holds shards, so the {other[0]} column has no effect; leave it out."
             )
+        divided = packs.splits(packs.files(path))
         inside = shards.read(path, given.get("label"))
     else:
         named = columns.chosen(where, parquet.columns(path), given)
-        inside = parquet.read(path, {role: name for role, name in named.items() if name})
+        wanted = {role: name for role, name in named.items() if name}
+        if "split" not in wanted:
+            divided = packs.splits(packs.files(path))
+        if "split" not in wanted and divided is None:
+            first = parquet.first_rows(path)
+            others = first.keys() - set(wanted.values())
+            possible = columns.possible_splits({name: first[name] for name in others})
+            unused = {f"unused {name}": name for name in possible}
+        inside = parquet.read(path, wanted | unused)
     source, cells = inside.source, inside.cells
     found = rows.arrange(
         where,
         (),
         cells["label"],
-        cells.get("split"),
+        cells.get("split") if divided is None else [divided[at] for at in source.file.tolist()],
         cells.get("group"),
         places=[*map(source.name, range(len(source)))],
         training=training,
         inside=Stored(source),
     )
     found.left_out = inside.left_out
+    columns.note_unused_splits(found, {unused[key]: cells[key] for key in unused}, training)
     if tar and len(source) and not any(cells["label"]):
         found.problems.insert(0, ARCHIVE)
     return found

@@ -58,7 +58,7 @@ class Found:
 
     Attributes:
         source: the photos.
-        cells: for "label", "split" and "group", where they are there, that of each photo.
+        cells: of each photo, for "label" and whatever else is asked for and there.
         left_out: what else is there, by kind.
     """
 
@@ -133,7 +133,7 @@ def splits(found: Sequence[Path]) -> list[str] | None:
     """The split that each file names, such as "test" in test-00.tar; None if no name holds one.
 
     Raises:
-        InputError: some names hold a split, and others do not.
+        InputError: a name holds two splits; or some names hold one, and others do not.
     """
     named = [_split(file) for file in found]
     if not any(named):
@@ -150,7 +150,12 @@ def splits(found: Sequence[Path]) -> list[str] | None:
 
 def _split(file: Path) -> str:
     words = re.split(r"[^a-z]+", file.stem.lower())
-    return next(filter(None, map(split_of, words)), None) or split_of(file.parent.name) or ""
+    inside = sorted(set(filter(None, map(split_of, words))))
+    if len(inside) > 1:
+        raise InputError(
+            f"{file} names two splits, {' and '.join(inside)}; leave one in the name, or none."
+        )
+    return inside[0] if inside else split_of(file.parent.name) or ""
 
 
 def _inside(folder: Place, top: bool = True) -> list[Path]:

@@ -130,13 +130,35 @@ def columns(path: Place) -> list[str]:
     return list(open_table(packs.files(path)[0]).schema_arrow.names)
 
 
+def first_rows(path: Place, count: int = 100) -> dict[str, list[object]]:
+    """The first cells of the columns of texts, numbers and truth values, by the columns' names."""
+    import pyarrow
+
+    file = packs.files(path)[0]
+    table = open_table(file)
+    schema, types = table.schema_arrow, pyarrow.types
+    plain = (types.is_string, types.is_large_string, types.is_dictionary, types.is_integer)
+    names = [
+        one.name
+        for one in schema
+        if any(is_kind(one.type) for is_kind in (*plain, types.is_boolean))
+    ]
+    try:
+        batch = next(table.iter_batches(count, columns=names, use_threads=False), None)
+    except (OSError, pyarrow.ArrowException) as problem:
+        raise _damaged(file, problem) from None
+    if batch is None:
+        return {}
+    return {name: _cells(file, name, batch.column(name).to_pylist(), schema) for name in names}
+
+
 def read(path: Place, names: Mapping[str, str]) -> Found:
     """Reads all of some Parquet tables but their photos.
 
     Args:
         path: a file, a pattern with braces, or a folder.
         names: the column of "path", which holds contents, or structs with a field `bytes`; and
-            those of "label", "split" and "group" that are wanted.
+            those of "label", "split", "group" and others that are wanted.
 
     Raises:
         InputError: a file cannot be read, or the columns are not there or hold something else.
@@ -144,12 +166,11 @@ def read(path: Place, names: Mapping[str, str]) -> Found:
     import pyarrow
 
     files = packs.files(path)
-    divided, states = packs.splits(files), packs.states(files)
+    states = packs.states(files)
     cells: dict[str, list[object]] = {role: [] for role in names if role != "path"}
-    named: list[object] = []  # the splits that the files' names say
     rows: list[np.ndarray] = []
     ends, column = [], ""
-    for number, file in enumerate(files):
+    for file in files:
         table = open_table(file)
         schema = table.schema_arrow
         if lacking := [name for name in names.values() if name not in schema.names]:
@@ -161,16 +182,13 @@ def read(path: Place, names: Mapping[str, str]) -> Found:
             wanted = [names[role] for role in cells]
             read = table.read(columns=wanted, use_threads=False)
         except (OSError, pyarrow.ArrowException) as problem:
-            raise InputError(
-                f"{file} is damaged ({_in_short(problem)}); write or copy it again."
-            ) from None
+            raise _damaged(file, problem) from None
         for role, inside in cells.items():
             inside += _cells(file, names[role], read.column(names[role]).to_pylist(), schema)
         about = table.metadata
         sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
         ends.append(np.cumsum(sizes, dtype=np.int64))
         rows.append(np.arange(sum(sizes)))
-        named += [divided[number]] * sum(sizes) if divided else []
     source = Tables(
         [str(file) for file in files],
         np.repeat(np.arange(len(files)), [len(one) for one in rows]),
@@ -179,7 +197,7 @@ def read(path: Place, names: Mapping[str, str]) -> Found:
         column,
         ends,
     )
-    return Found(source, {"split": named, **cells} if divided else cells)
+    return Found(source, cells)
 
 
 def _column(file: Path, name: str, kind: pyarrow.DataType) -> str:
@@ -210,6 +228,10 @@ def _cells(file: Path, column: str, values: list[object], schema: pyarrow.Schema
             "are numbered from 0; write the table again."
         )
     return [known[value] for value in values]
+
+
+def _damaged(file: Path, problem: BaseException) -> InputError:
+    return InputError(f"{file} is damaged ({_in_short(problem)}); write or copy it again.")
 
 
 def _in_short(problem: BaseException) -> str:

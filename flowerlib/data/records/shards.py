@@ -83,8 +83,8 @@ def read(path: Place, label: str | None = None) -> Found:
             label cannot be read.
     """
     files = packs.files(path)
-    divided, states = packs.splits(files), packs.states(files)
-    found = distributed.by_all(functools.partial(_listed, label=label), files)
+    states = packs.states(files)
+    found = distributed.by_all(functools.partial(look_into, label=label), files)
     file = np.repeat(np.arange(len(files), dtype=np.int64), [len(one.labels) for one in found])
     source = Shards(
         [str(shard) for shard in files],
@@ -95,8 +95,6 @@ def read(path: Place, label: str | None = None) -> Found:
         [member for one in found for member in one.members],
     )
     cells: dict[str, list[object]] = {"label": [label for one in found for label in one.labels]}
-    if divided is not None:
-        cells["split"] = [divided[number] for number in file.tolist()]
     left_out: Counter[str] = Counter()
     for one in found:
         left_out.update(one.left_out)
@@ -104,7 +102,7 @@ def read(path: Place, label: str | None = None) -> Found:
 
 
 @dataclass
-class _Listed:
+class Listed:
     """What a shard holds; another process gets it as few large pieces.
 
     Attributes:
@@ -120,7 +118,12 @@ class _Listed:
     left_out: Counter[str]
 
 
-def _listed(shard: Path, label: str | None) -> _Listed:
+def look_into(shard: Path, label: str | None) -> Listed:
+    """Reads the headers and labels of one shard.
+
+    Raises:
+        InputError: as `read`; or this machine cannot open it.
+    """
     left_out: Counter[str] = Counter()
     try:
         samples = _samples(shard, label, left_out)
@@ -129,7 +132,7 @@ def _listed(shard: Path, label: str | None) -> _Listed:
             f"{shard} cannot be read ({problem.strerror}); make it readable on every machine that "
             "takes part."
         ) from None
-    return _Listed(
+    return Listed(
         np.array([one.start for one in samples], np.int64),
         np.array([one.size for one in samples], np.int64),
         [one.picture for one in samples],

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from flowerlib.data.folders.layout import split_of
 from flowerlib.data.records import packed, packs, rows
-from flowerlib.data.records.columns import chosen
+from flowerlib.data.records.columns import chosen, note_unused_splits
 from flowerlib.data.records.rows import Rows
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError, plural
@@ -83,19 +82,8 @@ def read(
     )
     if named["split"] is None:
         others = cells.keys() - set(named.values())
-        arranged.notes += [
-            f'the column "{name}" looks like a split and is not used; say so if it is one '
-            "(split=... in Python, --split-column ... in a shell)"
-            for name in sorted(others)
-            if _is_split(cells[name])
-        ]
+        note_unused_splits(arranged, {name: cells[name] for name in others}, training)
     return arranged
-
-
-def _is_split(column: Sequence[object]) -> bool:
-    """Whether all cells are names of splits, and not all of the same."""
-    found = {split_of(rows.text(cell)) for cell in column}
-    return None not in found and len(found) > 1
 
 
 def _cells(table: Mapping[str, Iterable[object]] | DataFrame) -> dict[str, Sequence[object]]:

@@ -88,7 +88,7 @@ def _candidates(upright: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np
         pairs, likeness = [], []
         for table in planes.astype(np.float32):
             keys, other_keys = _hash(plain - center, table), _hash(other - center, table)
-            some, alike = _alike(plain, other, keys, other_keys)
+            some, alike = coarse_pairs(plain, other, keys, other_keys)
             pairs.append(some)
             likeness.append(alike)
         known, at_first = np.unique(np.concatenate(pairs), return_index=True)
@@ -98,7 +98,7 @@ def _candidates(upright: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np
             yield piece // count, piece % count, mirrored
 
 
-def _alike(
+def coarse_pairs(
     plain: np.ndarray, other: np.ndarray, keys: np.ndarray, other_keys: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs with the same key, each among the `CLOSEST` of one of the two by coarse correlation.

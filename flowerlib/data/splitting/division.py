@@ -202,7 +202,7 @@ def places(
         The parts, (N,), and the classes that are missing in one of them, since they have too few
         groups.
     """
-    number = _numbers(contents, group)
+    number = numbers(contents, group)
     test, valid = shares.get("test", 0.0), shares.get("valid", 0.0)
     part = np.where(number < test, "test", np.where(number >= 1 - valid, "valid", "train"))
     size = _large(group, by_class, min(shares.values()))
@@ -236,7 +236,7 @@ def places(
     return part[group], sorted(set(missing))
 
 
-def _numbers(contents: np.ndarray, group: np.ndarray) -> np.ndarray:
+def numbers(contents: np.ndarray, group: np.ndarray) -> np.ndarray:
     """In [0, 1), at each group's first: one half of the digest whose other half is the smallest."""
     halves = np.frombuffer(contents.tobytes(), ">u8").reshape(-1, 2)
     order = np.lexsort((halves[:, 1], group))

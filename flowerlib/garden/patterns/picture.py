@@ -38,12 +38,12 @@ def _table() -> list[tuple]:
     return table
 
 
-_TABLE = _table()
+TABLE = _table()
 CLASS_NAMES: tuple[str, ...] = tuple(
     f"{name} {k + 1}"
     if family.__name__.replace("_", " ") == name
     else f"{family.__name__} of {name} {k + 1}"
-    for family, name, k in _TABLE
+    for family, name, k in TABLE
 )
 
 
@@ -55,6 +55,6 @@ def draw(label: int, rng: np.random.Generator, size: int) -> np.ndarray:
         rng: source of all that varies within the class; the same state gives the same picture.
         size: side in pixels, 32 to 256.
     """
-    family, name, _ = _TABLE[label]
+    family, name, _ = TABLE[label]
     style = np.random.default_rng([label, 20011])
     return finish(rng, family(rng, style, size, name))

@@ -35,7 +35,7 @@ def draw(label: int, rng: np.random.Generator, size: int) -> Array:
     model = build(name, rng)
     place = PLACES[name][int(rng.integers(3))]
     high = rng.uniform(-0.35, 0.5) if place == "sky" else rng.uniform(0.06, 0.5)
-    view = _view(float(rng.uniform(0, 2 * np.pi)), float(high), float(rng.normal(0, 0.06)))
+    view = rotation(float(rng.uniform(0, 2 * np.pi)), float(high), float(rng.normal(0, 0.06)))
     lamp = np.array([rng.normal(0, 0.6), 1.0, rng.normal(0, 0.6)])
     lamp /= np.sqrt((lamp**2).sum())
     fill, move = float(rng.uniform(0.65, 1.1)), tuple(rng.normal(0, 0.12, 2).tolist())
@@ -74,7 +74,7 @@ def build(name: str, rng: np.random.Generator) -> Model:
     return model
 
 
-def _view(yaw: float, pitch: float, roll: float) -> Array:
+def rotation(yaw: float, pitch: float, roll: float) -> Array:
     """Rotation (3, 3) from a model (x forward, y up) to a camera that looks down by `pitch`."""
     cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (np.cos, np.sin))
     turned = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])

@@ -31,6 +31,7 @@ from flowerlib.features import Features
 from flowerlib.models import Backbone
 from flowerlib.support import distributed, modes
 from flowerlib.train.fine_tuning.schedules import autocast, warm_up_and_cosine
+from flowerlib.train.progress import counter
 from flowerlib.train.steps import Computing
 from flowerlib.transforms import Preprocessing
 
@@ -58,8 +59,8 @@ def tuned(
         backbone: one that `models.split` can cut; it is not changed.
         known: the N photos to learn from, with labels.
         preprocessing: what each photo goes through.
-        computing: device, precision, cache; its progress is called with (photos done, photos in
-            all), in the one pass and then in training.
+        computing: device, precision, cache; its progress is called in the one pass, and then with
+            the photos seen in training.
         seed: of the head's start, of the batches' order, of mirroring and dropout.
 
     Returns:
@@ -102,7 +103,8 @@ def _learn(
     ]
     fused = maps.device in ("cpu", "cuda")  # as in `train.fit`
     optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=fused)
-    size, done = len(maps), 0
+    size = len(maps)
+    count = counter(progress, size, EPOCHS)
     schedule = warm_up_and_cosine(optimizer, EPOCHS * -(-size // BATCH_SIZE))
     loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
     for epoch in range(1, EPOCHS + 1):
@@ -110,7 +112,7 @@ def _learn(
             values = maps.values[batch].to(maps.device).float()
             labels = maps.labels[batch].to(maps.device)
             if torch.rand((), dtype=torch.float32) < 0.5:
-                values = _mirrored(values, upper)
+                values = mirrored(values, upper)
             with autocast(maps.device, maps.precision):
                 found = upper(values)
             logits = head(nn.functional.dropout(found.float(), DROPOUT))
@@ -119,12 +121,10 @@ def _learn(
             value.backward()
             optimizer.step()
             schedule.step()
-            done += len(batch)
-            if progress:
-                progress(done, EPOCHS * size)
+            count(len(batch))
 
 
-def _mirrored(values: Tensor, upper: nn.Module) -> Tensor:
+def mirrored(values: Tensor, upper: nn.Module) -> Tensor:
     """Flattened maps (N, C * H * W) with left and right exchanged."""
     unflatten = next(upper.children())
     return unflatten(values).flip(3).flatten(1)

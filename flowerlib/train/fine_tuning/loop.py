@@ -22,6 +22,7 @@ from flowerlib.train.fine_tuning.schedules import autocast, schedule
 from flowerlib.train.fine_tuning.step import Step
 from flowerlib.train.fine_tuning.views import mixer
 from flowerlib.train.history import History
+from flowerlib.train.progress import counter
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -53,7 +54,8 @@ def learn(
             `settings.mix` asks for them.
         precision: "fp32", or "bf16" for the backbone.
         patience, report, checkpoint: as in `train.fit`.
-        progress: called with (photos done, photos in all epochs).
+        progress: called with (photos seen, photos in all epochs); or its `training`, as
+            `CountsEpochs` has it.
     """
     device = next(network.parameters()).device
     network.to(memory_format=torch.channels_last)
@@ -79,7 +81,8 @@ def learn(
         rates=rates,
         averages=averages,
     )
-    count = _counter(progress, train_batches, settings.epochs, len(state.history.rows))
+    size = len(train_batches.dataset)  # type: ignore[arg-type]
+    count = counter(progress, size, settings.epochs, finished=len(state.history.rows))
     for epoch in state.remaining_epochs(patience):
         start = time.perf_counter()
         set_epoch(train_batches, epoch)
@@ -91,7 +94,7 @@ def learn(
             step(*mix(images.to(device), labels.to(device)), train_loss)
             rates.step()
             averages.update()
-            count(len(labels))
+            count(len(labels) * distributed.size())
         state.model = averages.best_guess()
         with autocast(device.type, precision):
             valid = measure(state.model, valid_batches, loss, shared=True)
@@ -109,22 +112,3 @@ def _set_to_train(network: Network) -> None:
     for module in network.modules():
         if isinstance(module, BATCH_NORMS):
             module.eval()
-
-
-def _counter(
-    progress: Callable[[int, int], None] | None,
-    batches: DataLoader[Any],
-    epochs: int,
-    finished: int,
-) -> Callable[[int], None]:
-    """A function that gets the number of photos in a batch, and reports to `progress` the sum."""
-    size = len(batches.dataset)  # type: ignore[arg-type]
-    done = finished * size
-
-    def count(more: int) -> None:
-        nonlocal done
-        done += more * distributed.size()
-        if progress:
-            progress(min(done, epochs * size), epochs * size)
-
-    return count

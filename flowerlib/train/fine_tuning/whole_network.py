@@ -71,7 +71,9 @@ def fine_tune(
         workers: processes that open photos; 0 opens them in this one.
         patience: stop when validation loss has not improved for so many epochs; never if None.
         report: called after every epoch.
-        progress: called with (photos done, photos in all), in each pass and in training.
+        progress: called with (photos done, photos in all) in each pass, and with (photos seen,
+            photos in all epochs) in training; or its method `training`, if it has one, with
+            (photos seen, photos in an epoch, epochs).
         checkpoint: a file that holds the state after every epoch; where it exists, training
             continues from it.
 
