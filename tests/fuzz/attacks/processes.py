@@ -37,8 +37,8 @@ class Training:
         self.folder, self.out = folder, folder / "run"
         start = ["--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
         command = [sys.executable, "-m", "torch.distributed.run", *start, "-m", "flowerlib"]
-        command += ["train", str(photos), "--backbone", "small_densenet", "--fine-tune", "all"]
-        command += ["--epochs", "6", "--batch-size", "8", "--out", str(self.out), *more]
+        command += ["train", str(photos), "--backbone", "small_resnet", "--fine-tune", "all"]
+        command += ["--epochs", "4", "--batch-size", "8", "--out", str(self.out), *more]
         environment = os.environ | {
             "FLOWERLIB_CACHE": str(folder / "cache"),
             "OMP_NUM_THREADS": "1",
@@ -130,6 +130,8 @@ def attack(count: int, seed: int, folder: Path) -> Outcome:
     while kills < count:
         place = folder / "struck"
         restarts = dice.choice((0, 1))
+        converted = Path("cache", "networks")  # it takes longer than the training
+        shutil.copytree(undisturbed.folder / converted, place / converted)
         training = Training(place, photos, restarts=restarts)
         where = training.strike(dice.uniform(0, lasting), dice)
         code = training.end()
