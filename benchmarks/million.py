@@ -2,7 +2,8 @@
 
 There are not that many photos here, so each shard but the first is a link to the first one: for the
 program, other photos under other names; on the disk, a hundred. Each is listed, read, decoded and
-answered like any other. Any number will do: FLOWERLIB_PHOTOS=20000 python -m benchmarks million.
+answered like any other. They are small, and so is the network, since what surrounds both is
+measured. Any number will do: FLOWERLIB_PHOTOS=20000 python -m benchmarks million.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from benchmarks import processes
 
 PER_SHARD, MILLION, DRY = 100, 1_000_000, 2048
-BACKBONE = "small_resnet"  # the smallest: what surrounds the network is measured
+BACKBONE, SIDE = "small_resnet", 64  # the smallest; pixels of a photo's longer side
 ROWS = 60  # in the record
 PAUSE = 0.5  # seconds between two looks
 
@@ -50,8 +52,8 @@ def measure(shared: Path | None = None) -> dict:
     kilobytes = np.mean([len(content) for content in photos]) / 1000
     return {
         "photos": count,
-        "what": f"{'flowers' if shared else 'drawn'}: {len(photos)} files of {kilobytes:.0f} kB on "
-        f"average, in links to one shard; network {BACKBONE}",
+        "what": f"{'flowers' if shared else 'drawn'}: {len(photos)} files of {SIDE} pixels and "
+        f"{kilobytes:.1f} kB on average, in links to one shard; network {BACKBONE}",
         "processes": size,
         "disk_mb": round(disk / 1e6, 1),
         "seconds": round(seconds, 1),
@@ -83,28 +85,29 @@ def _real(folder: Path) -> list[bytes]:
 
     files = [*listing.read(folder).folder.below()]
     picked = np.linspace(0, len(files) - 1, min(len(files), PER_SHARD)).astype(int)
-    return [Path(files[at]).read_bytes() for at in picked]
+    return [_encoded(Image.open(files[at]).convert("RGB")) for at in picked]
 
 
 def drawn() -> list[bytes]:
     """Flowers of the garden as JPEG."""
-    from PIL import Image
-
     from flowerlib import garden
 
-    found = []
-    for index in range(16):
-        stream = io.BytesIO()
-        Image.fromarray(garden.picture("flowers", index, index, size=256)).save(stream, "JPEG")
-        found.append(stream.getvalue())
-    return found
+    pictures = (garden.picture("flowers", index, index, size=SIDE) for index in range(16))
+    return [_encoded(Image.fromarray(picture)) for picture in pictures]
+
+
+def _encoded(picture: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.thumbnail((SIDE, SIDE))
+    picture.save(stream, "JPEG")
+    return stream.getvalue()
 
 
 def _model(root: Path) -> Path:
     """A classifier that is quickly trained; what it answers does not matter."""
     from flowerlib import data, train
 
-    splits = data.garden("pets", per_class=(8, 4, 4), size=64)
+    splits = data.garden("pets", per_class=(8, 4, 4), size=SIDE)
     train.transfer(splits, backbone=BACKBONE).save(root / "classifier.safetensors")
     return root / "classifier.safetensors"
 
@@ -174,3 +177,24 @@ def thinned(rows: list[dict]) -> list[dict]:
     """At most `ROWS` of the rows, the first and the last among them."""
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).astype(int))
     return [rows[at] for at in chosen]
+
+
+def figure(rows: list[dict]) -> np.ndarray:
+    """Two axes: seconds against photos, and the memory of each process."""
+    from flowerlib import plots
+    from flowerlib.plots import figures
+
+    axes = plots.figure(9.5, 3.4).subplots(1, 2)
+    photos = [row["photos"] / 1000 for row in rows]
+    axes[0].plot(photos, [row["seconds"] / 60 for row in rows], color=figures.BLUE)
+    axes[0].set_title("Time grows with the photos", loc="left", fontsize=11)
+    axes[0].set(xlabel="thousand photos", ylabel="minutes")
+    memory = np.array([row["anonymous_mb"] for row in rows])
+    axes[1].plot(photos, memory, color=figures.GREEN, linewidth=1)
+    axes[1].set_title("Memory does not", loc="left", fontsize=11)
+    axes[1].set(xlabel="thousand photos", ylabel="MB, each process")
+    for axis in axes:
+        axis.set_ylim(bottom=0)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+    return axes

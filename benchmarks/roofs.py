@@ -1,4 +1,4 @@
-"""What the machine can do at most: matrix products and 1x1 convolutions, in fp32 and bf16.
+"""What the machine can do at most: matrix products and 1x1 convolutions, in each precision it has.
 
 A speed means something only beside them: a share of the roof says how much is left to gain, and
 roofs that change between the start and the end of a measurement say that somebody else was busy.
@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from flowerlib.features import engine
+
 SIDE = 1536  # of the square matrices: 7.2 GFLOP a product, 9 MB a matrix in fp32
 IMAGES, CHANNELS, PIXELS = 8, 512, 28  # of the convolution: 3.3 GFLOP, like ResNet's third stage
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -22,6 +24,8 @@ def measure(seconds: float = 0.4) -> dict[str, float]:
     """GFLOP/s of each roof, the best of what fits into so many seconds each (about 2 s in all)."""
     found = {}
     for precision, kind in PRECISIONS.items():
+        if precision == "bf16" and not engine.computes_in_bf16():
+            continue
         left, right = torch.randn(SIDE, SIDE).to(kind), torch.randn(SIDE, SIDE).to(kind)
         images = torch.randn(IMAGES, CHANNELS, PIXELS, PIXELS).to(kind)
         images = images.to(memory_format=torch.channels_last)

@@ -52,17 +52,15 @@ def measure(name: str, shared: Path, weights: str) -> dict:
     found = {"photos": count, "weights": Path(weights).name, **paired.steady(block)}
     gflop = flops_per_image(name) / 1e9
     speed = count / found["flowerlib"]["median_seconds"]
-    limits = found["roofs"]
-    roof = median(
-        max(limits[when]["matrix_product_bf16"], limits[when]["convolution_1x1_bf16"])
-        for when in ("before", "after")
-    )
+    limits, precision = found["roofs"], found["flowerlib"]["runs"][0]["precision"]
+    kinds = (f"matrix_product_{precision}", f"convolution_1x1_{precision}")
+    roof = median(max(limits[when][kind] for kind in kinds) for when in ("before", "after"))
     found["gflop_per_image"] = round(gflop, 3)
     found["images_per_second"] = {
         side: round(count / found[side]["median_seconds"], 1)
         for side in ("flowerlib", "eager fp32 torchvision")
     }
-    found["share_of_bf16_roof"] = round(speed * gflop / roof, 3)
+    found["share_of_roof"] = round(speed * gflop / roof, 3)
     return found
 
 
