@@ -1,8 +1,9 @@
 """What fine-tuning brings, and what single options of it bring, on few real photos.
 
-Small on purpose: three quarters of an hour on one core. Everything is taken out of the training folders: some
-photos to learn from, some to choose the epoch with, and others, which nothing else uses, to judge
-with. Defaults were chosen by the same judges, so these are validation figures, not test figures.
+Small on purpose: three quarters of an hour on one core. Everything is taken out of the training
+folders: some photos to learn from, some to choose the epoch with, and others, which nothing else
+uses, to judge with. Defaults were chosen by the same judges, so these are validation figures, not
+test figures.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowerlib.data.sources import downloads
+from flowerlib.support.errors import InputError
 
 ANONYMOUS = "AECDH-AES256-SHA:@SECLEVEL=0"
 
@@ -61,7 +62,7 @@ class Server:
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
-        self.http.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients hang up
+        self.http.handle_error = lambda *_: None  # clients hang up
         self.http.socket = _anonymous(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)).wrap_socket(
             self.http.socket, server_side=True
         )
@@ -131,5 +132,5 @@ if __name__ == "__main__":
     ssl.create_default_context = client_context
     try:
         downloads.fetch(url, Path(path), sha256=sha256)
-    except downloads.InputError as problem:
+    except InputError as problem:
         sys.exit(f"refused: {problem}")

@@ -92,6 +92,8 @@ def write(
         )
         with storage.atomic_path(path) as temporary:
             tensorfile.write(temporary, arrays, {description.NAME: text})
+    except InputError:  # a sentence already, such as that of a full disk
+        raise
     except (ValueError, TensorFileError) as problem:
         reason = str(problem).removesuffix(".")
         raise InputError(f"The classifier cannot be saved to {path}: {reason}.") from None

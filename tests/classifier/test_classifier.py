@@ -527,6 +527,12 @@ def hooked(made: Classifier) -> None:
     made.backbone.body.avgpool.register_forward_hook(lambda *given: 2 * given[2])
 
 
+def test_a_folder_that_is_not_there_is_named_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        make.classifier().save(tmp_path / "missing" / "a.safetensors")
+    assert str(refused.value).count("a.safetensors") == 1
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -104,11 +104,13 @@ class Child:
         self._wait()
         with self.answers as answers:
             # All was written before it ended; grandchildren may still hold the other end open.
-            if not answers.poll():
-                raise RuntimeError(f"a process ended with {self.process.exitcode} and no word")
-            worked, found = answers.recv()
+            try:
+                worked, found = answers.recv() if answers.poll() else (False, None)
+            except EOFError:  # nothing was written, and nobody holds the other end
+                worked, found = False, None
         if not worked:
-            raise RuntimeError(found)
+            ended = f"a process ended with {self.process.exitcode} and no word"
+            raise RuntimeError(found or ended)
         return found
 
     def _wait(self) -> None:

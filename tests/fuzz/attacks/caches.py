@@ -30,6 +30,7 @@ from PIL import Image
 from flowerlib import data, features, garden, models, train
 from flowerlib.cli import runs  # noqa: F401
 from flowerlib.features import conversion, runtime
+from flowerlib.garden import painter
 from flowerlib.support.errors import InputError
 from flowerlib.train.checkpoints import Checkpoint
 from flowerlib.transforms import Preprocessing
@@ -102,8 +103,9 @@ def complaint_of(work: Callable[[], tuple[int, str, str]]) -> str | None:
     code, _, complaint = work()
     if code == 0:
         return None
-    require(code == 2 and complaint.count("\n") == 1, f"exit code {code}: {complaint!r:.300}")
-    return sentence(complaint.rstrip("\n"))
+    said = [line for line in complaint.splitlines() if line.startswith("flowerlib: ")]
+    require(code == 2 and len(said) == 1, f"exit code {code}: {complaint!r:.300}")
+    return sentence(said[0])
 
 
 def mounts() -> bool:
@@ -181,7 +183,7 @@ def two_extract(folder: Path, dice: random.Random) -> str:
 
 def two_draw(folder: Path, dice: random.Random) -> str:
     """Two processes want the same pictures at the same moment."""
-    cache, right = use(folder / "cache"), garden.draw_many(*DRAWN, 0, 64)
+    cache, right = use(folder / "cache"), painter.draw_many(*DRAWN, 0, 64)
     begin = time.time() + 0.05
 
     def fill() -> None:
@@ -215,7 +217,7 @@ def full_features(folder: Path, dice: random.Random) -> str:
 
 def full_pictures(folder: Path, dice: random.Random) -> str:
     """The disk is too small for the garden's pictures."""
-    disk, right = use(folder / "disk"), garden.draw_many(*DRAWN, 0, 64)
+    disk, right = use(folder / "disk"), painter.draw_many(*DRAWN, 0, 64)
     enlarge = small_disk(disk, dice.randrange(4_000, right.nbytes))
     end = end_of(drawn)
     require(isinstance(end, str) and "Cannot write" in end, f"said {end}")
@@ -290,7 +292,7 @@ def read_only_features(folder: Path, dice: random.Random) -> str:
 
 def read_only_pictures(folder: Path, dice: random.Random) -> str:
     """The garden's cache cannot be written to: what it holds is read, else one sentence."""
-    cache, right = use(folder / "cache"), garden.draw_many(*DRAWN, 0, 64)
+    cache, right = use(folder / "cache"), painter.draw_many(*DRAWN, 0, 64)
     if held := dice.random() < 0.5:
         drawn()
     cache.mkdir(exist_ok=True)
@@ -319,7 +321,7 @@ def read_only_command(folder: Path, dice: random.Random) -> str:
 def changed_file(folder: Path, dice: random.Random) -> str:
     """A photo is replaced by another one of its size, name and time."""
     use(folder / "cache")
-    pixels = pictures(2).contents.array
+    pixels = [np.asarray(pictures(2).image(at)) for at in range(2)]
     path = folder / "a.bmp"
 
     def put(content: np.ndarray) -> data.Photos:
@@ -435,19 +437,19 @@ def damage(content: bytes, dice: random.Random) -> bytes:
 
 def drawn_once(folder: Path) -> np.ndarray:
     """The pictures, which are in the cache from now on."""
-    right = garden.draw_many(*DRAWN, 0, 64)
+    right = painter.draw_many(*DRAWN, 0, 64)
     require((drawn() == right).all(), "wrong pictures")
     return right
 
 
 def photo_folder(root: Path) -> Path:
     """Two classes of noise as PNG, with a folder for each split."""
-    source = pictures(24).contents.array
-    for number, pixels in enumerate(source):
+    source = pictures(24)
+    for number in range(len(source)):
         part = ("train", "train", "valid", "test")[number // 2 % 4]
         place = root / part / "ab"[number % 2]
         place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(place / f"{number}.png")
+        source.image(number).save(place / f"{number}.png")
     return root
 
 

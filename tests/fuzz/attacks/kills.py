@@ -16,6 +16,7 @@ import os
 import random
 import shutil
 import time
+import tomllib
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -32,7 +33,8 @@ from torch import nn
 # What the children need is imported here, once, before they are forked.
 from flowerlib import data, features, garden, models, train
 from flowerlib.classifier import Classifier
-from flowerlib.cli import runs  # noqa: F401
+from flowerlib.cli import runs
+from flowerlib.cli.run_folder import RESULTS
 from flowerlib.train.checkpoints import Checkpoint
 from flowerlib.transforms import Augmentation, Preprocessing
 from tests.fuzz import Outcome
@@ -149,7 +151,7 @@ def caching_pictures(folder: Path, workers: int) -> str:
 def run(folder: Path, workers: int) -> str:
     """What `flowerlib train --resume` does: pictures, features, head, test, artifact, figures."""
     out = folder / "run"
-    if not (out / runs.RESULTS).exists():
+    if not (out / RESULTS).exists():
         splits = data.garden("things", per_class=(3, 2, 2), size=48, num_classes=4)
         runs.train(
             splits,
@@ -165,7 +167,7 @@ def run(folder: Path, workers: int) -> str:
             precision="fp32",
         )
     rows = [line.rsplit(",", 1)[0] for line in (out / "history.csv").read_text().splitlines()]
-    results = json.loads((out / runs.RESULTS).read_text())
+    results = json.loads((out / RESULTS).read_text())
     return digest((out / "classifier.safetensors").read_bytes(), rows, results)
 
 
@@ -207,6 +209,7 @@ def unreadable(folder: Path) -> list[str]:
         ".pixels": lambda path: check_pixels(path.read_bytes()),
         ".onnx": lambda path: check_network(path.read_bytes()),
         ".json": lambda path: json.loads(path.read_text()),
+        ".toml": lambda path: tomllib.loads(path.read_text()),
         ".png": lambda path: Image.open(path).load(),
         ".csv": lambda path: path.read_text().rindex("\n"),
     }
