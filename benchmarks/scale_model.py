@@ -143,7 +143,7 @@ def measured(shared: Path, count: int = 400, listed: int = 20_000) -> dict:
         with mock.patch.object(shards, "read", lambda *_: found):
             arranging = _seconds(lambda: from_shards(folder))
         planning = _seconds(lambda: answer_table._digest([*map(stored.name, range(listed))]))
-        task = Task(functools.partial(shards._listed, label=None), packs.files(folder))
+        task = Task(functools.partial(shards.look_into, label=None), packs.files(folder))
         shares = [task.share(rank, 2) for rank in range(2)]
         gathering = _seconds(lambda: task.whole(_sent(shares))) + _seconds(lambda: _sent(stored))
         photos = Photos(stored, np.zeros(listed, int), ["photo"]).subset(range(min(count, listed)))

@@ -403,7 +403,7 @@ groups = {
     "better": [name for name, (_, low, _) in against.items() if low > 0],
 }
 for group, some_names in groups.items():
-    print(f"{group}: {', '.join(some_names) or 'none'}")
+    print(f"→ {group}: {', '.join(some_names) or 'none'}")
 title = "Against the article's settings, same validation pictures"
 lesson.show(
     plots.differences(against, title=title),

@@ -532,7 +532,7 @@ candidates = {
     f"multi-level, with {VIEWS} views": (staged, joined, staged_valid),
 }
 chosen = max(candidates, key=lambda name: gains[name][1])
-print("chosen on valid:", chosen)
+print("→ chosen on valid:", chosen)
 
 # %%
 net, learn, choose = candidates[chosen]

@@ -130,7 +130,7 @@ lesson.verdict(
 )
 best = max(right, key=lambda name: int(right[name].sum()))
 way, values, right = ways[best], values[best], right[best]
-print(f"We go on with: {best}")
+print(f"→ We go on with: {best}")
 
 # %% [markdown]
 # We go on with the most accurate way. Where the intervals overlap, this choice is partly luck, and
