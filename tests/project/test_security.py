@@ -11,7 +11,8 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "SECURITY.md"
 START, END = "<!-- table: python -m tests.project.test_security -->", "<!-- end of table -->"
-BRIEF = {"kills": r"^.*: ", "caches": r"[:,].*$", "processes": r"^killed [^,]*, "}  # what is left out of an end's name
+# What is left out of an end's name.
+BRIEF = {"kills": r"^.*: ", "caches": r"[:,].*$", "processes": r"^killed [^,]*, "}
 
 
 def table(folder: Path = REPOSITORY / "results") -> str:
