@@ -105,27 +105,12 @@ def shared() -> Path:
     return folder
 
 
-FLOWERS = ("daisy", "iris", "lily", "rose")  # four garden species under short names
-
-
 @pytest.fixture(scope="session")
 def flower_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Garden flowers as JPEG: {train,valid,test}/{daisy,iris,lily,rose}; not to be changed."""
-    from PIL import Image
+    from tests import flower_photos
 
-    from flowerlib import garden
-
-    root = tmp_path_factory.mktemp("flowers") / "photos"
-    for label, name in enumerate(FLOWERS):
-        at = 0
-        for part, count in {"train": 8, "valid": 3, "test": 3}.items():
-            folder = root / part / name
-            folder.mkdir(parents=True)
-            for index in range(at, at + count):
-                picture = Image.fromarray(garden.picture("flowers", 3 * label, index, size=64))
-                picture.save(folder / f"{name}_{index:02}.jpg", quality=92)
-            at += count
-    return root
+    return flower_photos.draw(tmp_path_factory.mktemp("flowers") / "photos")
 
 
 @pytest.fixture

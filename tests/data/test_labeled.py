@@ -11,9 +11,9 @@ import pytest
 from flowerlib import audit, cli, data
 from flowerlib.classifier import Classifier
 from flowerlib.support.errors import InputError
-from tests.conftest import FLOWERS
 from tests.data import stores
 from tests.data.test_records import pairs, write
+from tests.flower_photos import NAMES as FLOWERS
 
 
 def measured(place: Path | str, **options: object) -> tuple[int, list[str]]:

@@ -29,8 +29,8 @@ from flowerlib.data.records import parquet, shards
 from flowerlib.data.stored import Stored
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
-from tests.conftest import FLOWERS
 from tests.data import stores
+from tests.flower_photos import NAMES as FLOWERS
 from tests.warm import together
 
 PARTS = ("train", "valid", "test")

@@ -18,14 +18,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from safetensors.numpy import load_file
 
-from flowerlib import garden
+from tests import flower_photos
 from tests.fuzz import Outcome
 
 FULL = 50
-PER_CLASS = {"train": 8, "valid": 3, "test": 3}
 CLOSE = 1e-5  # sums of two processes are added in the order in which they arrive
 LONGEST = 300  # seconds; whoever works longer hangs, and is ended
 
@@ -93,20 +91,6 @@ class Training:
         return lines[-1][:200] if lines else "nothing said"
 
 
-def drawn(folder: Path) -> Path:
-    """JPEG files of four species, in folders for splits and classes."""
-    for label in range(4):
-        at = 0
-        for part, count in PER_CLASS.items():
-            place = folder / part / f"species_{label}"
-            place.mkdir(parents=True)
-            for index in range(at, at + count):
-                picture = Image.fromarray(garden.picture("flowers", 3 * label, index, size=64))
-                picture.save(place / f"{index:02}.jpg", quality=92)
-            at += count
-    return folder
-
-
 def difference(found: Path, right: Path) -> str | None:
     """How a finished run differs from the right one, or None."""
     names, wanted = ({file.name for file in folder.iterdir()} for folder in (found, right))
@@ -122,7 +106,7 @@ def difference(found: Path, right: Path) -> str | None:
 def attack(count: int, seed: int, folder: Path) -> Outcome:
     """Kills one process of each of `count` trainings; see the module."""
     outcome, dice, kills = Outcome(), random.Random(seed), 0
-    photos = drawn(folder / "photos")
+    photos = flower_photos.draw(folder / "photos")
     undisturbed = Training(folder / "right", photos)
     if undisturbed.end():
         raise RuntimeError(undisturbed.last_words())
