@@ -75,14 +75,19 @@ def scratch() -> None:
 
 
 def real_lessons() -> None:
-    """Every lesson on real photos; FLOWERLIB_LESSONS="04_flowers" for some of them."""
+    """Every lesson on real photos; FLOWERLIB_LESSONS="04_flowers" for some of them.
+
+    FLOWERLIB_BACKBONE=mobilenet_v2 for another of `lessons.BACKBONES` than the default network.
+    """
     from benchmarks import lessons
 
-    file = RESULTS / "lessons_real.json"
-    known = read("lessons_real") if file.is_file() else {}
-    for name, found in lessons.measure(SHARED, os.environ.get("FLOWERLIB_LESSONS", "").split()):
+    backbone = os.environ.get("FLOWERLIB_BACKBONE", "efficientnet_lite0")
+    names = os.environ.get("FLOWERLIB_LESSONS", "").split()
+    _, record = lessons.BACKBONES[backbone]
+    known = read(record) if (RESULTS / f"{record}.json").is_file() else {}
+    for name, found in lessons.measure(SHARED, backbone, names):
         known[name] = found
-        write("lessons_real", dict(sorted(known.items())))  # after each: the next takes minutes
+        write(record, dict(sorted(known.items())))  # after each: the next takes minutes
 
 
 def extraction() -> None:
