@@ -20,6 +20,7 @@
 import copy
 import os
 import tempfile
+from collections import OrderedDict
 from importlib import resources
 from pathlib import Path
 
@@ -123,7 +124,8 @@ if BACKBONE == "small_densenet":
     print(network.load_state_dict(load_file(str(file)), strict=False))
 else:  # another one, named in the settings, with the size and colors that it was trained with
     borrowed = models.backbone(BACKBONE, WEIGHTS)
-    network, usual = borrowed.body, models.default_preprocessing(borrowed)
+    network = nn.Sequential(OrderedDict(backbone=borrowed, head=nn.Identity()))  # already cut
+    usual = models.default_preprocessing(borrowed)
     SIZE, MEAN, STD = usual.crop, usual.mean, usual.std
 
 # %%
