@@ -1,0 +1,9 @@
+"""Mistakes in lesson 06 and in its solutions."""
+
+from __future__ import annotations
+
+from tests.project.mistakes import Mistake
+
+LESSON: list[Mistake] = []
+
+SOLUTIONS: list[Mistake] = []
