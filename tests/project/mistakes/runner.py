@@ -11,6 +11,7 @@ import contextlib
 import io
 import multiprocessing
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -59,8 +60,6 @@ def start(cells: list[str], mistake: Mistake) -> int:
 
 def joined(cell: str) -> str:
     """A cell with strings that stand on several lines in one piece."""
-    import re
-
     return re.sub(r'"\s*\n\s*f?"', "", cell)
 
 
@@ -113,7 +112,7 @@ def _made(shell, mistake: Mistake, cells: list[str], answer) -> None:
 
 
 def main(name: str) -> int:
-    """Makes the mistakes of the lesson in this file; the exit code says whether all were noticed."""
+    """Makes the mistakes of the lesson in a file; exit code 1 if one was not noticed."""
     source = Path(name).resolve()
     words = os.environ.get("ONLY", "")
     chosen = [one for one in known.of(source) if words in one.claim or words in one.what]
