@@ -101,12 +101,13 @@ lesson.show(grid, alt="Twelve training pictures in two rows: six cats above, six
 # %% [markdown]
 # ## What do we borrow?
 #
-# A network for pictures is a chain of layers. Early ones usually respond to edges and colors, later
-# ones to textures and parts. These are useful for almost any picture, so you need not learn them
-# [**from scratch**](../docs/glossary.md#from-scratch): people publish networks together with their
-# [**weights**](../docs/glossary.md#parameter), the numbers that training found. Using them for a
-# task of your own is called [**transfer learning**](../docs/glossary.md#transfer-learning). In your
-# own project, one line loads such a network and downloads its weights once:
+# A network for pictures is a chain of layers. Early ones usually respond to edges and colors,
+# later ones to textures and parts. These are useful for most kinds of pictures, so you need not
+# learn them [**from scratch**](../docs/glossary.md#from-scratch): people publish networks
+# together with their [**weights**](../docs/glossary.md#parameter), the numbers that training
+# found. Using them for a task of your own is called [**transfer
+# learning**](../docs/glossary.md#transfer-learning). In your own project, one line loads such a
+# network and downloads its weights once:
 #
 # ```python
 # network = torchvision.models.densenet121(weights="IMAGENET1K_V1")
@@ -135,11 +136,11 @@ for name, layer in network.named_children():
 
 # %% [markdown]
 # The network has two parts. Most of it is the [**backbone**](../docs/glossary.md#backbone), which
-# turns a picture into a few hundred numbers, its [**features**](../docs/glossary.md#features). The
-# last layer is the [**head**](../docs/glossary.md#head), which decides between classes by those
-# numbers. The old head is of no use to us: it knows the old classes, not ours. (Our small network
-# comes without one: its file does not hold the head's weights, the "missing keys" above.) So we cut
-# it off, by putting a layer in its place that does nothing:
+# turns a picture into a few hundred numbers, its [**features**](../docs/glossary.md#features).
+# The last layer is the [**head**](../docs/glossary.md#head), which decides between classes by
+# those numbers. The old head is of no use to us: it names the old classes, not ours. (Our small
+# network comes without one: its file does not hold the head's weights, the "missing keys" above.)
+# So we cut it off, by putting a layer in its place that does nothing:
 
 # %%
 name = list(dict(network.named_children()))[-1]  # "classifier" in a DenseNet, "fc" in a ResNet
@@ -157,8 +158,8 @@ print(name, "is now", getattr(network, name))
 #
 # <details><summary>Check yourself: could we keep the old head and train it a little?</summary>
 #
-# No: it has one output for each old class. ImageNet has many breeds, for example, but no class that
-# is just "cat" or "dog". The layers before the head are what we came for.
+# No: it has one output for each old class. ImageNet has many breeds, for example, but no class
+# that is just "cat" or "dog". What we borrow the network for are the layers before the head.
 # </details>
 
 # %% [markdown]
@@ -302,7 +303,7 @@ print(f"{summary.trainable:,} of all weights learn: {share:.2%}")
 lesson.claim(share < 0.01, "less than 1 % of the weights learn")
 
 # %% [markdown]
-# The fewer weights have to be learned, the fewer pictures it usually takes.
+# The fewer weights have to be learned, the fewer pictures are usually enough.
 #
 # <details><summary>Check yourself: how many weights does a head for ten classes have?</summary>
 #
@@ -490,7 +491,7 @@ lesson.verdict(
 # %% tags=["hide-input"]
 lesson.headline(
     f"accuracy on {len(truth)} test pictures with 95 % intervals: plain PyTorch "
-    f"{ours[0]:.2f} ({ours[1]:.2f} to {ours[2]:.2f}), the library's three {library[0]:.2f} "
+    f"{ours[0]:.2f} ({ours[1]:.2f} to {ours[2]:.2f}), the library's three lines {library[0]:.2f} "
     f"({library[1]:.2f} to {library[2]:.2f}), the same with random weights {blank[0]:.2f} "
     f"({blank[1]:.2f} to {blank[2]:.2f})"
 )
@@ -499,7 +500,7 @@ lesson.headline(
 lesson.measured("01_cat_or_dog")
 
 # %% [markdown]
-# What the borrowed weights gain depends on the photos. The recipe around them is the same for all.
+# How much the borrowed weights gain depends on the photos. The recipe stays the same.
 
 # %% [markdown]
 # ## What can go wrong

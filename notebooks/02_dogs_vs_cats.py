@@ -284,7 +284,7 @@ curves = plots.compare_curves(
     {"our own": own_rows, "borrowed": borrowed_rows},
     title=f"On validation, the borrowed network reaches {frozen:.2f}, our own {best:.2f}",
 )
-lesson.show(curves, alt="Loss and accuracy after every epoch, our own and the borrowed network.")
+lesson.show(curves, alt="Loss and accuracy by epoch on train and valid: our own and the borrowed.")
 
 # %% tags=["hide-input"]
 same = [torch.equal(before[key], now) for key, now in backbone.state_dict().items()]
@@ -383,12 +383,13 @@ for name in ("in train()", "eval() again, drifted"):
         *metrics.paired_difference(right[name], right["frozen, in eval()"]),
         better=f"{name}: more accurate here than frozen.",
         worse=f"{name}: less accurate than frozen.",
-        unclear=f"{name}: these pictures show no sure loss of accuracy.",
+        unclear=f"{name}: these pictures show no clear difference in accuracy.",
     )
 
 # %% [markdown]
-# How much it costs depends on how much the new pictures differ from those of the pretraining. In
-# any case, the answer for one photo should not depend on which others are in its batch.
+# How much it costs depends on how far the means and deviations of your batches are from the
+# stored ones. In any case, the answer for one photo should not depend on which others are in its
+# batch.
 #
 # <details><summary>Check yourself: does <code>requires_grad_(False)</code> freeze it all?</summary>
 #
@@ -408,12 +409,15 @@ for name in ("in train()", "eval() again, drifted"):
 # maps. This is called [**fine-tuning**](../docs/glossary.md#fine-tuning). Two rules help the
 # network not to forget:
 #
-# - **Train the head first.** A random head sends random gradients down. Ours is trained.
+# - **Train the head first.** The gradients of a random head would change the borrowed weights at
+#   random. Ours is trained.
 # - **Take smaller steps with borrowed weights** than with new ones. An optimizer accepts *parameter
 #   groups*, each with its own learning rate.
 #
-# `models.split` cuts a backbone before its last stage. We split a copy; the frozen one is used
-# again.
+# In plain PyTorch, one line unfreezes the last stage of a ResNet:
+# `network.layer4.requires_grad_(True)`. Here `models.split` also cuts the backbone before that
+# stage, so that pictures that do not change pass through the lower part only once. We split a
+# copy, because we use the frozen one again.
 
 # %%
 lower, stage = models.split(copy.deepcopy(backbone), SIZE)
@@ -478,13 +482,14 @@ lesson.table(rows, ["classifier", "accuracy on valid"], digits=2)
 #
 # <details><summary>Check yourself: could we do the same with the pixels of the pictures?</summary>
 #
-# Yes, with `flatten(1)` of `images`; try it. But the mean of all cats is a gray blur, and so is
-# that of all dogs.
+# Yes, with `flatten(1)` of `images`; try it. But the mean of all cats is a blur, and so is that
+# of all dogs.
 # </details>
 #
 # <details><summary>Check yourself: does this control use the labels?</summary>
 #
-# Yes, those of the training pictures, like the other classifiers. It only learns without steps.
+# Yes, those of the training pictures, like the other classifiers. It only needs no gradient
+# steps.
 # </details>
 
 # %% [markdown]
@@ -571,7 +576,7 @@ compare(
     "frozen",
     better="Fine-tuning pays.",
     worse="Fine-tuning does harm.",
-    unclear="These pictures cannot tell whether fine-tuning pays; the cheaper one will do.",
+    unclear="These pictures cannot tell whether fine-tuning pays; frozen is cheaper.",
 )
 compare(
     "frozen",

@@ -118,9 +118,9 @@ lesson.table(
 lesson.claim(sure[~hits].mean() < sure[hits].mean(), "the model is less sure where it is wrong")
 
 # %% [markdown]
-# **Answer:** what you see in a handful of pictures is a guess, to be tested on others. But one
-# thing can be counted: where the model is wrong, it is less sure on average. So a person should
-# look at the answers with the lowest probability first.
+# **Answer:** whatever they seem to share, a handful of pictures only gives you a guess, to be
+# tested on others. But one thing can be counted: where the model is wrong, it is less sure on
+# average. So a person should look at the answers with the lowest probability first.
 
 # %% [markdown]
 # ## Exercise 01.2: what if preprocessing is forgotten?
@@ -133,7 +133,7 @@ lesson.verdict(
     *metrics.paired_difference(careless_hits, hits),
     better="Without Normalize it is more accurate, by luck or by something to look into.",
     worse="Without Normalize it is less accurate.",
-    unclear="These pictures show no sure difference.",
+    unclear="These pictures show no clear difference.",
 )
 
 # %%
@@ -161,14 +161,14 @@ lesson.table([row(name, r) for name, r in right.items()])
 ordered = sorted(right, key=lambda name: int(right[name].sum()))
 for other in ordered[:-1]:
     gain, low, high = metrics.paired_difference(right[ordered[-1]], right[other])
-    sure = "surely better than" if low > 0 else "perhaps no better than"
+    sure = "better than" if low > 0 else "not clearly better than"
     print(f"→ {ordered[-1]} is {sure} {other}: {gain:+.3f} ({low:+.3f} to {high:+.3f})")
 
 # %% [markdown]
-# **Answer:** the table gives an order, and the paired intervals say how much of it to believe: the
-# first rate is better where its interval lies above 0. With so few validation pictures, only large
-# differences are sure. Note that the best of three is partly the luckiest of three: its accuracy
-# on `valid` flatters it a little.
+# **Answer:** the rate named first in the lines with an arrow has the highest accuracy. You can
+# tell that it is better than another only where the paired interval lies above 0; with so few
+# validation pictures, only large differences show. Note that the best of three is partly the
+# luckiest of three: its accuracy on `valid` flatters it a little.
 
 # %% [markdown]
 # ## Exercise 01.4: your own photos
@@ -196,8 +196,8 @@ ratio = rows[2][2] / rows[0][2]
 lesson.claim(0.4 < ratio < 0.6, "four times the pictures about halve the interval")
 
 # %% [markdown]
-# **Answer:** the table gives the width. It shrinks with the square root of the number of pictures,
-# so halving it takes about four times as many, at the same accuracy.
+# **Answer:** the first row of the table gives the width. It shrinks with the square root of the
+# number of pictures, so halving it takes about four times as many, at the same accuracy.
 
 # %% tags=["nbval-ignore-output"]
 lesson.footer("fp32")

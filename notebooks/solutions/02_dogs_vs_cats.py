@@ -2,9 +2,9 @@
 # # Solutions to lesson 02: dogs and cats
 #
 # The backbone, our own network and the loop are those of the [lesson](../02_dogs_vs_cats.ipynb).
-# There are up to 100 training pictures of each animal: Exercise 02.1 trains with all of them, 02.3
-# with 30 of each. Everything except Exercise 02.2 is measured on the validation set. Drawn pictures
-# are others than in the lesson, so the figures differ from those there.
+# There are up to 100 training pictures of each animal: Exercise 02.1 trains with all of them,
+# 02.3 with 30 of each. Everything except Exercise 02.2 is measured on the validation set. On
+# drawn data, the pictures are not those of the lesson, so the figures differ.
 
 # %%
 import copy
@@ -149,7 +149,7 @@ lesson.verdict(
     *metrics.paired_difference(right(mean), right(off)),
     better="The average is more accurate than dropout off.",
     worse="The average is less accurate than dropout off.",
-    unclear="These pictures show no sure difference between the average and dropout off.",
+    unclear="These pictures show no clear difference between the average and dropout off.",
 )
 wavering = (passes.argmax(2) != passes[0].argmax(1)).any(0)
 rows = []
@@ -160,7 +160,7 @@ lesson.table(rows, ["pictures", "how many", "accuracy, dropout off", "low", "hig
 if rows[0][3] > rows[1][4]:
     print("→ Where the passes disagree, fewer answers are right.")
 else:
-    print("→ These pictures show no sure difference between the two rows.")
+    print("→ These pictures show no clear difference between the two rows.")
 
 # %% [markdown]
 # **Answer:** the average of many passes has a lower loss than single passes have on average
@@ -201,8 +201,8 @@ print(f"the narrower of the two intervals is {100 * narrow:.0f} points wide")
 
 # %% [markdown]
 # **Answer:** the table says how many each gets right. But with so few photos to measure on, the
-# intervals are wide, and only a large difference is sure. A borrowed network needs few photos to
-# train with, so use the larger part to measure: a narrow interval needs many.
+# intervals are wide, and only a large difference can be shown. A borrowed network needs few
+# photos to train with, so use the larger part to measure: a narrow interval needs many.
 
 # %% [markdown]
 # ## Exercise 02.3: how does a network forget?
@@ -275,10 +275,10 @@ lesson.claim(
 lesson.claim(lost[-1] > 0.1, "it forgets over 10 points of it")
 
 # %% [markdown]
-# **Answer:** by too large steps. The head of the other task was not touched; what changed is the
-# stage below it. At a large rate, what it had learned from very many pictures is overwritten within
-# a few epochs. The accuracy on cats and dogs may hide this, because the stage is trained on them at
-# the same time. So a large rate gives up what we borrowed the network for.
+# **Answer:** by steps that are too large. The head of the other task was not touched; what
+# changed is the stage below it. At a large rate, what it had learned from very many pictures is
+# overwritten within a few epochs. The accuracy on cats and dogs may hide this, because the stage
+# is trained on them at the same time. So a large rate gives up what we borrowed the network for.
 
 # %% [markdown]
 # ## Exercise 02.4: how many pictures does a network of your own need?
@@ -339,9 +339,10 @@ if lead[-1] < min(lead[:-1]):
     print("→ The lead of the frozen network is smallest with the most pictures.")
 
 # %% [markdown]
-# **Answer:** the first line with an arrow says it. The validation set is small, so each accuracy of
-# our own network may be off by several points; the band shows how much the frozen one depends on
-# the sample.
+# **Answer:** the first line with an arrow gives the number. The validation set is small, so each
+# accuracy of our own network may be off by several points, and another number may look like
+# enough on other pictures. The band shows how much the frozen network depends on the sample; with
+# all pictures, every sample is the same.
 
 # %% tags=["nbval-ignore-output"]
 lesson.footer("fp32")
