@@ -7,7 +7,7 @@
 # | | |
 # |---|---|
 # | **You will learn** | the five things below |
-# | **You should know** | a training loop (lesson 01); the features of a network (lesson 02) |
+# | **You should know** | a training loop and the features of a network (lesson 01) |
 # | **Data** | 20 species of flowers: drawn, or photos of Oxford's 102 flowers |
 # | **Time** | 40 minutes to read; about 45 seconds to run on two processor cores |
 #
@@ -57,8 +57,8 @@ lesson.banner(splits)
 # %% [markdown]
 # ## What does a transform do to a photo, and to a batch?
 #
-# A network with thousands of weights can memorize a few hundred photos. It then knows those photos
-# and not the species: this is [overfitting](../docs/glossary.md#overfitting).
+# A network with thousands of weights can memorize a few hundred photos. It has then learned those
+# photos and not the species: this is [overfitting](../docs/glossary.md#overfitting).
 # [Augmentation](../docs/glossary.md#augmentation) makes memorizing harder: at each visit, the
 # network sees the photo a little changed, with the same label. A recipe found in many tutorials
 # rotates the photo by up to ten degrees and mirrors half of the photos. Here it is with
@@ -135,7 +135,7 @@ lesson.claim(set(at_once) == {0, 12}, "given a batch, the flip mirrors all of it
 lesson.claim(any(0 < n < 12 for n in one_by_one), "given single photos, it mirrors some of them")
 
 # %% [markdown]
-# No error tells you. The training still runs, with less variety than you believe.
+# No error message appears. The training runs, with less variety than you believe.
 #
 # <details><summary>Check yourself: how often does a network see the same picture in 20
 # epochs?</summary>
@@ -151,7 +151,7 @@ lesson.claim(any(0 < n < 12 for n in one_by_one), "given single photos, it mirro
 # %% [markdown]
 # ## Why must evaluation be deterministic?
 #
-# Training pictures may vary. Pictures that we measure with may not: two measurements of the same
+# Training pictures may vary. Pictures that we measure with must not: two measurements of the same
 # network would differ, and we could not compare two networks. So evaluation has a pipeline without
 # randomness, its [preprocessing](../docs/glossary.md#preprocessing). Only the end of it, size and
 # [normalization](../docs/glossary.md#normalization), is that of training:
@@ -233,8 +233,8 @@ lesson.claim(-0.01 < restored.min() and restored.max() < 1.01, "restored, all ar
 # ## Can random augmentation be reproducible?
 #
 # A run that cannot be repeated cannot be debugged. PyTorch's usual answer is to give the
-# `DataLoader` a generator: it decides the order, and it seeds the worker processes, which draw the
-# views.
+# `DataLoader` a generator: it decides the order, and it seeds the worker processes, in which the
+# random transforms run.
 
 
 # %%
@@ -254,14 +254,14 @@ lesson.claim(torch.equal(two[1], alone[1]), "without workers: still the same ord
 lesson.claim(not torch.equal(two[0], alone[0]), "but other views")
 
 # %% [markdown]
-# Transforms that draw from NumPy or Python's `random` need one more argument, because PyTorch seeds
-# neither of them in a worker with your generator. Define the function in a module, not in a
-# notebook: on some systems, workers cannot import it from there.
+# From this generator, PyTorch seeds its own random numbers in each worker, and those of NumPy and
+# of Python's `random`. (Old versions left NumPy out: without an error, all workers drew the same
+# numbers.) Only a library with random numbers of its own needs one more argument. Define that
+# function in a module, not in a notebook: on some systems, workers cannot import it from there.
 #
 # ```python
 # def seed_worker(worker):
-#     np.random.seed(torch.initial_seed() % 2**32)
-#     random.seed(torch.initial_seed())
+#     another_library.seed(torch.initial_seed() % 2**32)
 #
 # DataLoader(..., generator=torch.Generator().manual_seed(0), worker_init_fn=seed_worker)
 # ```
@@ -299,8 +299,8 @@ lesson.claim(not torch.equal(alone, later), "the next epoch: other views")
 # %% [markdown]
 # ## Which changes preserve the label?
 #
-# A transform changes the picture and leaves the label alone. That is a statement: "these two are
-# the same thing". It is true of a mirrored flower. It is false of an arrow, and of some digits:
+# A transform changes the picture and leaves the label alone. That is a statement: "both show the
+# same thing". It is true of a mirrored flower. It is false of an arrow, and of some digits:
 
 
 # %%
@@ -323,13 +323,13 @@ grid = plots.photo_grid(
     [left, right, six, rotated, nine],
     ["left", "left, mirrored", "six", "six, rotated by 180°", "nine"],
     columns=5,
-    title="A mirrored arrow points right, and an upside-down six is a nine",
+    title="A mirrored arrow points right, and a six rotated by 180° is a nine",
 )
-lesson.show(grid, alt="An arrow and its mirror image; a six, the six upside down, and a nine.")
+lesson.show(grid, alt="An arrow and its mirror image; a six, the six rotated by 180°, and a nine.")
 ink = [255 - np.asarray(p, float)[..., 0] for p in (rotated, six, nine)]
 ink = [np.roll(i, 32 - np.argwhere(i > 99).mean(0).astype(int), (0, 1)).ravel() for i in ink]
 as_six, as_nine = (float(np.corrcoef(ink[0], other)[0, 1]) for other in ink[1:])
-lesson.claim(as_nine > 0.9 > as_six, "upside down, the six correlates over 0.9 with a nine only")
+lesson.claim(as_nine > 0.9 > as_six, "turned by 180°, the six correlates over 0.9 with a nine only")
 
 # %% [markdown]
 # With flowers, color matters. `v2.ColorJitter(hue=0.5)` moves every color along the circle of hues
@@ -382,7 +382,7 @@ lesson.verdict(
     *metrics.paired_difference(is_right["hue +0.5"], is_right["hue +0.25"]),
     better="A half turn costs less than a quarter: the cost does not follow the angle.",
     worse="A half turn costs more than a quarter.",
-    unclear="A half turn and a quarter cost about the same.",
+    unclear="These pictures do not show whether a half turn or a quarter costs more.",
 )
 
 # %% [markdown]
@@ -404,7 +404,7 @@ lesson.show(grid, alt="Four flowers with their names, and below the same four in
 # for cars, rotating satellite images by 90 degrees?</summary>
 #
 # Signs: no, arrows and letters change. Cars: yes, a red one and a blue one are the same model.
-# Satellite images: yes, there is no "up". The data decide, not the library.
+# Satellite images: yes, they have no "up". The data decide, not the library.
 # </details>
 #
 # <details><summary>Check yourself: why is there half a turn of the hue in one direction
@@ -542,7 +542,7 @@ title = f"The largest gain: {best}; the smallest: {worst}"
 each = {name: gain.mean(1).tolist() for name, gain in gains.items()}
 label = "gain in accuracy over no augmentation, validation set"
 axes = plots.differences(intervals, runs=each, x_label=label, title=title)
-lesson.show(axes, alt="Gain of each recipe with its interval and single seeds.")
+lesson.show(axes, alt="Gain in accuracy of each recipe over none: intervals and single seeds.")
 
 # %% tags=["hide-input"]
 lesson.verdict(
@@ -560,12 +560,12 @@ lesson.verdict(
 lesson.claim(intervals["any hue"][2] < 0, "random hues hurt: their interval is below zero")
 
 # %% [markdown]
-# So the label of a flower does not survive any hue: a network that learned to ignore color is worse
-# on flowers as they are. For cars, the same transform might help.
+# So not every change of hue preserves the label of a flower: a network that learned to ignore color
+# is worse on flowers as they are. For cars, the same transform might help.
 #
 # Where an interval contains zero, these runs show neither that the recipe helps nor that it is
 # useless. And look at the single seeds: whoever tries one, and adopts a recipe if it looks better,
-# chooses by luck.
+# chooses partly by luck.
 #
 # <details><summary>Check yourself: why do all recipes start from the same initial weights and take
 # the same number of steps?</summary>
@@ -638,7 +638,8 @@ lesson.measured("03_augmentation")
 # - A random transform gives a new view at each call; given a batch, it makes one choice for all.
 # - Evaluation is deterministic. Rotate before you crop. To display a normalized tensor, multiply by
 #   the standard deviation and add the mean.
-# - `generator=` and `worker_init_fn=` make views reproducible for a fixed number of workers.
+# - `generator=` makes views reproducible for a fixed number of workers; without workers, call
+#   `torch.manual_seed` as well.
 # - Which changes preserve the label depends on the data.
 # - To tell whether augmentation helps: same steps, several seeds, paired differences, an interval
 #   over seeds and pictures, one look at the test set.
@@ -694,18 +695,23 @@ lesson.measured("03_augmentation")
 # %% [markdown]
 # ## Sources
 #
-# - A. Krizhevsky, I. Sutskever, G. E. Hinton: "ImageNet classification with deep convolutional
-#   neural networks", NeurIPS 2012. Random crops and mirror images against overfitting.
-# - C. Szegedy and others: "Going deeper with convolutions", CVPR 2015. The random resized crop.
-# - C. Shorten, T. M. Khoshgoftaar: "A survey on image data augmentation for deep learning", Journal
-#   of Big Data 6, 2019. Which transforms are safe for which labels.
+# - A. Krizhevsky, I. Sutskever, G. E. Hinton: [ImageNet classification with deep convolutional
+#   neural
+#   networks](https://proceedings.neurips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html),
+#   NeurIPS 2012. Random crops and mirror images against overfitting.
+# - C. Szegedy et al.: [Going deeper with convolutions](https://arxiv.org/abs/1409.4842), CVPR 2015.
+#   The random resized crop.
+# - C. Shorten, T. M. Khoshgoftaar: [A survey on image data augmentation for deep
+#   learning](https://doi.org/10.1186/s40537-019-0197-0), Journal of Big Data 6, 2019. Which
+#   transforms are safe for which labels.
 # - PyTorch documentation:
 #   [Reproducibility](https://docs.pytorch.org/docs/stable/notes/randomness.html). `generator=` and
 #   `worker_init_fn=`.
-# - M.-E. Nilsback, A. Zisserman: "Automated flower classification over a large number of classes",
-#   ICVGIP 2008. The photos.
-# - A. C. Cameron, J. B. Gelbach, D. L. Miller: "Robust inference with multiway clustering", Journal
-#   of Business & Economic Statistics 29, 2011. The interval over seeds and pictures.
+# - M.-E. Nilsback, A. Zisserman: [Automated flower classification over a large number of
+#   classes](https://doi.org/10.1109/ICVGIP.2008.47), ICVGIP 2008. The photos.
+# - A. C. Cameron, J. B. Gelbach, D. L. Miller: [Robust inference with multiway
+#   clustering](https://doi.org/10.1198/jbes.2010.07136), Journal of Business & Economic Statistics
+#   29, 2011. The interval over seeds and pictures.
 #
 # Previous: [02_dogs_vs_cats](02_dogs_vs_cats.ipynb) · Next: [04_flowers](04_flowers.ipynb)
 

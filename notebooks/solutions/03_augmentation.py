@@ -121,9 +121,10 @@ lesson.claim(all(len(found) <= 3 for found in same.values()), "no change leaves 
 lesson.claim(rotated[6, 9] > 0.9 and rotated[9, 6] > 0.9, "rotated, 6 and 9 change places")
 
 # %% [markdown]
-# **Answer.** Few survive, and 6 and 9 become each other when rotated by 180 degrees. A person would
-# accept some more, such as an upside-down 8, whose rings differ a little in size. For a network
-# that reads digits, none of the three changes is safe.
+# **Answer.** The table names those that stay: the 0 under every change, and few others. When
+# rotated by 180 degrees, 6 and 9 become each other. A person would accept some more, such as an
+# upside-down 8, whose rings differ a little in size. For a network that reads digits, none of the
+# three changes is safe.
 
 # %% [markdown]
 # ## Exercise 03.3: how many photos is augmentation worth?
@@ -196,8 +197,8 @@ found = {
 }
 intervals = {name: metrics.crossed_interval(values) for name, values in found.items()}
 each = {name: values.mean(1).tolist() for name, values in found.items()}
-axes = plots.differences(intervals, runs=each, title="What five more pictures are worth")
-lesson.show(axes, alt="Three differences with intervals and single seeds.")
+axes = plots.differences(intervals, runs=each, title="Gains by augmentation and by five more")
+lesson.show(axes, alt="Three differences in accuracy, with intervals and single seeds.")
 lesson.claim(intervals["ten minus five"][1] > 0, "five more pictures help")
 
 # %%
@@ -205,13 +206,13 @@ lesson.verdict(
     *intervals["ten minus five, augmented"],
     better="Five more pictures help more than augmenting the five.",
     worse="Augmenting five pictures helps more than five more.",
-    unclear="Eight seeds do not show which of the two helps more.",
+    unclear=f"{len(SEEDS)} seeds do not show which of the two helps more.",
 )
 
 # %% [markdown]
-# **Answer.** It is the sentence above, and it holds for these data and this network. What differs
-# between the two is what they add: a mirrored picture costs nothing, but it shows the same flower,
-# in the same light, against the same background. Of course you can do both.
+# **Answer.** The sentence above says which, for these data and this network. What differs between
+# the two is what they add: a mirrored picture costs nothing, but it shows the same flower, in the
+# same light, against the same background. Of course you can do both.
 
 # %% [markdown]
 # ## Exercise 03.4: your own photos
