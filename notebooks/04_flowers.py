@@ -86,9 +86,9 @@ grid = plots.photo_grid(pictures, names, columns=4, title=title)
 lesson.show(grid, alt="Twelve flower pictures in three rows, each with the name of its class.")
 
 # %% [markdown]
-# A class has a name, and this project never uses a number in its place. The reason is an old trap:
-# the Oxford photos are often stored in folders called `1` to `102`, and most libraries,
-# torchvision's `ImageFolder` too, sort folder names as text.
+# This project identifies a class by its name, never by its number. The reason is an old trap: the
+# Oxford photos are often stored in folders called `1` to `102`, and most libraries, torchvision's
+# `ImageFolder` too, sort folder names as text.
 
 # %%
 folders = sorted(str(number) for number in range(1, 103))
@@ -97,8 +97,8 @@ print(folders[:6])
 lesson.claim(shifted == 91, f"{shifted} of 102 folders are not where their number says")
 
 # %% [markdown]
-# A program that takes index 3 for folder 4 is wrong about nearly every class, without any error
-# message. So the list of names travels with the splits, and later with the saved classifier.
+# A program that takes index 3 for folder 4 is wrong about most classes, without any error message.
+# So the list of names travels with the splits, and later with the saved classifier.
 #
 # <details><summary>Check yourself: why does folder 10 come before folder 2?</summary>
 #
@@ -130,7 +130,7 @@ lesson.claim(shifted == 91, f"{shifted} of 102 folders are not where their numbe
 # | time | 62 to 82 minutes on a GPU |
 
 # %% [markdown]
-# In plain PyTorch, this is the whole of it, for densenet121 and its ImageNet weights:
+# In plain PyTorch, with densenet121 and its ImageNet weights, it takes three statements:
 #
 # ```python
 # network = torchvision.models.densenet121(weights="IMAGENET1K_V1")
@@ -359,7 +359,8 @@ lesson.claim(held_out[-1] - fair[-1] > held_out[0] - fair[0], "at the end, the g
 #
 # <details><summary>Check yourself: what does the head learn after the best epoch?</summary>
 #
-# Only the training loss still falls: the head memorizes.
+# Nothing that lowers the validation loss: that is how the best epoch was chosen. Where only the
+# training loss still falls, the head memorizes.
 # </details>
 
 # %% [markdown]
@@ -407,15 +408,15 @@ for group, some_names in groups.items():
 title = "Against the article's settings, same validation pictures"
 lesson.show(
     plots.differences(against, title=title),
-    alt="Differences in accuracy with intervals; the farthest learning rates lose most.",
+    alt="Differences in accuracy to the article's settings, with intervals: one row per change.",
 )
 farthest = [against[f"learning rate {lr:g}"][0] for lr in (0.0003, 0.03)]
 lesson.claim(min(farthest) < -0.02, "ten times as large or as small a rate can cost over 2 points")
 
 # %% [markdown]
 # Read the figure with care. The first two rows change nothing but the seed, so a difference of
-# their size is luck. And of fourteen intervals at 95 %, one may miss zero by chance: do not adopt
-# the best of many settings because of a single interval.
+# their size may be luck. And of fourteen intervals at 95 %, one may miss zero by chance: do not
+# adopt the best of many settings because of a single interval.
 #
 # <details><summary>Check yourself: a colleague tries a hundred settings and reports the best
 # validation accuracy. What is wrong with that number?</summary>
@@ -431,10 +432,10 @@ lesson.claim(min(farthest) < -0.02, "ten times as large or as small a rate can c
 # %% [markdown]
 # ## How does the classifier leave the notebook?
 #
-# The flower article tells of a loss: networks saved with an older version of the software could not
+# The flower article reports a loss: networks saved with an older version of the software could not
 # be used with the newer one, and had to be trained again. We can replay that. This is how the
-# course's students saved their work, with the layer names that DenseNets had in 2017
-# (`norm.1` where it is `norm1` today):
+# course's students saved their work, with the layer names that DenseNets had in 2017 (`norm.1`
+# where it is `norm1` today):
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -590,8 +591,8 @@ lesson.headline(
 lesson.measured("04_flowers")
 
 # %% [markdown]
-# Compare this with the article's result only on photos, and remember that its figure, too, has an
-# interval (Exercise 04.1).
+# Only a result on photos can be compared with the article's figure, which has an interval, too
+# (Exercise 04.1).
 #
 # What does borrowing save? The fair opponent is the same network with random weights, all of it
 # trained, on the same drawn pictures, and trained *well*: flips, rotations and crops, many epochs,
@@ -608,8 +609,10 @@ lesson.table(rows, ["network", "test accuracy", "low", "high", "processor second
 epochs = [row["epoch"] for row in record["rows"]]
 levels = {"from scratch": [row["valid_accuracy"] for row in record["rows"]]}
 levels["frozen, the article's head"] = [frozen["valid_accuracy"]]
-axes = plots.lines(epochs, levels, x_label="epoch", title="Drawn data, validation set")
-lesson.show(axes, alt="Accuracy from scratch rises over epochs; the frozen network is a level.")
+axes = plots.lines(epochs, levels, x_label="epoch", title="Recorded on drawn data, validation set")
+lesson.show(
+    axes, alt="Validation accuracy over epochs, from scratch; that of the frozen as a line."
+)
 
 # %%
 lesson.claim(
@@ -620,7 +623,7 @@ lesson.verdict(
     *record["frozen_minus_scratch"],
     better="The frozen network is more accurate, too.",
     worse="But given that time, the network from scratch is more accurate.",
-    unclear="Given that time, the network from scratch is about as accurate.",
+    unclear="Given that time, no difference in accuracy can be shown.",
 )
 
 # %% [markdown]
@@ -639,10 +642,10 @@ sure, answers = test.logits.softmax(1).max(1)
 wrong = (answers != test.labels).nonzero()[:, 0]
 worst = wrong[sure[wrong].argsort(descending=True)][:8].tolist()
 pictures = [preprocessing.pixels(splits.test.image(i)) for i in worst]
-names = [f"{splits.class_names[answers[i]]}, not {splits.test.class_name(i)}" for i in worst]
-title = "The surest mistakes on the test set: the answer, not the truth"
+names = [f"{splits.test.class_name(i)} → {splits.class_names[answers[i]]}" for i in worst]
+title = "The surest mistakes on the test set, truth → answer"
 grid = plots.photo_grid(pictures, names, columns=4, title=title)
-lesson.show(grid, alt="Up to eight test pictures with the wrong answer and the right name.")
+lesson.show(grid, alt="Up to eight test pictures with the right name and the wrong answer.")
 
 # %%
 image = splits.test.image(worst[0])
@@ -652,7 +655,7 @@ lesson.show(bars, alt="A test picture beside its five most probable classes; the
 lesson.claim(answer.probabilities[0] > 0.5, "the surest mistake has a probability above a half")
 
 # %% [markdown]
-# A wrong answer can be a sure one. Accuracy over many pictures does not protect you from that.
+# A wrong answer can be a sure one, however high the accuracy over many pictures.
 
 # %% [markdown]
 # ## What can go wrong
@@ -679,7 +682,8 @@ lesson.claim(answer.probabilities[0] > 0.5, "the surest mistake has a probabilit
 # - Freezing means no gradients *and* `eval()`; a new head learns to name new classes.
 # - The same picture gives the same features in every epoch, so compute them once.
 # - Training loss is reported with dropout on, during the epoch; measure alike before you compare.
-# - Some settings matter, many do not; differences as small as those between seeds are luck.
+# - Some settings matter; for others, no difference can be shown. One as small as that between seeds
+#   may be luck.
 # - Save numbers, names and preprocessing (safetensors), not Python objects (pickle).
 # - A command line is a function of a list of words, and can be tested like any other.
 
@@ -699,7 +703,7 @@ lesson.claim(answer.probabilities[0] > 0.5, "the surest mistake has a probabilit
 # ### Exercise 04.2: what does dropout do?
 # Train the head with dropout 0, 0.2 and 0.5, with three seeds each. Compare reported training loss,
 # training loss measured alike, validation loss and accuracy. Which gap closes? Does the accuracy
-# care?
+# change?
 #
 # <details><summary>Hint</summary>
 #
@@ -740,15 +744,17 @@ lesson.claim(answer.probabilities[0] > 0.5, "the surest mistake has a probabilit
 # - ["Faster Machine Learning through Transfer
 #   Learning"](https://www.tarasowski.de/transfer-learning-image-classifier). The flower article.
 #   Its figures (91.4 %, 62 to 82 minutes on a GPU) were not measured here.
-# - M.-E. Nilsback, A. Zisserman: "Automated flower classification over a large number of classes",
-#   ICVGIP 2008. The photos.
-# - G. Huang, Z. Liu, L. van der Maaten, K. Q. Weinberger: "Densely connected convolutional
-#   networks", CVPR 2017. The backbone.
-# - S. Ioffe, C. Szegedy: "Batch normalization", ICML 2015. The statistics that move.
+# - M.-E. Nilsback, A. Zisserman: [Automated flower classification over a large number of
+#   classes](https://doi.org/10.1109/ICVGIP.2008.47), ICVGIP 2008. The photos.
+# - G. Huang, Z. Liu, L. van der Maaten, K. Q. Weinberger: [Densely connected convolutional
+#   networks](https://arxiv.org/abs/1608.06993), CVPR 2017. The backbone.
+# - S. Ioffe, C. Szegedy: [Batch normalization](https://arxiv.org/abs/1502.03167), ICML 2015. The
+#   statistics that move.
 # - PyTorch documentation: [torch.load](https://docs.pytorch.org/docs/stable/generated/torch.load.html).
 #   What `weights_only` means.
-# - E. B. Wilson: "Probable inference, the law of succession, and statistical inference", Journal of
-#   the American Statistical Association 22 (1927). The interval.
+# - E. B. Wilson: [Probable inference, the law of succession, and statistical
+#   inference](https://doi.org/10.1080/01621459.1927.10502953), Journal of the American Statistical
+#   Association 22, 1927. The interval.
 
 # %% tags=["nbval-ignore-output"]
 lesson.footer("fp32")

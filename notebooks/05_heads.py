@@ -89,8 +89,8 @@ def logistic_regression(values, labels, penalty, seed=SEED):
 
 
 # %% [markdown]
-# So that one penalty suits every backbone, features are centered and divided by one number first,
-# both computed from the training features alone. Then we start twice, from different random
+# So that the same penalties suit every backbone, features are centered and divided by one number
+# first, both computed from the training features alone. Then we start twice, from different random
 # weights:
 
 # %%
@@ -143,7 +143,7 @@ lesson.claim(agree < same, "training the article's head leaves more to luck: sta
 #
 # A strong penalty makes all weights small, so that the head gives nearly the same answer for every
 # picture. A weak one lets it fit every training picture, including what is accidental in it. A good
-# value is in between, and the validation set finds it:
+# value is usually in between, and the validation set finds it:
 
 # %%
 layers = [logistic_regression(inputs, known.labels, penalty) for penalty in PENALTIES]
@@ -157,7 +157,7 @@ lesson.table(list(rows), ["penalty", "train loss", "valid loss", "valid accuracy
 shown = {"training": fitted, "validation": judged}
 title = f"The lowest validation loss is at penalty {PENALTIES[int(np.argmin(judged))]:.0e}"
 axes = plots.lines(PENALTIES, shown, x_label="penalty", y_label="mean loss", log="xy", title=title)
-lesson.show(axes, alt="Training loss falls with the penalty, validation loss not as far.")
+lesson.show(axes, alt="Loss over the penalty: training loss falls with it, validation loss less.")
 lesson.claim(fitted == sorted(fitted, reverse=True), "training loss falls with the penalty")
 lesson.claim(min(judged) < judged[0], "the strongest penalty is not the best on valid")
 
@@ -210,7 +210,7 @@ lesson.verdict(
 )
 
 # %% [markdown]
-# Where a backbone's features are good, linear boundaries between the classes are enough, and a
+# Where a backbone's features are good, linear boundaries between the classes may be enough, and a
 # hidden layer adds little but weights that can fit accidents. Where they are not, nonlinear
 # boundaries may help. Nobody knows beforehand, so measure.
 #
@@ -231,8 +231,8 @@ lesson.verdict(
 # ## Is there more in a network than its last layer?
 #
 # The last layer of a pretrained network has learned to answer *its* question: which of ImageNet's
-# classes is it? What does not matter for that, such as the texture of a petal, may be lost before.
-# The [feature maps](../docs/glossary.md#feature-map) of earlier layers may still hold it. A
+# classes is it? What does not matter for that, such as the texture of a petal, may be lost on the
+# way. The [feature maps](../docs/glossary.md#feature-map) of earlier layers may still hold it. A
 # [forward hook](../docs/glossary.md#hook) is a function that PyTorch calls after a layer, with its
 # output. Ours remembers the last maps of every size:
 
@@ -307,7 +307,7 @@ lesson.verdict(
     *metrics.paired_difference(right["all of them"], right["the last layer"]),
     better="All levels together are better than the last layer alone.",
     worse="All levels together are worse than the last layer alone.",
-    unclear="All levels together and the last layer alone are about equally good.",
+    unclear="These pictures show no clear difference between all levels and the last layer.",
 )
 
 # %% [markdown]
@@ -326,7 +326,7 @@ lesson.verdict(
     *metrics.paired_difference(multi, linear),
     better="Multi-level features are better than those of the last layer.",
     worse="Multi-level features are worse than those of the last layer.",
-    unclear="Multi-level features are about as good as those of the last layer.",
+    unclear="These pictures show no clear difference to the features of the last layer.",
 )
 
 # %% [markdown]
@@ -364,7 +364,8 @@ views = data.RandomViews(splits.train, transforms.Augmentation(preprocessing), V
 pictures = [preprocessing.pixels(splits.train.image(7))]
 pictures += [views.image(view * len(splits.train) + 7) for view in range(VIEWS)]
 names = ["the picture", *(f"view {view + 1}" for view in range(VIEWS))]
-grid = plots.photo_grid(pictures, names, columns=len(names))
+title = "One picture and its cached views"
+grid = plots.photo_grid(pictures, names, columns=len(names), title=title)
 lesson.show(grid, alt="A flower, and random views of it: rotated, mirrored, cropped.")
 
 # %%
@@ -426,7 +427,7 @@ lesson.table(rows, columns, digits={"seconds": 1}, volatile=["seconds"])
 # %% tags=["hide-input"]
 shown = {name: gains[name] for name in list(methods)[1:]}
 axes = plots.differences(shown, title="Gain over the linear head on the last layer, on valid")
-lesson.show(axes, alt="Gains over the last layer with intervals, for three methods.")
+lesson.show(axes, alt="Gains in accuracy over the last layer, with intervals, of three methods.")
 
 # %%
 lesson.verdict(
@@ -493,7 +494,7 @@ lesson.verdict(
     *metrics.paired_difference(by_random, by_color),
     better="Random filters are better than six numbers about the colors.",
     worse="Random filters are worse than six numbers about the colors.",
-    unclear="Random filters are about as good as six numbers about the colors.",
+    unclear="Random filters are neither clearly better nor worse than six color numbers.",
 )
 
 # %% [markdown]
@@ -521,8 +522,8 @@ lesson.verdict(
 # ## Does it hold?
 #
 # The features whose gain has the highest lower bound on valid are used for the test set, once. The
-# head is solved again on train and valid together, since more pictures make a better head. The
-# opponent is the article's head. It learns from train alone, since it needs valid to choose its
+# head is solved again on train and valid together, since more pictures usually make a better head.
+# The opponent is the article's head. It learns from train alone, since it needs valid to choose its
 # epoch; part of a difference may come from that.
 
 # %%
@@ -666,15 +667,17 @@ lesson.measured("05_heads")
 # %% [markdown]
 # ## Sources
 #
-# - S. Kornblith, J. Shlens, Q. V. Le: "Do better ImageNet models transfer better?", CVPR 2019.
-#   Logistic regression on frozen features, solved with L-BFGS, as the measure of transfer.
+# - S. Kornblith, J. Shlens, Q. V. Le: [Do better ImageNet models transfer
+#   better?](https://arxiv.org/abs/1805.08974), CVPR 2019. Logistic regression on frozen features,
+#   solved with L-BFGS, as the measure of transfer.
 # - J. Nocedal, S. J. Wright: "Numerical optimization", 2nd edition, 2006. L-BFGS, chapter 7.
-# - U. Evci and others: "Head2Toe: utilizing intermediate representations for better transfer
-#   learning", ICML 2022. Features of all layers.
-# - M.-E. Nilsback, A. Zisserman: "Automated flower classification over a large number of classes",
-#   ICVGIP 2008. The photos.
-# - A. Agresti, Y. Min: "Simple improved confidence intervals for comparing matched proportions",
-#   Statistics in Medicine 24, 2005. The interval of paired differences.
+# - U. Evci et al.: [Head2Toe: utilizing intermediate representations for better transfer
+#   learning](https://arxiv.org/abs/2201.03529), ICML 2022. Features of all layers.
+# - M.-E. Nilsback, A. Zisserman: [Automated flower classification over a large number of
+#   classes](https://doi.org/10.1109/ICVGIP.2008.47), ICVGIP 2008. The photos.
+# - A. Agresti, Y. Min: [Simple improved confidence intervals for comparing matched
+#   proportions](https://doi.org/10.1002/sim.1781), Statistics in Medicine 24, 2005. The interval of
+#   paired differences.
 
 # %% tags=["nbval-ignore-output"]
 lesson.footer("fp32")

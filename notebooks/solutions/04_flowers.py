@@ -60,9 +60,10 @@ lesson.claim(wilson[1] - wilson[0] > 0.03, "819 photos leave an interval of over
 lesson.claim(1.9 < ratio < 2.1, "four times the photos, half the width")
 
 # %% [markdown]
-# **Answer.** The article's figure is sure to about two points in either direction. Half the width
-# takes four times as many photos, about 3,300. Wilson's interval turns the question around: for
-# which true shares would 91.4 % be no surprise? It stays inside 0 to 1, also for an accuracy of 1.
+# **Answer.** The article's figure is uncertain by about two points in either direction. Half the
+# width takes four times as many photos, about 3,300. Wilson's interval turns the question around:
+# for which true shares would 91.4 % be no surprise? It stays inside 0 to 1, also for an accuracy of
+# 1.
 
 # %% [markdown]
 # ## Exercise 04.2: what does dropout do?
@@ -102,7 +103,7 @@ lesson.verdict(
     *metrics.crossed_interval(right[0.5] - right[0.0]),
     better="Dropout of 0.5 improves the accuracy.",
     worse="Dropout of 0.5 lowers the accuracy.",
-    unclear="The accuracy hardly cares about dropout: no difference can be shown.",
+    unclear="No difference in accuracy can be shown.",
 )
 
 # %% [markdown]
@@ -203,17 +204,18 @@ wrong = (test.logits.argmax(1) != test.labels).nonzero()[:, 0]
 surest = wrong[test.logits[wrong].softmax(1).max(1).values.argsort(descending=True)][:4].tolist()
 shown = surest or [0]
 names = [
-    f"{own.class_names[int(test.logits[i].argmax())]}, not {own.test.class_name(i)}"
+    f"{own.test.class_name(i)} → {own.class_names[int(test.logits[i].argmax())]}"
     if surest
     else own.test.class_name(i)
     for i in shown
 ]
-grid = plots.photo_grid([own.test.image(i) for i in shown], names, columns=4)
+title = "The surest mistakes, truth → answer" if surest else "No mistake: a right answer"
+grid = plots.photo_grid([own.test.image(i) for i in shown], names, columns=4, title=title)
 lesson.show(grid, alt="Up to four of the surest mistakes, or one right answer if there is none.")
 
 # %% [markdown]
 # **Answer.** Look for a reason in each: is the flower small, turned away, or like those of another
-# class? A reason that returns says which photos to collect next.
+# class? A reason that recurs says which photos to collect next.
 
 # %% tags=["nbval-ignore-output"]
 lesson.footer("fp32")

@@ -154,15 +154,16 @@ strongest = max(list(gains)[1:], key=lambda s: gains[s][1])
 lesson.verdict(
     *gains[strongest],
     better=f"Noise of strength {strongest} improves the accuracy.",
-    worse="Noise of every strength lowers the accuracy.",
+    worse=f"Even the most promising noise, of strength {strongest}, lowers the accuracy.",
     unclear="No strength shows a gain in accuracy with these seeds and pictures.",
 )
 
 # %% [markdown]
-# **Answer.** The line above says it for this backbone and these pictures. Noise is the cheapest
-# augmentation there is: no pass through the network, only random numbers for each batch. But unlike
-# a view, it does not know which changes leave a flower the same flower. A. Bär and others study the
-# idea in "Frozen feature augmentation for few-shot image classification" (CVPR 2024).
+# **Answer.** The line above says whether any strength helps, for this backbone and these pictures.
+# Noise is the cheapest augmentation there is: no pass through the network, only random numbers for
+# each batch. But unlike a view, it does not know which changes leave a flower the same flower. A.
+# Bär and others study the idea in "Frozen feature augmentation for few-shot image classification"
+# (CVPR 2024).
 
 # %% [markdown]
 # ## Exercise 05.4: unequal classes
@@ -234,10 +235,11 @@ lesson.verdict(
 )
 
 # %% [markdown]
-# **Answer.** The table shows the loss, and the last sentence what weights change. A mean over all
+# **Answer.** The table shows how much accuracy the species with few pictures lose; the first
+# sentence says what becomes of the others, and the second what weights change. A mean over all
 # pictures hides such a loss where rare classes are rare in the validation set, too, as they usually
-# are: look at the accuracy of each class. Weights only say how much a mistake costs; what two
-# pictures do not show, no weight can add.
+# are: look at the accuracy of each class. Weights only say how much a mistake costs; no weight can
+# add what two pictures do not show.
 
 # %% [markdown]
 # ## Exercise 05.5: your own photos
