@@ -610,9 +610,7 @@ epochs = [row["epoch"] for row in record["rows"]]
 levels = {"from scratch": [row["valid_accuracy"] for row in record["rows"]]}
 levels["frozen, the article's head"] = [frozen["valid_accuracy"]]
 axes = plots.lines(epochs, levels, x_label="epoch", title="Recorded on drawn data, validation set")
-lesson.show(
-    axes, alt="Validation accuracy over epochs, from scratch; that of the frozen as a line."
-)
+lesson.show(axes, alt="Validation accuracy over epochs from scratch; the frozen network as a line.")
 
 # %%
 lesson.claim(

@@ -234,7 +234,7 @@ print(models.summary(network, last_valid[0][:1]))
 # the work is: they only compute forward.
 #
 # Even that is repeated in every epoch, with the same result. So, as in lesson 04, compute the
-# features once and train on those. They take the place of the pictures:
+# features once and train on them instead of the pictures:
 
 
 # %%
@@ -281,7 +281,7 @@ parts = {way: {"first training": paid, "second training": second[way]} for way i
 parts["frozen, features stored"]["computing features"] = extraction
 del parts["from scratch"]["first training"]
 axes = plots.time_bars(parts, title="Time with the first training included")
-lesson.show(axes, alt="Bars of seconds; the first training is the longest part of two of three.")
+lesson.show(axes, alt="Bars of seconds; the first training is the longest part of the frozen ones.")
 
 # %%
 fastest = {way: min(row["seconds"] for row in found) for way, found in rows.items()}  # of epochs
@@ -383,7 +383,7 @@ valid = {kind: mean_accuracies(found) for kind, found in runs.items()}
 both, further, untaught, scratch = valid.values()
 columns = ["network", "mean", "low", "high"]
 rows = [(kind, *metrics.mean_interval(found)) for kind, found in valid.items()]
-lesson.table(rows, columns, caption="Validation accuracy, mean over the epochs")
+lesson.table(rows, columns, caption="Validation accuracy, mean over epochs: none is chosen")
 lesson.claim(metrics.mean_interval(untaught)[1] > 0.2, "even random filters beat guessing (0.2)")
 
 # %%
@@ -395,9 +395,9 @@ lesson.verdict(
 )
 lesson.verdict(
     *metrics.mean_interval(further - scratch),
-    better="It helps where they are trained, too.",
-    worse="It harms where they are trained.",
-    unclear="Whether it helps where they are trained is unclear.",
+    better="Pretraining helps where feature layers are trained.",
+    worse="Pretraining harms where feature layers are trained.",
+    unclear="Whether pretraining helps trained layers is unclear.",
 )
 
 # %%
@@ -473,7 +473,7 @@ lesson.verdict(
     *metrics.mean_interval(edges[0] - edges[1]),
     better="Pretrained filters follow edges more closely than random ones.",
     worse="Pretrained filters follow edges less closely than random ones.",
-    unclear="Pretrained filters follow edges about as closely as random ones.",
+    unclear="Pretrained and random filters show no clear difference in that.",
 )
 
 # %% [markdown]
@@ -572,9 +572,9 @@ lesson.verdict(
 )
 lesson.verdict(
     *metrics.mean_interval(nonsense - nothing),
-    better="Rescaled, they beat random ones.",
-    worse="Rescaled, random ones beat them.",
-    unclear="Rescaled, they are not clearly better or worse than random ones.",
+    better="Rescaled, features from shuffled labels beat random ones.",
+    worse="Rescaled, random ones beat features from shuffled labels.",
+    unclear="Rescaled, they are not clearly better or worse than random features.",
 )
 lesson.verdict(
     *metrics.mean_interval(five - two),
@@ -586,8 +586,8 @@ lesson.verdict(
 # %% [markdown]
 # Larger experiments found that shuffled labels do teach something: the labels are wrong, but the
 # pictures are real, and to memorize them, filters adapt to what varies in pictures (Maennel et al.,
-# in the sources). Look at the dots. Each is another first training, and they differ: a single one
-# would have proved little.
+# in the sources). Look at the dots: each is another first training. A single one would have proved
+# little.
 #
 # Second, does transfer still help when pictures are no longer scarce? Compare pretrained, frozen
 # layers with training from scratch on three times as many pictures of each class:
@@ -686,8 +686,9 @@ lesson.measured("06_first_five_last_five")
 # - To separate pretraining from freezing, train all four combinations, with seeds, and compare in
 #   pairs.
 # - Frozen filters respond to edges, among other things; but so do random ones.
-# - Transfer stops helping when the first training taught little; perhaps also when there is enough
-#   data to learn good filters from scratch.
+# - Features may look bad only because they are small: rescale them before you compare first
+#   trainings. Whether transfer gains less with more pictures has to be measured, with several
+#   seeds.
 
 # %% [markdown]
 # ## Exercises

@@ -62,8 +62,8 @@ lesson.claim(1.9 < ratio < 2.1, "four times the photos, half the width")
 # %% [markdown]
 # **Answer.** The article's figure is uncertain by about two points in either direction. Half the
 # width takes four times as many photos, about 3,300. Wilson's interval turns the question around:
-# for which true shares would 91.4 % be no surprise? It stays inside 0 to 1, also for an accuracy of
-# 1.
+# for which true shares would 91.4 % be no surprise? It stays inside 0 to 1, even if all
+# answers are right.
 
 # %% [markdown]
 # ## Exercise 04.2: what does dropout do?

@@ -138,8 +138,8 @@ lesson.verdict(
 )
 
 # %% [markdown]
-# Neither half is the natural teacher of the other. What both have in common can move in either
-# direction.
+# Nothing in the method prefers one direction: what the halves have in common can be transferred
+# either way.
 
 # %% [markdown]
 # ## Exercise 06.3: steps or pictures?
@@ -183,8 +183,8 @@ lesson.verdict(
 )
 
 # %% [markdown]
-# **Answer.** The two sentences above separate what the lesson's comparison mixed. Where neither is
-# clear, four seeds are too few for differences of this size, and that is the honest answer.
+# **Answer.** The first sentence above says what steps do to the gain, the second what pictures do.
+# Where one finds no clear difference, four seeds are too few for a difference of this size.
 
 # %% [markdown]
 # ## Exercise 06.4: your own classes

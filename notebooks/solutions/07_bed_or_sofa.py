@@ -48,8 +48,8 @@ needed = next(n for n in totals if metrics.wilson_interval(97 * n // 100, n)[1] 
 print(f"0.98 is outside the interval of 0.97 from {needed} photos on")
 
 # %% [markdown]
-# **Answer.** Not sure at all: the true accuracy may be several points higher or lower. To tell 97
-# from 98 of a hundred, four times as many test photos are needed.
+# **Answer.** To a few points only: any accuracy within the interval above is compatible with 194
+# right answers to 200 photos. To tell 97 from 98 of a hundred, four times as many are needed.
 
 # %% [markdown]
 # ## Exercise 07.2: no training at all
@@ -151,8 +151,9 @@ lesson.claim(
 
 # %% [markdown]
 # **Answer.** A loss counts how sure a head is when it is wrong, and accuracy does not. Training on
-# after all photos are fitted makes a head surer, of its mistakes as well. If somebody acts on the
-# probabilities, look at loss and calibration error, not at accuracy alone.
+# after all photos are fitted usually makes a head surer, of its mistakes as well. The calibration
+# error is a mean over all photos, so with few mistakes it may hardly change. If somebody acts on
+# the probabilities, look at the loss and at how sure the mistakes are, not at accuracy alone.
 
 # %% [markdown]
 # ## Exercise 07.4: a head by hand
@@ -257,13 +258,16 @@ for name, found in own.items():
     low, high = metrics.wilson_interval(correct, len(photos))
     rows.append({"way": name, "accuracy": correct / len(photos), "low": low, "high": high})
 lesson.table(rows, caption=f"{len(photos)} photos of {len(mine.class_names)} classes")
-grid = plots.photo_grid(shown, [photos.class_name(i) for i in pair], title="Most alike")
+grid = plots.photo_grid(
+    shown, [photos.class_name(i) for i in pair], title="Alike, but not in class"
+)
 lesson.show(grid, alt="The two most similar pictures of different classes.")
 
 # %% [markdown]
-# **Answer.** If the intervals overlap, the photos do not decide between the ways. Squares, such as
-# these drawn ones, lose nothing to any of them. Look at the most similar pair of different classes:
-# is one of the two mislabeled, or would you confuse them yourself?
+# **Answer.** If the accuracies are close, these photos do not decide between the ways; where they
+# are not, compare in pairs. Squares, such as these drawn ones, lose nothing to any of them. Look at
+# the most similar pair of different classes: is one of the two mislabeled, or would you confuse
+# them yourself?
 
 # %% tags=["nbval-ignore-output"]
 lesson.footer("fp32")

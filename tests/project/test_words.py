@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -85,3 +86,16 @@ def test_html_holds_no_markdown(repository: Path) -> None:
     lines = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
     summaries = [line for line in lines if "<summary>" in line]
     assert summaries and not [line for line in summaries if "`" in line]
+
+
+def test_no_number_at_the_start_of_a_line_becomes_a_list(repository: Path) -> None:
+    """ "… 24 by / 24. The last one" is shown as item 24 of a list."""
+    pages = [*repository.glob("notebooks/**/*.py"), *repository.glob("docs/*.md")]
+    found = [
+        f"{page.name}:{number}: {line}"
+        for page in pages
+        for before, (number, line) in itertools.pairwise([(0, ""), *sentences(page)])
+        if re.match(r"(?:# )?\d+[.)](?: |$)", line)
+        and not re.match(r"(?:# )?(?:\d+[.)] |   |#*$)", before[1])
+    ]
+    assert len(pages) > 20 and not found, "\n".join(found)
