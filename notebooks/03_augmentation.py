@@ -341,6 +341,7 @@ lesson.claim(as_nine > 0.9 > as_six, "turned by 180°, the six correlates over 0
 # %%
 backbone = models.freeze(models.backbone(BACKBONE, WEIGHTS, seed=SEED))
 prepare = models.default_preprocessing(backbone)
+# fp32: numbers of 32 bits, so that every processor computes nearly the same
 known = features.extract(backbone, splits.train.per_class(10), prepare, precision="fp32")
 rows = F.normalize(known.values, dim=1)
 means = torch.stack([rows[known.labels == label].mean(0) for label in range(NUM_CLASSES)])

@@ -257,6 +257,7 @@ fast_seconds = time.perf_counter() - start
 apart = max(abs(slow - fast) for slow, fast in zip(slow_losses, fast_losses, strict=True))
 rows = [("through the network", slow_losses[-1], slow_seconds)]
 rows += [("on cached features", fast_losses[-1], fast_seconds)]
+# volatile: differs from run to run, so that tests do not compare it
 lesson.table(rows, ["an epoch", "last loss", "seconds"], digits=2, volatile=["seconds"])
 lesson.claim(apart < 0.001, "every batch has the same loss both ways, to within 0.001")
 lesson.claim(slow_seconds > 5 * fast_seconds, "an epoch on features is over 5 times as fast")
@@ -612,7 +613,7 @@ levels["frozen, the article's head"] = [frozen["valid_accuracy"]]
 axes = plots.lines(epochs, levels, x_label="epoch", title="Recorded on drawn data, validation set")
 lesson.show(axes, alt="Validation accuracy over epochs from scratch; the frozen network as a line.")
 
-# %%
+# %% tags=["hide-input"]
 lesson.claim(
     scratch["processor_seconds"] > 10 * frozen["processor_seconds"],
     "from scratch, training took over ten times as long",

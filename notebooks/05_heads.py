@@ -201,7 +201,7 @@ lesson.claim(apart < 0.1, "at our best penalty, the library has the same loss to
 # The article's head is trained with several seeds, and all are compared with the linear head on the
 # same validation pictures. As in lesson 03, the interval is over seeds and pictures.
 
-# %%
+# %% tags=["hide-input"]
 lesson.verdict(
     *metrics.crossed_interval((hidden == valid.labels).double() - linear.double()),
     better="The hidden layer helps.",
@@ -302,7 +302,7 @@ lesson.table(rows, ["features", "accuracy on valid", "low", "high"], digits=2)
 axes = plots.accuracies(list(right), values, ends)
 lesson.show(axes, alt="Accuracy of a linear head on each level, on all of them, on the last layer.")
 
-# %%
+# %% tags=["hide-input"]
 lesson.verdict(
     *metrics.paired_difference(right["all of them"], right["the last layer"]),
     better="All levels together are better than the last layer alone.",
@@ -321,7 +321,7 @@ staged = models.multi_level(backbone)
 staged_known, staged_valid = extract(staged, splits.train), extract(staged, splits.valid)
 _, multi = solve(staged_known, staged_valid)
 
-# %%
+# %% tags=["hide-input"]
 lesson.verdict(
     *metrics.paired_difference(multi, linear),
     better="Multi-level features are better than those of the last layer.",
@@ -429,7 +429,7 @@ shown = {name: gains[name] for name in list(methods)[1:]}
 axes = plots.differences(shown, title="Gain over the linear head on the last layer, on valid")
 lesson.show(axes, alt="Gains in accuracy over the last layer, with intervals, of three methods.")
 
-# %%
+# %% tags=["hide-input"]
 lesson.verdict(
     *metrics.paired_difference(augmented, multi),
     better="The views help.",
@@ -551,14 +551,14 @@ scores = [
     for hits in (ours, theirs)
 ]
 
-# %%
+# %% tags=["hide-input"]
 shape = "{:.3f} ({:.3f} to {:.3f})"
 lesson.headline(
     f"test accuracy on {len(splits.test)} new pictures of {num_classes} species, 95 % intervals: "
     f"linear head ({chosen}) {shape.format(*scores[0])}, article's head {shape.format(*scores[1])}"
 )
 
-# %%
+# %% tags=["hide-input"]
 lesson.verdict(
     *metrics.paired_difference(ours, theirs),
     better="On the test set, our head is more accurate than the article's.",

@@ -55,7 +55,7 @@ lesson.banner(splits)
 # follows. No picture and no class is on both sides. What the sides may share is smaller than a
 # class: edges, wheels, sea and sky.
 
-# %%
+# %% tags=["hide-input"]
 firsts = [int(np.flatnonzero(splits.train.labels == label)[0]) for label in range(10)]
 title = "The first five classes (top) and the last five (bottom)"
 shown = [splits.train.image(index) for index in firsts]
@@ -275,7 +275,7 @@ lesson.claim(unchanged, "the second training left every frozen weight as it was"
 apart = accuracy(network, last_valid) - accuracy(ways["frozen, features stored"], stored)
 lesson.claim(abs(apart) < 0.03, "on stored features, accuracy is the same up to 3 points")
 
-# %%
+# %% tags=["hide-input"]
 second = {way: sum(row["seconds"] for row in found) for way, found in rows.items()}
 parts = {way: {"first training": paid, "second training": second[way]} for way in second}
 parts["frozen, features stored"]["computing features"] = extraction
@@ -283,7 +283,7 @@ del parts["from scratch"]["first training"]
 axes = plots.time_bars(parts, title="Time with the first training included")
 lesson.show(axes, alt="Bars of seconds; the first training is the longest part of the frozen ones.")
 
-# %%
+# %% tags=["hide-input"]
 fastest = {way: min(row["seconds"] for row in found) for way, found in rows.items()}  # of epochs
 stored_epoch, frozen_epoch, full_epoch = fastest.values()
 lesson.claim(frozen_epoch < full_epoch, "freezing makes an epoch faster")
@@ -359,7 +359,7 @@ runs = {
     for kind, (layers, frozen) in kinds.items()
 }
 
-# %%
+# %% tags=["hide-input"]
 parts = ("train_accuracy", "valid_accuracy")
 mean_rows = {
     kind: [
@@ -386,7 +386,7 @@ rows = [(kind, *metrics.mean_interval(found)) for kind, found in valid.items()]
 lesson.table(rows, columns, caption="Validation accuracy, mean over epochs: none is chosen")
 lesson.claim(metrics.mean_interval(untaught)[1] > 0.2, "even random filters beat guessing (0.2)")
 
-# %%
+# %% tags=["hide-input"]
 lesson.verdict(
     *metrics.mean_interval(both - untaught),
     better="Pretraining helps where feature layers are frozen.",
@@ -400,7 +400,7 @@ lesson.verdict(
     unclear="Whether pretraining helps trained layers is unclear.",
 )
 
-# %%
+# %% tags=["hide-input"]
 lesson.verdict(
     *metrics.mean_interval(both - further),
     better="Freezing helps pretrained layers.",
@@ -555,13 +555,13 @@ lesson.claim(smaller, "features from shuffled labels are smaller than random one
 # change its answers less. So "as they are" compares two things: what the features hold, and how
 # large they are. Divided by their size, features are compared fairly:
 
-# %%
+# %% tags=["hide-input"]
 axes = plots.repeated_runs(
     reached, title="What the first training taught", label="validation accuracy"
 )
 lesson.show(axes, alt="Accuracy of each seed after four first trainings, as they are and rescaled.")
 
-# %%
+# %% tags=["hide-input"]
 five, two, nonsense, nothing = reached["rescaled"].values()
 lesson.claim(five.mean() > nothing.mean(), "five classes teach more than nothing, in the mean")
 lesson.verdict(
@@ -640,7 +640,7 @@ rows = [(name, *metrics.mean_interval(values)) for name, values in found.items()
 lesson.table(rows, columns, caption=f"Accuracy on {len(test[1])} test pictures, {len(SEEDS)} seeds")
 lesson.claim(rows[-1][1] > 0, "in the mean of the seeds, transfer gains on the test pictures, too")
 
-# %%
+# %% tags=["hide-input"]
 lesson.verdict(
     *rows[-1][1:],
     better="The gain on the test pictures is clear.",

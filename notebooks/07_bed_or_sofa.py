@@ -241,7 +241,7 @@ losses = {
     "three random orders": [first_loss, *(last_loss(SEED, seed) for seed in others)],
 }
 for name, found in losses.items():
-    print(f"{name}: loss {', '.join(f'{loss:.3f}' for loss in found)}")
+    print(f"{name}: loss {', '.join(f'{loss:.2g}' for loss in found)}")
     sentence = f"{name}: the largest is over a tenth above the smallest"
     lesson.claim(max(found) > 1.1 * min(found), sentence)
 
@@ -332,7 +332,7 @@ shown = {f"{size} of each class": found for size, found in curve.items()}
 axes = plots.repeated_runs({"": shown}, title=f"{DRAWS} draws of the photos to learn from")
 lesson.show(axes, alt="Accuracies of ten draws of 5, 10, 20 and 50 photos of each class.")
 
-# %%
+# %% tags=["hide-input"]
 few, *_, more, many = curve.values()
 lesson.claim(many.mean() > few.mean(), "50 photos of each class are better than 5")
 lesson.claim(np.ptp(few) > np.ptp(many), "with 5, it matters more which photos they are")
@@ -408,7 +408,7 @@ for name, found in runs.items():
     rows.append(row | {key: found[-1][f"valid_{key}"] for key in ("loss", "accuracy")})
 lesson.table(rows, caption=f"After {EPOCHS} epochs, on {len(splits.valid)} validation photos")
 
-# %%
+# %% tags=["hide-input"]
 axes = plots.compare_curves(runs, title="Loss and accuracy as more layers learn")
 lesson.show(axes, alt="Loss and accuracy by epoch: frozen, a quarter unfrozen, all unfrozen.")
 seconds = {name: {"training": sum(row["seconds"] for row in found)} for name, found in runs.items()}
@@ -416,7 +416,7 @@ seconds["frozen"] = {"features": extraction} | seconds["frozen"]
 axes = plots.time_bars(seconds, title="What unfreezing costs")
 lesson.show(axes, alt="Bars of seconds, shortest where the backbone is frozen.")
 
-# %%
+# %% tags=["hide-input"]
 epoch = [min(row["seconds"] for row in found) for found in runs.values()]  # the fastest of each
 lesson.claim(epoch[0] < epoch[1] < epoch[2], "an epoch takes longer, the more layers learn")
 before, after = backbone.body.state_dict(), networks["last 100%"][0].state_dict()
@@ -589,7 +589,7 @@ rows = [{"classifier": name} | with_interval(hits) for name, hits in tested.item
 lesson.table(rows, caption=f"{len(truth)} test photos, 95 % intervals")
 lesson.claim(rows[1]["low"] > rows[0]["high"], "features beat pixels: their intervals are apart")
 
-# %%
+# %% tags=["hide-input"]
 lesson.verdict(
     *metrics.paired_difference(tested["linear head"], tested["deep head"]),
     better="The linear head beats the deep one.",
@@ -617,7 +617,7 @@ for i in range(len(truth)):
     rows.append(row | {"result": "pass" if hits[i] else "FAIL"})
 lesson.table(rows, caption=f"{int(hits.sum())} pass, {int((~hits).sum())} fail", scroll=True)
 
-# %%
+# %% tags=["hide-input"]
 doubtful = chances[torch.arange(len(truth)), truth].argsort()[:12].tolist()
 names = [f"{rows[i]['truth']}: {chances[i, truth[i]]:.2f}, {rows[i]['result']}" for i in doubtful]
 title = "The twelve test photos with the least probability for the truth"
@@ -635,7 +635,7 @@ shown = {f"{size} of each class": found for size, found in curve.items()}
 axes = plots.repeated_runs({"": shown}, title=f"{DRAWS} draws from all {len(both)} photos")
 lesson.show(axes, alt="Accuracies of ten draws of 5, 10, 20, 50 and 100 photos of each class.")
 
-# %%
+# %% tags=["hide-input"]
 shape = "{:.3f} (95 % interval {:.3f} to {:.3f})"
 tests, redraws = with_interval(hits).values(), metrics.mean_interval(curve[SIZES[-1]])
 text = f"test accuracy {shape.format(*tests)} on {len(truth)} photos, from {len(known)} others "

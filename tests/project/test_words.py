@@ -89,7 +89,7 @@ def test_html_holds_no_markdown(repository: Path) -> None:
 
 
 def test_no_number_at_the_start_of_a_line_becomes_a_list(repository: Path) -> None:
-    """ "… 24 by / 24. The last one" is shown as item 24 of a list."""
+    """A paragraph whose line begins with "24. " is shown as item 24 of a list."""
     pages = [*repository.glob("notebooks/**/*.py"), *repository.glob("docs/*.md")]
     found = [
         f"{page.name}:{number}: {line}"
