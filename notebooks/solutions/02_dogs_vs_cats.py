@@ -38,10 +38,11 @@ num_classes = len(splits.class_names)
 lesson.banner(splits, backbone)
 
 # %%
+usual = models.default_preprocessing(backbone)  # its colors, which our own network gets as well
 colors = [
     v2.ToImage(),
     v2.ToDtype(torch.float32, scale=True),
-    v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    v2.Normalize(usual.mean, usual.std),
 ]
 crop = v2.RandomResizedCrop(SIZE, scale=(0.6, 1), ratio=(0.9, 1.1))
 augment = v2.Compose([crop, v2.RandomHorizontalFlip(), *colors])
