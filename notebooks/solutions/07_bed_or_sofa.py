@@ -93,6 +93,11 @@ lesson.verdict(
 )
 
 # %% [markdown]
+# The figure has all four numbers of neighbors, and the first sentence above the answer for one.
+# Votes need no training, but the features of every photo have to stay at hand, and each answer is a
+# search among them.
+
+# %% [markdown]
 # ## Exercise 07.3: how sure is a head when it is wrong?
 #
 # The deep head is trained in each fold, and asked after 5 epochs and after 20. The answers of all
