@@ -203,7 +203,7 @@ def test_preprocessing_is_that_of_the_weights() -> None:
     assert models.backbone("timm/resnet50", "none").preprocessing == Preprocessing(
         235, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bicubic"
     )
-    assert timm_networks.preprocessing("qwen3_vit_88m").resize_mode == "squash"
+    assert timm_networks.Timm().preprocessing("timm/qwen3_vit_88m").resize_mode == "squash"
 
 
 def test_without_a_connection_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
