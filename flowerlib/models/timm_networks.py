@@ -106,14 +106,16 @@ class Timm(Library):
                 f"{name} takes images of {channels} x {height} x {width} numbers; choose a "
                 "network that takes square photos in three colors."
             )
-        squashed = config["crop_mode"] == "squash"
+        # Photos that are seen whole lose no margin here, where timm cuts one off a few, and are
+        # padded in white, not in the mean color.
+        mode = {"squash": "squash", "border": "pad"}.get(config["crop_mode"], "crop")
         return Preprocessing(
-            resize=height if squashed else math.floor(height / config["crop_pct"]),
+            resize=math.floor(height / config["crop_pct"]) if mode == "crop" else height,
             crop=height,
             mean=tuple(config["mean"]),
             std=tuple(config["std"]),
             filter="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
-            resize_mode="squash" if squashed else "crop",
+            resize_mode=mode,
         )
 
     def origin(self, name: str) -> str:
