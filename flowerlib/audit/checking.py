@@ -23,6 +23,8 @@ from flowerlib.data.folders.addresses import Place
 from flowerlib.data.records import tables
 from flowerlib.data.splitting import copies, division, thumbnails
 
+SHARE = 0.15  # of valid and of test, where training makes them
+
 
 def check(
     path: Place,
@@ -72,9 +74,6 @@ def check(
     if before is not None:
         report.changes = manifest.compare(before, report.entries())
     return report
-
-
-SHARE = 0.15  # of valid and of test, where training makes them
 
 
 @dataclass
@@ -148,20 +147,17 @@ def _copies(found: _Found, files: Sequence[File]) -> tuple[list[Copies], list[Co
     """Exact copies, near copies, and sentences about classes that training could not divide.
 
     The digests and near copies are those that training finds, not others by other thumbnails.
-
-    Args:
-        found: what is to be checked.
-        files: its photos, in that order; those that cannot be read are left aside.
+    Photos that cannot be read are left aside.
     """
     rows = [at for at, file in enumerate(files) if file.problem is None]
     sound = [files[at] for at in rows]
     photos = found.photos.take(rows)
     digests = np.array([photos.digest(at) for at in range(len(rows))], "S16")
     contents, first, content = np.unique(digests, return_index=True, return_inverse=True)
-    order = np.argsort(content, kind="stable")
-    same = np.split(order, np.flatnonzero(np.diff(content[order])) + 1) if sound else []
-    same = sorted((group for group in same if len(group) > 1), key=min)
-    exact = [Copies(tuple(sound[at] for at in group)) for group in same]
+    same: dict[int, list[File]] = {}
+    for file, number in zip(sound, content.tolist(), strict=True):
+        same.setdefault(number, []).append(file)
+    exact = [Copies(tuple(group)) for group in same.values() if len(group) > 1]
     pairs = thumbnails.near_copies(
         contents,
         lambda at: photos.sketch(int(first[at]), copies.SIDE),
@@ -183,8 +179,7 @@ def _copies(found: _Found, files: Sequence[File]) -> tuple[list[Copies], list[Co
     names, links = sorted(inside, key=naming.natural), None
     by_class = [np.unique(inside[name]) for name in names]
     if found.groups is not None:
-        of_sound = zip(files, found.groups, strict=True)
-        belongs = [group for file, group in of_sound if file.problem is None]
         learned = [at for at, file in enumerate(sound) if file.split == split]
-        links = [*division.links(content[learned], [belongs[at] for at in learned])]
+        belongs = [found.groups[rows[at]] for at in learned]
+        links = [*division.links(content[learned], belongs)]
     return exact, near, division.problems(names, by_class, contents, pairs, shares, links)

@@ -63,10 +63,10 @@ def examine(place: str, split: str, class_name: str, read: Callable[[], bytes | 
 def _oddities(place: str, content: bytes, facts: images.Facts, thumbnail: np.ndarray) -> list[str]:
     short, long = sorted(facts.size)
     endings = ENDINGS.get(facts.format, {f".{facts.format.lower()}"})
+    # A JPEG's end mark follows its last scan; inside a scan neither mark can occur.
+    unended = content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda")
     kinds = {
-        "JPEG without an end mark, perhaps cut and padded": (
-            facts.format == "JPEG" and not _has_end(content)
-        ),
+        "JPEG without an end mark, perhaps cut and padded": facts.format == "JPEG" and unended,
         "ending of the name does not fit the content": (
             os.path.splitext(place)[1].lower() in images.SUFFIXES - endings
         ),
@@ -79,8 +79,3 @@ def _oddities(place: str, content: bytes, facts: images.Facts, thumbnail: np.nda
         "CMYK, turned into RGB": facts.stored.startswith("CMYK"),
     }
     return [kind for kind, true in kinds.items() if true]
-
-
-def _has_end(content: bytes) -> bool:
-    """Whether a JPEG's end mark follows its last scan; inside a scan neither mark can occur."""
-    return content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")

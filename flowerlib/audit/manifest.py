@@ -75,11 +75,11 @@ def load_manifest(path: Path | str) -> list[Entry]:
         ]
         if len({entry.path for entry in entries}) != content["num_files"]:
             raise InputError(f"{path} is damaged: it does not list {content['num_files']} files.")
+    except InputError:
+        raise
     except OSError as problem:
         raise InputError(f"The manifest {path} cannot be read ({problem.strerror}).") from None
-    except (ValueError, KeyError, TypeError) as problem:
-        if isinstance(problem, InputError):
-            raise
+    except (ValueError, KeyError, TypeError):
         raise InputError(f"{path} is no manifest; write one with --manifest.") from None
     return entries
 

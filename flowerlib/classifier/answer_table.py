@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from flowerlib.classifier.classifier import Classifier
 from flowerlib.classifier.prediction import Prediction, how_many
@@ -81,23 +81,23 @@ def write_answers(
         raise InputError(f"{out}: there is no folder {out.parent}; make it, or choose another.")
     folder = out.with_name(f"{out.name}.parts")
     distributed.from_main(lambda: _begin(folder, _plan(classifier, names, top_k, precision)))
-    parts = [folder / f"{number:06}{out.suffix}" for number in range(-(-len(names) // PART))]
+    ranges = [range(at, min(at + PART, len(names))) for at in range(0, len(names), PART)]
+    parts = [folder / f"{number:06}{out.suffix}" for number in range(len(ranges))]
     together = isinstance(given, Photos) and given.contents.in_groups
 
     def make() -> None:
         for number in distributed.share(len(parts), together=together):
             if not parts[number].exists():
-                rows = range(number * PART, min((number + 1) * PART, len(names)))
-                some = (
-                    given.subset(rows)
-                    if isinstance(given, Photos)
-                    else given[rows.start : rows.stop]
-                )
+                rows = ranges[number]
+                if isinstance(given, Photos):
+                    some: list[str] | Photos = given.subset(rows)
+                else:
+                    some = [given[at] for at in rows]
                 answers = classifier.predict(
                     some, top_k, unreadable="return", device=device, precision=precision
                 )
                 with storage.atomic_path(parts[number]) as temporary:
-                    form.write(temporary, _rows(names[rows.start : rows.stop], answers))
+                    form.write(temporary, _rows([names[at] for at in rows], answers))
             if progress:
                 done = PART * sum(1 for _ in folder.glob(f"??????{out.suffix}"))
                 progress(min(done, len(names)), len(names))
@@ -192,36 +192,52 @@ def _join(form: Form, parts: Sequence[Path], out: Path) -> int:
     return problems
 
 
-class Form(Protocol):
-    """A format of tables."""
+class Form(NamedTuple):
+    """A format of tables.
 
-    def write(self, path: Path, rows: Iterable[Row]) -> None:
-        """Writes a part."""
+    Attributes:
+        write: writes a part.
+        join: writes all parts into one file; counts the rows with an error.
+    """
 
-    def join(self, path: Path, parts: Sequence[Path]) -> int:
-        """Writes all parts into one file; counts the rows with an error."""
-        ...
+    write: Callable[[Path, Iterable[Row]], None]
+    join: Callable[[Path, Sequence[Path]], int]
 
 
-class Csv:
-    """Comma-separated values with a header; empty where there is no value."""
+def _form(out: Path) -> Form:
+    """Comma-separated values with a header, or Apache Parquet, one group of rows a part."""
+    ending = out.suffix.lower()
+    if ending == ".csv":
+        return Form(_write_csv, _join_csv)
+    if ending != ".parquet":
+        raise InputError(f"{out} must end in .csv or .parquet.")
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "Parquet needs the package pyarrow, which is not installed; pip install "
+            "'flowerlib[scale]', or choose a name that ends in .csv."
+        ) from None
+    return Form(_write_parquet, _join_parquet)
 
-    def write(self, path: Path, rows: Iterable[Row]) -> None:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            for photo, rank, name, probability, error in rows:
-                share = "" if probability is None else f"{probability:.6f}"
-                file.write(_line([photo, rank, name, share, error]))
 
-    def join(self, path: Path, parts: Sequence[Path]) -> int:
-        problems = 0
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            file.write(_line(COLUMNS))
-            for part in parts:
-                with open(part, newline="", encoding="utf-8") as source:
-                    for row in csv.reader(source):
-                        problems += bool(row[-1])
-                        file.write(_line(row))
-        return problems
+def _write_csv(path: Path, rows: Iterable[Row]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        for photo, rank, name, probability, error in rows:
+            share = "" if probability is None else f"{probability:.6f}"
+            file.write(_line([photo, rank, name, share, error]))
+
+
+def _join_csv(path: Path, parts: Sequence[Path]) -> int:
+    problems = 0
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        file.write(_line(COLUMNS))
+        for part in parts:
+            with open(part, newline="", encoding="utf-8") as source:
+                for row in csv.reader(source):
+                    problems += bool(row[-1])
+                    file.write(_line(row))
+    return problems
 
 
 def _line(cells: Sequence[object]) -> str:
@@ -231,48 +247,28 @@ def _line(cells: Sequence[object]) -> str:
     return line.getvalue().removesuffix("\r\n") + "\n"
 
 
-class Parquet:
-    """Apache Parquet, one group of rows a part; null where there is no value."""
+def _schema() -> pyarrow.Schema:
+    import pyarrow as pa
 
-    def __init__(self) -> None:
-        try:
-            import pyarrow.parquet  # noqa: F401
-        except ImportError:
-            raise InputError(
-                "Parquet needs the package pyarrow, which is not installed; pip install "
-                "'flowerlib[scale]', or choose a name that ends in .csv."
-            ) from None
-
-    def schema(self) -> pyarrow.Schema:
-        import pyarrow as pa
-
-        kinds = (pa.string(), pa.int32(), pa.string(), pa.float32(), pa.string())
-        return pa.schema(list(zip(COLUMNS, kinds, strict=True)))
-
-    def write(self, path: Path, rows: Iterable[Row]) -> None:
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        columns = list(zip(*rows, strict=True))
-        arrays = [
-            pa.array(values, kind.type) for values, kind in zip(columns, self.schema(), strict=True)
-        ]
-        parquet.write_table(pa.Table.from_arrays(arrays, schema=self.schema()), path)
-
-    def join(self, path: Path, parts: Sequence[Path]) -> int:
-        from pyarrow import parquet
-
-        problems = 0
-        with parquet.ParquetWriter(path, self.schema()) as writer:
-            for part in parts:
-                table = parquet.read_table(part)
-                problems += len(table) - table.column("error").null_count
-                writer.write_table(table)
-        return problems
+    kinds = (pa.string(), pa.int32(), pa.string(), pa.float32(), pa.string())
+    return pa.schema(list(zip(COLUMNS, kinds, strict=True)))
 
 
-def _form(out: Path) -> Form:
-    forms: dict[str, Callable[[], Form]] = {".csv": Csv, ".parquet": Parquet}
-    if (ending := out.suffix.lower()) not in forms:
-        raise InputError(f"{out} must end in .csv or .parquet.")
-    return forms[ending]()
+def _write_parquet(path: Path, rows: Iterable[Row]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
+    parquet.write_table(pa.table(columns, schema=_schema()), path)
+
+
+def _join_parquet(path: Path, parts: Sequence[Path]) -> int:
+    from pyarrow import parquet
+
+    problems = 0
+    with parquet.ParquetWriter(path, _schema()) as writer:
+        for part in parts:
+            table = parquet.read_table(part)
+            problems += len(table) - table.column("error").null_count
+            writer.write_table(table)
+    return problems

@@ -21,6 +21,7 @@ from flowerlib.classifier.description import Description
 from flowerlib.classifier.provenance import Provenance
 from flowerlib.classifier.tensorfile import TensorFileError
 from flowerlib.models import Backbone, fingerprint, head_layers, state_dicts
+from flowerlib.models.weight_files import is_finite
 from flowerlib.support import modes, storage
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
@@ -54,27 +55,22 @@ def write(
         InputError: the folder is missing or not writable, or the classifier cannot be described.
     """
     layers = describe_head(head)
-    tensors = {
-        f"{part}.{key}": value
-        for part, module in (("backbone", backbone.body), ("head", head))
-        for key, value in module.state_dict().items()
-    }
+    tensors = _tensors(backbone, head)
     try:
         plain, version = _named(backbone)
-        wanted = _shapes(plain, layers)
-        if {key: _shape_of(value) for key, value in tensors.items()} != wanted:
+        if _shapes(tensors) != _shapes(_tensors(plain, build_head(layers))):
             raise ValueError(f"its tensors are not those of {backbone.name} and its head")
         if changed := fingerprint.difference(backbone.body, plain.body):
             raise ValueError(
                 f"the file names its backbone, and a {backbone.name} would be without what was "
                 f"changed in this one ({changed:.200})"
             )
+        for key, value in tensors.items():
+            if not is_finite(value):
+                raise ValueError(f"its tensor {key} holds values not finite")
         arrays = {key: value.detach().cpu().contiguous().numpy() for key, value in tensors.items()}
         if provenance is not None:
             arrays |= {f"photos.{role}": getattr(provenance, role) for role in ROLES}
-        for key, array in arrays.items():
-            if not tensorfile.is_finite(array):
-                raise ValueError(f"its tensor {key} holds values not finite")
         text = description.to_text(
             Description(
                 backbone=backbone.name,
@@ -132,10 +128,10 @@ def read(path: Path) -> Parts:
             header = _header(file, path)
             found = description.read(header)
             # Built without memory, then given the file's tensors: nothing is initialized in vain.
-            backbone = _rebuilt(found)
+            backbone, head = _rebuilt(found), build_head(found.head)
             if found.head_inputs != backbone.num_features:
                 raise TensorFileError("is damaged: its head does not fit its backbone")
-            wanted = _shapes(backbone, found.head) | _photos(header)
+            wanted = _shapes(_tensors(backbone, head)) | _photos(header)
             try:
                 tensorfile.check_shapes(header.entries, wanted)
             except TensorFileError:
@@ -160,7 +156,6 @@ def read(path: Path) -> Parts:
     except OSError as problem:
         raise InputError(f"{path} cannot be read ({problem.strerror}).") from None
     backbone.weights = found.weights
-    head = build_head(found.head)
     for part, module in (("backbone", backbone.body), ("head", head)):
         given = {
             key.removeprefix(f"{part}."): value
@@ -278,20 +273,27 @@ def build_head(layers: list[dict[str, Any]]) -> nn.Sequential:
     return nn.Sequential(*(build[of["layer"]](of) for of in layers))
 
 
-def _shapes(backbone: Backbone, layers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Type and shape of every tensor of a classifier, by name in the file."""
-    shapes = {f"backbone.{k}": _shape_of(v) for k, v in backbone.body.state_dict().items()}
-    return shapes | head_layers.shapes(layers)
+def _tensors(backbone: Backbone, head: nn.Sequential) -> dict[str, Tensor]:
+    """A classifier's tensors by their names in the file."""
+    return {
+        f"{part}.{key}": value
+        for part, module in (("backbone", backbone.body), ("head", head))
+        for key, value in module.state_dict().items()
+    }
 
 
-def _photos(header: tensorfile.Header) -> dict[str, Any]:
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """The type and shape of each, as `tensorfile` has them."""
+    return {
+        key: (TYPES.get(value.dtype, str(value.dtype)), tuple(value.shape))
+        for key, value in tensors.items()
+    }
+
+
+def _photos(header: tensorfile.Header) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Type and shape of the lists of photos: both of any length, or none, as in older files."""
     keys = [f"photos.{role}" for role in ROLES]
     if not any(key in header.entries for key in keys):
         return {}
     sizes = [header.entries[key].shape[:1] if key in header.entries else (0,) for key in keys]
     return {key: ("I64", size or (0,)) for key, size in zip(keys, sizes, strict=True)}
-
-
-def _shape_of(value: Tensor) -> tuple[str, tuple[int, ...]]:
-    return TYPES.get(value.dtype, str(value.dtype)), tuple(value.shape)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from flowerlib.train import History
 
 UNSTEADY = ("seconds", "features_computed")  # results that differ from run to run
-UNREADABLE = ("raise", "return")
 Several = Photos | Iterable[Photo | np.ndarray | Tensor]
 
 
@@ -162,7 +161,7 @@ class Classifier:
         Raises:
             InputError: a photo cannot be read, or `top_k` is not in 1..num_classes.
         """
-        if unreadable not in UNREADABLE:
+        if unreadable not in ("raise", "return"):
             raise InputError(f'unreadable must be "raise" or "return", not {unreadable!r:.40}.')
         top_k = how_many(top_k, len(self.class_names))
         several, single = inputs.recognize(photos)

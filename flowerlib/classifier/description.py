@@ -28,13 +28,11 @@ from flowerlib.transforms import Preprocessing
 NAME = "flowerlib"  # of the text in the file's metadata
 FORMAT = "flowerlib.classifier"
 FORMAT_VERSION = 4
-_FIRST = {"format", "format_version", "backbone", "head", "class_names", "preprocessing"}
-_FIRST |= {"versions", "results"}
-_SIGNED = _FIRST | {"tensors", "digest"}
-FIELDS = {1: _FIRST, 2: _SIGNED, 3: _SIGNED, 4: _SIGNED}
-_NAMED = {"name", "weights"}
-_BUILT = _NAMED | {"layers", "library", "library_version"}
-BACKBONE_FIELDS = {1: _NAMED, 2: _NAMED, 3: _NAMED, 4: _BUILT}
+FIELDS = {"format", "format_version", "backbone", "head", "class_names", "preprocessing"}
+FIELDS |= {"versions", "results"}
+SIGNATURE = {"tensors", "digest"}  # further fields, from format 2 on
+BACKBONE_FIELDS = {"name", "weights"}
+BUILT_BY = {"layers", "library", "library_version"}  # further ones of the backbone, from 4 on
 LAYERS = ("last", "multi-level")
 LIBRARIES = ("", "flowerlib", "timm", "torchvision")
 MULTI_LEVEL = ".stages"  # at the end of names up to format 3
@@ -79,8 +77,8 @@ class Description:
         return head_layers.check(self.head)[0]
 
     def __post_init__(self) -> None:
-        _check_texts("the backbone", self.backbone, self.weights)
-        _check_texts("the backbone", self.library, self.library_version)
+        names = (self.backbone, self.weights, self.library, self.library_version)
+        _check_texts("the backbone", *names)
         if self.layers not in LAYERS:
             raise ValueError(f"its backbone has features of unknown layers {self.layers!a:.80}")
         if self.library not in LIBRARIES:
@@ -145,7 +143,7 @@ def read(header: tensorfile.Header) -> Description:
                 f"was written in format {min(version, 10**9)}, which is newer than this flowerlib "
                 f"knows ({FORMAT_VERSION}); update flowerlib"
             )
-        check_fields("it", fields, FIELDS[version])
+        check_fields("it", fields, FIELDS | SIGNATURE if version > 1 else FIELDS)
         if set(header.metadata) != {NAME}:
             raise ValueError("it has other metadata beside its description")
         digest = _digest({key: value for key, value in fields.items() if key != "digest"})
@@ -158,7 +156,8 @@ def read(header: tensorfile.Header) -> Description:
 
 def _from_fields(fields: dict[str, Any], header: tensorfile.Header) -> Description:
     version, backbone = fields["format_version"], fields["backbone"]
-    check_fields("its backbone", backbone, BACKBONE_FIELDS[version])
+    wanted = BACKBONE_FIELDS | BUILT_BY if version > 3 else BACKBONE_FIELDS
+    check_fields("its backbone", backbone, wanted)
     if version < 4 and isinstance(backbone["name"], str):
         levels = "multi-level" if backbone["name"].endswith(MULTI_LEVEL) else "last"
         name = backbone["name"].removesuffix(MULTI_LEVEL)

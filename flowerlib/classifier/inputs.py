@@ -60,31 +60,21 @@ class Given:
 
 
 def recognize(photos: Any) -> tuple[Photos | Given, bool]:
-    """Turns what was given into photos, and says whether it was a single one.
-
-    Args:
-        photos: one photo: a path, a PIL image, a uint8 array (H, W, 3) of RGB (or gray, or with
-            alpha), a uint8 tensor (3, H, W), the content of a file as bytes, a file opened in
-            binary mode; or several: any iterable of them (a list, a generator, a column of a
-            table), a uint8 array (N, H, W, 3), a uint8 tensor (N, 3, H, W), `Photos`.
+    """Turns what `Classifier.predict` was given into photos; whether it was a single one.
 
     Raises:
         InputError: something else was given; the message says what to give.
     """
     if isinstance(photos, Photos):
         return photos, False
-    if isinstance(photos, (np.ndarray, torch.Tensor)) and (several := _stack(photos)) is not None:
-        return _given(several), False
-    if _is_photo(photos):
-        return _given([photos], single=True), True
-    return _given(_listed(photos)), False
-
-
-def _stack(photos: np.ndarray | torch.Tensor) -> list[Any] | None:
-    """The photos of an array that holds several; None if it is a single one."""
-    if isinstance(photos, np.ndarray) and photos.dtype.kind in "OU" and photos.ndim == 1:
-        return photos.tolist()
-    return list(photos) if photos.ndim == 4 else None
+    if isinstance(photos, np.ndarray) and photos.ndim == 1 and photos.dtype.kind in "OU":
+        photos = photos.tolist()  # of paths
+    stacked = isinstance(photos, (np.ndarray, torch.Tensor)) and photos.ndim == 4
+    single = _is_photo(photos) and not stacked
+    several = [photos] if single else _listed(photos)
+    unnamed = [UNNAMED] if single else [f"{UNNAMED} {number}" for number in range(len(several))]
+    known = [_recognized(*pair) for pair in zip(several, unnamed, strict=True)]
+    return Given([photo for photo, _ in known], [name for _, name in known]), single
 
 
 def _is_photo(value: Any) -> bool:
@@ -103,17 +93,6 @@ def _listed(photos: Any) -> list[Any]:
         raise InputError(f"predict was given {_described(photos)}; {USE}.")
     # By iteration, never by position: `column[3]` of a table is the row whose label is 3.
     return list(photos)
-
-
-def _given(several: list[Any], single: bool = False) -> Given:
-    opened: list[Opened | PhotoError] = []
-    names = []
-    for number, value in enumerate(several):
-        unnamed = UNNAMED if single else f"{UNNAMED} {number}"
-        photo, name = _recognized(value, unnamed)
-        opened.append(photo)
-        names.append(name)
-    return Given(opened, names)
 
 
 def _recognized(value: Any, unnamed: str) -> tuple[Opened | PhotoError, str]:

@@ -66,22 +66,10 @@ def sha256(array: np.ndarray) -> str:
     return hashlib.sha256(_bytes(array)).hexdigest()
 
 
-def is_finite(array: np.ndarray) -> bool:
-    """Whether no number is NaN or infinite; looked at in pieces, since `isfinite` needs memory."""
-    numbers = array.reshape(-1)
-    pieces = range(0, numbers.size, PIECE)
-    return array.dtype.kind != "f" or all(
-        bool(np.isfinite(numbers[begin : begin + PIECE]).all()) for begin in pieces
-    )
-
-
 def write(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Writes arrays and texts to a file, the same bytes whenever they are the same.
 
-    Args:
-        path: of the file; to be written whole or not at all, wrap this in `storage.atomic_path`.
-        arrays: float32 or int64, by name.
-        metadata: by name.
+    To write it whole or not at all, wrap this in `storage.atomic_path`.
 
     Raises:
         TensorFileError: a type that is not in `TYPES`, or a header too long to be read again.
@@ -96,13 +84,13 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, s
         array = arrays[name]
         if array.dtype not in known:
             raise TensorFileError(f"cannot hold numbers of type {array.dtype}, as in {name}")
-        place = [position, position + array.nbytes]
+        end = position + array.nbytes
         header[name] = {
             "dtype": known[array.dtype],
             "shape": list(array.shape),
-            "data_offsets": place,
+            "data_offsets": [position, end],
         }
-        position = place[1]
+        position = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER:
@@ -171,9 +159,6 @@ def read_into(file: BinaryIO, header: Header, name: str, out: np.ndarray, digest
     """Fills an array with a tensor's numbers, in place.
 
     Args:
-        file: the one that the header was read from.
-        header: from `read_header`.
-        name: of the tensor.
         out: C-contiguous, of the entry's type and shape.
         digest: the SHA-256 that the bytes must have; "" for none.
 
@@ -190,7 +175,7 @@ def read_into(file: BinaryIO, header: Header, name: str, out: np.ndarray, digest
             raise TensorFileError(f"{DAMAGED} (it became shorter while it was read)")
         if digest:
             total.update(piece)
-        if not is_finite(np.frombuffer(piece, TYPES[entry.type])):
+        if not np.isfinite(np.frombuffer(piece, TYPES[entry.type])).all():
             raise TensorFileError(f"is damaged: tensor {name!a:.80} holds values not finite")
     if digest and total.hexdigest() != digest:
         raise TensorFileError(f"is damaged: tensor {name!a:.80} does not match its digest")

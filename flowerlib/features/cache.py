@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from flowerlib.features.engine import KINDS
-from flowerlib.models import Backbone, fingerprint
+from flowerlib.models import Backbone
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
@@ -30,24 +30,15 @@ FORMAT = 6  # raise it when the same inputs would give other features, or the fi
 
 
 class FeatureCache:
-    """The cache of one (layers, weights, preprocessing, precision): files of (digests, features).
+    """The cache of one network's features: files of (digests, features).
 
-    Every extraction adds one file under a name of its own, so two processes never write to the same
-    one, and a photo that is added later costs only itself.
+    Args:
+        structure: of the backbone's body; see `fingerprint.structure`.
     """
-
-    @classmethod
-    def of(
-        cls, backbone: Backbone, preprocessing: Preprocessing, precision: str
-    ) -> FeatureCache | None:
-        """The cache; None where the backbone's layers do not tell what it computes."""
-        structure = fingerprint.structure(backbone.body)
-        return cls(backbone, structure, preprocessing, precision) if structure else None
 
     def __init__(
         self, backbone: Backbone, structure: str, preprocessing: Preprocessing, precision: str
     ) -> None:
-        """`structure` is what `fingerprint` tells of the backbone's body."""
         context = {
             "format": FORMAT,
             "structure": structure,
@@ -118,9 +109,8 @@ class FeatureCache:
         """CRC-32 of everything that an answer hangs on, the cache's key too, as eight digits.
 
         It is there to notice accidents: any flipped bit, a file that strayed here from another
-        cache. A cryptographic digest would take six times as long (42 MB of features: 61 ms with
-        BLAKE2b, 7 ms with CRC-32) and be no safer, since whoever can change the file can change
-        its digest.
+        cache. A cryptographic digest would be slower and no safer, since whoever can change the
+        file can change its digest.
         """
         found = zlib.crc32(self.key.encode())
         for tensor in (digests, values):

@@ -25,7 +25,7 @@ from flowerlib.data.decoding.images import PhotoError
 from flowerlib.features import sharing
 from flowerlib.features.cache import FeatureCache
 from flowerlib.features.engine import KINDS, Engine, choose_device, choose_precision
-from flowerlib.models import Backbone
+from flowerlib.models import Backbone, fingerprint
 from flowerlib.support import distributed, modes, storage
 from flowerlib.support.errors import InputError, plural
 from flowerlib.support.threads import one_thread
@@ -122,7 +122,8 @@ def extract(
     precision = sharing.agreed(device, chosen)
     asked = asked if precision == chosen else precision
     digests = sharing.digests(photos)
-    store = FeatureCache.of(backbone, preprocessing, precision) if cache else None
+    structure = fingerprint.structure(backbone.body) if cache else None
+    store = FeatureCache(backbone, structure, preprocessing, precision) if structure else None
     kind = KINDS[precision] if compact else torch.float32
     values = storage.empty(len(photos), backbone.num_features, kind)
     with one_thread():

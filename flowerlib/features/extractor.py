@@ -185,13 +185,12 @@ def _photos(given: object) -> Photos:
     """What was given to `transform`, as photos without labels."""
     if isinstance(given, Photos):
         return given
-    contents = _contents(given)
+    several = isinstance(given, np.ndarray) and given.ndim == 4
+    contents: Contents | np.ndarray = np.asarray(given) if several else _contents(given)
     return Photos(contents, np.zeros(len(contents), np.int64), ["photo"])
 
 
 def _contents(given: object) -> Contents:
-    if isinstance(given, np.ndarray) and given.ndim == 4:
-        return Photos(given, np.zeros(len(given), np.int64), ["photo"]).contents
     if isinstance(given, np.ndarray) and given.ndim == 3:
         raise InputError(
             f"FeatureExtractor was given an array {given.shape}, one picture or many; give a list, "
@@ -207,7 +206,12 @@ def _contents(given: object) -> Contents:
     for at, one in enumerate(several):
         if not isinstance(one, (str, os.PathLike, bytes, Image.Image, np.ndarray)):
             raise InputError(f"Item {at} given to FeatureExtractor is {one!r:.60}; {USE}.")
-    return Items(_Opened(several), range(len(several)))
+
+    def opened(row: int) -> images.Photo:
+        picture = several[row]
+        return images.read(picture) if isinstance(picture, (str, os.PathLike)) else picture
+
+    return Items(opened, range(len(several)))
 
 
 def _column(table: np.ndarray) -> list[object]:
@@ -216,14 +220,3 @@ def _column(table: np.ndarray) -> list[object]:
             f"FeatureExtractor was given a table {table.shape}; give its column of paths alone."
         )
     return table[:, 0].tolist()
-
-
-class _Opened:
-    """From a position in a list of pictures to what `images.open_photo` takes."""
-
-    def __init__(self, pictures: list[Picture]) -> None:
-        self.pictures = pictures
-
-    def __call__(self, row: int) -> images.Photo:
-        picture = self.pictures[row]
-        return images.read(picture) if isinstance(picture, (str, os.PathLike)) else picture

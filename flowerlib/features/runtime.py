@@ -3,17 +3,8 @@
 It computes on the thread that calls it, with no state that threads share, so any number of threads
 and of forked processes can use it at once.
 
-Ledger, images/s of the network alone, fp32, 224 px, two threads with batches of 4, two cores of an
-Ice Lake that others used, too, or of a Zen 3, which has AVX2 only (compare within a line only):
-
-                            ONNX Runtime   OpenVINO   torch, BatchNorm folded   torch as it is
-    mobilenet_v2                    58         57                29                  21
-    mobilenet_v2, AVX2 only         42                           16
-    densenet121                     3.7 (torch with private oneDNN operators: 2.9)
-    resnet50                        5.1 (likewise: 4.0)
-    efficientnet_lite0, Zen 3      113         94
-
-OpenVINO hangs in a process that was forked after it had computed.
+torch takes two to three times as long. OpenVINO is as fast, but hangs in a process that was forked
+after it had computed.
 """
 
 from __future__ import annotations

@@ -25,15 +25,10 @@ Progress = Callable[[int, int], None]
 
 
 def dealt(contents: Contents, rows: np.ndarray, size: int) -> list[np.ndarray]:
-    """For each of so many processes its share of some photos: every `size`-th, so all are alike.
+    """For each of `size` processes its share of some rows: every `size`-th, so all are alike.
 
     Where photos are unpacked in groups, a share is of photos that lie together: no more groups are
     unpacked by two processes than there are seams between shares.
-
-    Args:
-        contents: the photos.
-        rows: int64, those that are to be read.
-        size: how many processes.
     """
     if not contents.in_groups:
         return [rows[rank::size] for rank in range(size)]

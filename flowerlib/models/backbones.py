@@ -117,7 +117,6 @@ def _by_name(name: str, weights: str | Path, seed: int) -> Backbone:
     if weights == "none":
         with seeded(seed):
             parts = library.random(name)
-        parts.body.float()  # whatever the caller's default is
     elif weights in WORDS:
         parts, weights = library.pretrained(name), library.weights
     else:

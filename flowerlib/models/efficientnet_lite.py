@@ -160,7 +160,7 @@ def _stage(inputs: int, stage: Stage, blocks: int) -> nn.Sequential:
     return nn.Sequential(first, *rest)
 
 
-def divisible(channels: float, by: int = 8) -> int:
+def divisible(channels: float) -> int:
     """The multiple of eight that is nearest, but not below nine tenths of the number."""
-    nearest = max(by, int(channels + by / 2) // by * by)
-    return nearest if nearest >= 0.9 * channels else nearest + by
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import zlib
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from types import FunctionType, MethodType
@@ -28,8 +27,6 @@ ASIDE |= {"pretrained_cfg", "default_cfg", "feature_info"}  # timm's: where the 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 # Settings that play no role in prediction.
 TRAINING_ONLY = {"training", "inplace", "p", "momentum", "memory_efficient", "drop_rate"}
-
-
 METHODS = (FunctionType, MethodType, functools.partial)
 COMPILED = {"_compiled_call_impl"}  # by torch.compile, which computes the same
 
@@ -77,9 +74,13 @@ def current(network: nn.Module) -> tuple[str | None, int]:
     """
     checksum = 0
     for value in network.state_dict().values():
-        content = value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        checksum = zlib.crc32(content.data, checksum)
+        checksum = zlib.crc32(content(value), checksum)
     return structure(network), checksum
+
+
+def content(value: Tensor) -> memoryview:
+    """The bytes of a tensor, one number after the other."""
+    return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _lines(network: nn.Module) -> Iterator[str]:
@@ -119,11 +120,10 @@ def _of(value: Any) -> str:
         return f"{type(value).__name__} {value!r}"
     if isinstance(value, (list, tuple)):
         return f"{type(value).__name__}({', '.join(map(_of, value))})"
-    if isinstance(value, (dict, OrderedDict)):
+    if isinstance(value, dict):
         return "{" + ", ".join(f"{_of(key)}: {_of(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Tensor) and value.device.type != "meta":
-        content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(content.data).hexdigest()}"
+        return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(content(value)).hexdigest()}"
     if isinstance(value, functools.partial):
         return f"partial({_of(value.func)}, {_of(value.args)}, {_of(value.keywords)})"
     if isinstance(value, type):

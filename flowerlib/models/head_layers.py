@@ -46,19 +46,6 @@ def check(layers: Any) -> list[int]:
     return widths
 
 
-def shapes(layers: list[dict[str, Any]]) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Type and shape of every tensor of a head that `check` let through, by name in the file.
-
-    They are in the order of the layers, weights before bias.
-    """
-    found: dict[str, tuple[str, tuple[int, ...]]] = {}
-    for index, layer in enumerate(layers):
-        if layer["layer"] == "linear":
-            found[f"head.{index}.weight"] = "F32", (layer["outputs"], layer["inputs"])
-            found[f"head.{index}.bias"] = "F32", (layer["outputs"],)
-    return found
-
-
 def check_fields(what: str, given: Any, wanted: set[str]) -> None:
     """Refuses what is no dict of exactly these fields.
 

@@ -45,14 +45,8 @@ class MultiLevel(nn.Module):
     """
 
     def __init__(self, body: nn.Module, last: int, side: int) -> None:
-        """`side` is that of images which the network takes, in pixels.
-
-        Raises:
-            ValueError: the levels of the network are not known.
-        """
+        """Of a network whose levels are `known`; its images have `side` pixels."""
         super().__init__()
-        if not known(body):
-            raise ValueError("a network without known levels")
         self.body, self.last = body, last
         widths = _widths(body, side)
         self.num_features = last + 2 * sum(widths)
@@ -87,7 +81,7 @@ def _widths(body: nn.Module, side: int) -> list[int]:
     if (found := chain(body)) and found.widths:
         return list(found.widths)
     images = torch.empty(1, 3, side, side, device="meta")
-    maps, _ = maps_and_features(_without_values(body), images)
+    maps, _ = maps_and_features(copy.deepcopy(body).to("meta").eval(), images)
     return [int(_summary(level).shape[2]) for level in maps]
 
 
@@ -114,17 +108,5 @@ def _indices(body: Any) -> list[int]:
     info = getattr(body, "feature_info", None) or []
     coarse = [i for i, level in enumerate(info) if level.get("reduction", 0) >= COARSE]
     if len({info[i]["reduction"] for i in coarse}) == 1 and len(coarse) > MANY:
-        coarse = [coarse[len(coarse) // 2 - 1], coarse[3 * len(coarse) // 4 - 1]]
-        return coarse
+        return [coarse[len(coarse) // 2 - 1], coarse[3 * len(coarse) // 4 - 1]]
     return coarse[:-1]
-
-
-def _without_values(body: nn.Module) -> nn.Module:
-    """A copy in `eval()` on torch's "meta" device, made without copying a number."""
-    tensors = [*body.parameters(), *body.buffers()]
-    memo: dict[int, Any] = {}
-    for tensor in tensors:
-        empty = tensor.detach().to("meta")
-        as_parameter = isinstance(tensor, nn.Parameter)
-        memo[id(tensor)] = nn.Parameter(empty, requires_grad=False) if as_parameter else empty
-    return copy.deepcopy(body, memo).eval()

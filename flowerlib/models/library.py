@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import abc
 import difflib
+import importlib.metadata
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import nn
 
+import flowerlib
+from flowerlib.models.random_weights import on_meta
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
 
@@ -51,12 +54,20 @@ class Library(abc.ABC):
         return name
 
     @abc.abstractmethod
-    def random(self, name: str) -> Parts:
+    def build(self, name: str) -> nn.Module:
         """A network with random weights, from torch's random numbers."""
 
     @abc.abstractmethod
+    def without_last_layer(self, network: nn.Module, name: str) -> Parts:
+        """What `build` made, with an identity in place of the last layer it has, in place."""
+
+    def random(self, name: str) -> Parts:
+        """A network with random weights."""
+        return self.without_last_layer(self.build(name).float(), name)
+
     def empty(self, name: str) -> Parts:
         """A network on torch's "meta" device: shapes, but no values."""
+        return self.without_last_layer(on_meta(lambda: self.build(name)), name)
 
     def fillable(self, name: str, empty: Parts) -> Parts:
         """The empty network, or another of that name, with all values but those of a state dict."""
@@ -80,10 +91,6 @@ class Library(abc.ABC):
 
     def version(self) -> str:
         """Of the package that has the code."""
-        import importlib.metadata
-
-        import flowerlib
-
         own = self.name == "flowerlib"
         return flowerlib.__version__ if own else importlib.metadata.version(self.name)
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowerlib.models.efficientnet_lite import NUM_FEATURES, EfficientNetLite, initialize
 from flowerlib.models.library import Library, Parts
-from flowerlib.models.random_weights import on_meta
 from flowerlib.models.weight_files import fill
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
@@ -78,13 +77,16 @@ class LiteNetworks(Library):
     def has(self, name: str) -> bool:
         return name in LITE
 
-    def random(self, name: str) -> Parts:
-        body = _build(name)
-        initialize(body)
-        return Parts(body, NUM_FEATURES, ("classifier.",))
+    def build(self, name: str) -> EfficientNetLite:
+        return EfficientNetLite(LITE[name].width, LITE[name].depth)
 
-    def empty(self, name: str) -> Parts:
-        return Parts(on_meta(lambda: _build(name)), NUM_FEATURES, ("classifier.",))
+    def random(self, name: str) -> Parts:
+        parts = super().random(name)
+        initialize(parts.body)  # not on "meta", where it would load torch's compiler
+        return parts
+
+    def without_last_layer(self, network: nn.Module, name: str) -> Parts:
+        return Parts(network, NUM_FEATURES, ("classifier.",))  # which it never had
 
     def pretrained(self, name: str) -> Parts:
         file, tensors = published_weights(name)
@@ -99,10 +101,6 @@ class LiteNetworks(Library):
 
     def origin(self, name: str) -> str:
         return f"ImageNet weights of the installed package {package(name)}"
-
-
-def _build(name: str) -> EfficientNetLite:
-    return EfficientNetLite(LITE[name].width, LITE[name].depth)
 
 
 def package(name: str) -> str:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import torchvision
-from torch import nn
-
-from flowerlib.models.library import Parts
 
 
 class _NarrowBottleneck(torchvision.models.resnet.Bottleneck):
@@ -26,11 +23,3 @@ def build(name: str) -> torchvision.models.DenseNet | torchvision.models.ResNet:
     return torchvision.models.ResNet(
         _NarrowBottleneck, layers=[1, 2, 2, 2], width_per_group=24, num_classes=2
     )
-
-
-def without_classifier(body: nn.Module) -> Parts:
-    key = "classifier" if isinstance(body, torchvision.models.DenseNet) else "fc"
-    last = body.get_submodule(key)
-    assert isinstance(last, nn.Linear)
-    setattr(body, key, nn.Identity())
-    return Parts(body, last.in_features, (f"{key}.",))

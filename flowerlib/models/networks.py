@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 
-import torch
 from torch import Tensor, nn
 
+from flowerlib.models.fingerprint import content
 from flowerlib.models.freezing import Freezable, freeze
 from flowerlib.models.levels import MultiLevel, known
 from flowerlib.support import modes
@@ -75,9 +75,8 @@ class Backbone(Freezable):
         """SHA-256 over the names, shapes and bytes of all parameters and buffers."""
         total = hashlib.sha256()
         for key, value in sorted(self.body.state_dict().items()):
-            array = value.detach().cpu().contiguous()
-            total.update(f"{key} {array.dtype} {tuple(array.shape)}".encode())
-            total.update(array.reshape(-1).view(torch.uint8).numpy().data)
+            total.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+            total.update(content(value))
         return total.hexdigest()
 
 

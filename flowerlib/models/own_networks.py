@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from flowerlib.models.networks import OWN, Backbone
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, first_line
 from flowerlib.transforms import Preprocessing
 
 
@@ -27,9 +27,9 @@ def own(network: nn.Module, preprocessing: Preprocessing | None) -> Backbone:
             probe = torch.zeros(1, 3, side, side, device=first.device, dtype=torch.float32)
             found = network.eval()(probe)
     except Exception as problem:  # somebody's own code
-        lines = str(problem).strip().splitlines() or [type(problem).__name__]
+        reason = first_line(problem)[:200]
         raise InputError(
-            f"{name} does not compute features of an image (1, 3, {side}, {side}): {lines[0]:.200}"
+            f"{name} does not compute features of an image (1, 3, {side}, {side}): {reason}"
         ) from problem
     finally:
         for module, mode in modes_before.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from flowerlib.models.library import Library, Parts
-from flowerlib.models.random_weights import on_meta
+from flowerlib.models.torchvision_networks import without_last_layer
 from flowerlib.models.weight_files import load_weights
 from flowerlib.transforms import Preprocessing
 
@@ -26,15 +26,13 @@ class SmallNetworks(Library):
     def has(self, name: str) -> bool:
         return name in SMALL
 
-    def random(self, name: str) -> Parts:
+    def build(self, name: str) -> nn.Module:
         from flowerlib.models import narrow_networks
 
-        return narrow_networks.without_classifier(narrow_networks.build(name))
+        return narrow_networks.build(name)
 
-    def empty(self, name: str) -> Parts:
-        from flowerlib.models import narrow_networks
-
-        return narrow_networks.without_classifier(on_meta(lambda: narrow_networks.build(name)))
+    def without_last_layer(self, network: nn.Module, name: str) -> Parts:
+        return without_last_layer(network, name)
 
     def pretrained(self, name: str) -> Parts:
         parts = self.empty(name)

@@ -8,7 +8,6 @@ Shown in: notebooks/01_cat_or_dog
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from flowerlib.support import tables
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, first_line
 
 Row = dict[str, str | int | None]
 
@@ -80,12 +79,16 @@ def summary(model: nn.Module, images: Tensor | None = None, *, depth: int = 1) -
             "through it once."
         )
     shapes = {} if images is None else _shapes(model, images)
-    listed = list(_opened(model, "", depth))
+    rows: list[Row] = []
     seen: set[int] = set()
-    rows = [_row(name, layer, shapes, seen) for name, layer in listed if layer is not model]
+    for name, layer in _opened(model, "", depth):
+        if layer is not model:
+            new = [p for p in layer.parameters() if id(p) not in seen]
+            seen.update(map(id, new))
+            rows.append(_row(name, layer, new, shapes.get(layer)))
     if own := [p for p in model.parameters() if id(p) not in seen]:
-        rows.insert(0, _counted("own", type(model), None, own, model))
-    total = _counted("all", type(model), shapes.get(model), list(model.parameters()), model)
+        rows.insert(0, _row("own", model, own, None))
+    total = _row("all", model, list(model.parameters()), shapes.get(model))
     return Summary((*rows, total))
 
 
@@ -99,20 +102,12 @@ def _opened(module: nn.Module, name: str, depth: int) -> Iterator[tuple[str, nn.
         yield from _opened(child, f"{name}.{key}" if name else key, depth - 1)
 
 
-def _row(name: str, layer: nn.Module, shapes: dict[nn.Module, str], seen: set[int]) -> Row:
-    new = [p for p in layer.parameters() if id(p) not in seen]
-    seen.update(map(id, new))
-    return _counted(name, type(layer), shapes.get(layer), new, layer)
-
-
-def _counted(
-    name: str, kind: type, output: str | None, weights: list[nn.Parameter], layer: nn.Module
-) -> Row:
+def _row(name: str, layer: nn.Module, weights: list[nn.Parameter], output: str | None) -> Row:
     trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
     modes = {module.training for module in layer.modules()}
     return {
         "layer": name,
-        "kind": kind.__name__,
+        "kind": type(layer).__name__,
         "output": output,
         "trainable": trainable,
         "frozen": sum(weight.numel() for weight in weights) - trainable,
@@ -128,29 +123,19 @@ def _shapes(model: nn.Module, images: Tensor) -> dict[nn.Module, str]:
         if isinstance(output, Tensor):
             found[module] = " × ".join(map(str, output.shape[1:]))
 
-    with _watched(model, note):
-        try:
-            with torch.no_grad():
-                model(images)
-        except Exception as problem:  # somebody's own code
-            lines = str(problem).strip().splitlines() or [type(problem).__name__]
-            raise InputError(
-                f"The model cannot take images of shape {tuple(images.shape)}: {lines[0]}"
-            ) from None
-    return found
-
-
-@contextlib.contextmanager
-def _watched(model: nn.Module, note: object) -> Iterator[None]:
-    """Inside it, the model is in `eval()` and each layer's output is noted."""
-    modules = list(model.modules())
-    modes = [module.training for module in modules]
-    hooks = [module.register_forward_hook(note) for module in modules]  # type: ignore[arg-type]
+    modes = {module: module.training for module in model.modules()}
+    hooks = [module.register_forward_hook(note) for module in modes]
     try:
-        for module in modules:  # not by `train()`, which a frozen module may have replaced
+        for module in modes:  # not by `eval()`, which a frozen module may have replaced
             module.training = False
-        yield
+        with torch.no_grad():
+            model(images)
+    except Exception as problem:  # somebody's own code
+        shape, reason = tuple(images.shape), first_line(problem)
+        raise InputError(f"The model cannot take images of shape {shape}: {reason}") from None
     finally:
-        for module, mode, hook in zip(modules, modes, hooks, strict=True):
+        for module, mode in modes.items():
             module.training = mode
+        for hook in hooks:
             hook.remove()
+    return found

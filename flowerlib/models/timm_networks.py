@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from flowerlib.data.sources import downloads
 from flowerlib.models.library import Library, Parts, unknown
-from flowerlib.models.random_weights import on_meta, seeded
-from flowerlib.support.errors import InputError
+from flowerlib.models.random_weights import seeded
+from flowerlib.support.errors import InputError, first_line
 from flowerlib.transforms import Preprocessing
 
 PREFIX = "timm/"
@@ -48,14 +48,25 @@ class Timm(Library):
         full = f"{plain.partition('.')[0]}.{settings.tag if settings else ''}"
         return PREFIX + full if timm.is_model_pretrained(full) else name
 
-    def random(self, name: str) -> Parts:
-        return build(name.removeprefix(PREFIX))
+    def build(self, name: str, **options: Any) -> nn.Module:
+        import timm
 
-    def empty(self, name: str) -> Parts:
-        return empty(name.removeprefix(PREFIX))
+        return timm.create_model(name.removeprefix(PREFIX), num_classes=0, **options)
+
+    def without_last_layer(self, network: Any, name: str) -> Parts:
+        keys = network.pretrained_cfg.get("classifier") or ()  # num_classes=0 has left it out
+        keys = (keys,) if isinstance(keys, str) else keys
+        return Parts(network, network.head_hidden_size, tuple(f"{key}." for key in keys))
 
     def fillable(self, name: str, empty: Parts) -> Parts:
-        return fillable(name.removeprefix(PREFIX), empty)
+        """The empty network, or one with random weights if some values are in no state dict."""
+        stored = empty.body.state_dict()
+        computed = [key for key, _ in empty.body.named_buffers() if key not in stored]
+        settings = [value for layer in empty.body.modules() for value in vars(layer).values()]
+        if computed or any(isinstance(value, Tensor) and value.is_meta for value in settings):
+            with seeded(0):
+                return self.random(name)
+        return empty
 
     def pretrained(self, name: str) -> Parts:
         import timm
@@ -73,13 +84,39 @@ class Timm(Library):
             given = {"pretrained_cfg_overlay": {"file": str(file)}}
         try:
             with seeded(0):
-                return build(plain, pretrained=True, **given)
+                network = self.build(name, pretrained=True, **given).float()
+                return self.without_last_layer(network, name)
         except Exception as problem:  # of the hub, of the network below it, of timm
-            lines = str(problem).strip().splitlines() or [type(problem).__name__]
-            raise _cannot_be_had(name, lines[0][:200].rstrip(".")) from None
+            raise _cannot_be_had(name, first_line(problem)[:200].rstrip(".")) from None
 
     def preprocessing(self, name: str) -> Preprocessing:
-        return preprocessing(name.removeprefix(PREFIX))
+        """What timm does to photos before a network sees them, to test it.
+
+        Raises:
+            InputError: the network takes no square photos in three colors.
+        """
+        import timm
+        from timm.data.config import resolve_data_config
+
+        settings = timm.get_pretrained_cfg(name.removeprefix(PREFIX))
+        config = resolve_data_config(pretrained_cfg=settings.to_dict() if settings else {})
+        channels, height, width = config["input_size"]
+        if channels != 3 or height != width:
+            raise InputError(
+                f"{name} takes images of {channels} x {height} x {width} numbers; choose a "
+                "network that takes square photos in three colors."
+            )
+        # Photos that are seen whole lose no margin here, where timm cuts one off a few, and are
+        # padded in white, not in the mean color.
+        mode = {"squash": "squash", "border": "pad"}.get(config["crop_mode"], "crop")
+        return Preprocessing(
+            resize=math.floor(height / config["crop_pct"]) if mode == "crop" else height,
+            crop=height,
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+            filter="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
+            resize_mode=mode,
+        )
 
     def origin(self, name: str) -> str:
         tag = self.full_name(name).partition(".")[2]
@@ -91,67 +128,6 @@ def _names() -> tuple[str, ...]:
     import timm
 
     return tuple(PREFIX + name for name in (*timm.list_models(), *timm.list_pretrained()))
-
-
-def build(name: str, **options: Any) -> Parts:
-    """A network of timm without its classifier; options as in `timm.create_model`."""
-    import timm
-
-    body: Any = timm.create_model(name, num_classes=0, **options).float()
-    keys = body.pretrained_cfg.get("classifier") or ()
-    keys = (keys,) if isinstance(keys, str) else keys
-    return Parts(body, body.head_hidden_size, tuple(f"{key}." for key in keys))
-
-
-def fillable(name: str, empty: Parts) -> Parts:
-    """The empty network, or one with random weights where some values are in no state dict."""
-    stored = empty.body.state_dict()
-    computed = [key for key, _ in empty.body.named_buffers() if key not in stored]
-    settings = [value for layer in empty.body.modules() for value in vars(layer).values()]
-    if computed or any(isinstance(value, Tensor) and value.is_meta for value in settings):
-        with seeded(0):
-            return build(name)
-    return empty
-
-
-def empty(name: str) -> Parts:
-    """A network on torch's "meta" device."""
-    found: list[Parts] = []
-
-    def make() -> nn.Module:
-        found.append(build(name))
-        return found[-1].body
-
-    body = on_meta(make)
-    return found[-1]._replace(body=body)
-
-
-def preprocessing(name: str) -> Preprocessing:
-    """What timm does to photos before a network sees them, to test it.
-
-    Raises:
-        InputError: the network takes no square photos in three colors.
-    """
-    import timm
-    from timm.data.config import resolve_data_config
-
-    settings = timm.get_pretrained_cfg(name)
-    config = resolve_data_config(pretrained_cfg=settings.to_dict() if settings else {})
-    channels, height, width = config["input_size"]
-    if channels != 3 or height != width:
-        raise InputError(
-            f"timm/{name} takes images of {channels} x {height} x {width} numbers; choose a "
-            "network that takes square photos in three colors."
-        )
-    squashed = config["crop_mode"] == "squash"
-    return Preprocessing(
-        resize=height if squashed else math.floor(height / config["crop_pct"]),
-        crop=height,
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        filter="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
-        resize_mode="squash" if squashed else "crop",
-    )
 
 
 def fetched_before(name: str) -> Path | None:

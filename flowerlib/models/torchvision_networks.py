@@ -15,7 +15,6 @@ from torch import nn
 
 from flowerlib.data.sources import downloads
 from flowerlib.models.library import Library, Parts
-from flowerlib.models.random_weights import on_meta
 from flowerlib.models.weight_files import load_weights
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
@@ -39,11 +38,11 @@ class Torchvision(Library):
     def has(self, name: str) -> bool:
         return name in _names()
 
-    def random(self, name: str) -> Parts:
-        return without_last_layer(build(name), name)
+    def build(self, name: str) -> nn.Module:
+        return build(name)
 
-    def empty(self, name: str) -> Parts:
-        return without_last_layer(on_meta(lambda: build(name)), name)
+    def without_last_layer(self, network: nn.Module, name: str) -> Parts:
+        return without_last_layer(network, name)
 
     def pretrained(self, name: str) -> Parts:
         parts = self.empty(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -10,6 +9,9 @@ from torch import Tensor, nn
 
 from flowerlib.models import state_dicts
 from flowerlib.support.errors import InputError
+
+# Further heads of googlenet and inception, which only served their training.
+TRAINING_HEADS = ("aux1.", "aux2.", "AuxLogits.")
 
 
 def load_weights(body: nn.Module, file: Path, classifier: tuple[str, ...], name: str) -> None:
@@ -19,10 +21,8 @@ def load_weights(body: nn.Module, file: Path, classifier: tuple[str, ...], name:
     network's own, are all that is needed.
 
     Args:
-        body: the network.
         file: written by safetensors or `torch.save`; see `state_dicts.read`.
         classifier: what the names of the classifier's entries begin with.
-        name: of the network, for messages.
 
     Raises:
         InputError: the file cannot be read, or belongs to another network; differences are named.
@@ -30,9 +30,14 @@ def load_weights(body: nn.Module, file: Path, classifier: tuple[str, ...], name:
     wanted = body.state_dict()
     needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
     state = state_dicts.read(file, needed)
-    classifier = _of_the_classifier(classifier, wanted)
-    given = {key: value for key, value in state.items() if not key.startswith(classifier)}
-    given = {key: value for key, value in given.items() if not _is_spare(key, wanted)}
+    whole = tuple(f"{key.partition('.')[0]}." for key in classifier)
+    if not any(key.startswith(whole) for key in wanted):
+        classifier = whole  # of several layers, perhaps; people replace all of them
+    given = {
+        key: value
+        for key, value in state.items()
+        if not key.startswith(classifier) and (key in wanted or not key.startswith(TRAINING_HEADS))
+    }
     fill(body, given, str(file), name)
 
 
@@ -71,14 +76,3 @@ def is_finite(value: Tensor) -> bool:
     """Whether no number is NaN or infinite; looked at in pieces, since `isfinite` needs memory."""
     pieces = value.reshape(-1).split(1 << 20) if value.is_floating_point() else ()
     return all(bool(torch.isfinite(piece).all()) for piece in pieces)
-
-
-def _of_the_classifier(classifier: tuple[str, ...], wanted: Collection[str]) -> tuple[str, ...]:
-    """What the names of a file's classifier begin with: people replace the whole of it."""
-    whole = tuple(f"{key.partition('.')[0]}." for key in classifier)
-    return classifier if any(key.startswith(whole) for key in wanted) else whole
-
-
-def _is_spare(key: str, wanted: Collection[str]) -> bool:
-    """Auxiliary heads of googlenet and inception, which only served their training."""
-    return key.startswith(("aux1.", "aux2.", "AuxLogits.")) and key not in wanted

@@ -1,6 +1,12 @@
 """Every figure; functions return Axes and show nothing by themselves."""
 
-from flowerlib.plots.comparisons import compare_curves, differences, lines, time_bars
+from flowerlib.plots.comparisons import (
+    compare_curves,
+    differences,
+    learning_rates,
+    lines,
+    time_bars,
+)
 from flowerlib.plots.diagrams import feature_maps, transfer_diagram
 from flowerlib.plots.figures import (
     BLUE,
@@ -17,7 +23,6 @@ from flowerlib.plots.figures import (
     photo_grid,
     save,
 )
-from flowerlib.plots.learning_rates import learning_rates
 from flowerlib.plots.repetitions import repeated_runs
 
 __all__ = [

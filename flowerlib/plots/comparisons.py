@@ -5,18 +5,22 @@ Shown in: notebooks/02_dogs_vs_cats, notebooks/03_augmentation
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from flowerlib.plots.drawing import PLAIN, labels
+from flowerlib.plots.drawing import labels, tidy
 from flowerlib.plots.figures import BLUE, GRAY, GREEN, ORANGE, RED, figure
 from flowerlib.support.errors import InputError
+
+if TYPE_CHECKING:
+    from flowerlib.train import RateSearch
 
 COLORS = (ORANGE, BLUE, GREEN, RED, GRAY)
 WIDTH = 5.6  # inches: to be read on a phone
@@ -49,28 +53,19 @@ def compare_curves(histories: Mapping[str, Rows], *, title: str = "") -> np.ndar
             "plots.compare_curves needs at least one training with a loss or accuracy."
         )
     made = figure(WIDTH, 1.0 + 2.1 * len(panels))
-    axes = made.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    for (name, rows), color in zip(histories.items(), _colors(len(histories)), strict=True):
-        for axis, what in zip(axes, panels, strict=True):
-            for part, phase, style in (("train", "training", ":"), ("valid", "validation", "-")):
-                if f"{part}_{what}" not in rows[0]:
-                    continue
-                axis.plot(
-                    [row["epoch"] for row in rows],
-                    [row[f"{part}_{what}"] for row in rows],
-                    color=color,
-                    ls=style,
-                    lw=2,
-                    label=f"{name}, {phase}",
-                )
+    axes: np.ndarray = made.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, what in zip(axes, panels, strict=True):
-        axis.set_ylabel("mean loss" if what == "loss" else what)
-        axis.spines[["top", "right"]].set_visible(False)
+        for (name, rows), color in zip(histories.items(), itertools.cycle(COLORS), strict=False):
+            epochs = [row["epoch"] for row in rows]
+            for part, phase, style in (("train", "training", ":"), ("valid", "validation", "-")):
+                if f"{part}_{what}" in rows[0]:
+                    values = [row[f"{part}_{what}"] for row in rows]
+                    axis.plot(epochs, values, color=color, ls=style, lw=2, label=f"{name}, {phase}")
+        tidy(axis, title if axis is axes[0] else "", y="mean loss" if what == "loss" else what)
     axes[-1].set_xlabel("epoch")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     entries = axes[0].get_legend_handles_labels()  # outside, where no curve can run through
     made.legend(*entries, frameon=False, fontsize=9, loc="outside lower left", ncols=2)
-    axes[0].set_title(title, loc="left", fontsize=11, **PLAIN)
     return axes
 
 
@@ -87,16 +82,14 @@ def time_bars(seconds: Mapping[str, Mapping[str, float]], *, title: str = "") ->
     if not seconds:
         raise InputError("plots.time_bars needs seconds of at least one method.")
     parts = list(dict.fromkeys(part for row in seconds.values() for part in row))
-    colors = dict(zip(parts, _colors(len(parts)), strict=True))
+    colors = dict(zip(parts, itertools.cycle(COLORS), strict=False))
     made = figure(WIDTH, 1.6 + 0.5 * len(seconds))
     axes = made.subplots()
-    drawn: set[str] = set()
-    for place, row in zip(range(len(seconds))[::-1], seconds.values(), strict=True):
+    rows = range(len(seconds))[::-1]
+    for place, row in zip(rows, seconds.values(), strict=True):
         end = 0.0
         for part, value in row.items():
-            label = None if part in drawn else part
-            axes.barh(place, value, left=end, height=0.6, color=colors[part], label=label)
-            drawn.add(part)
+            axes.barh(place, value, left=end, height=0.6, color=colors[part])
             end += value
         axes.annotate(
             f"{end:.1f} s",
@@ -107,13 +100,11 @@ def time_bars(seconds: Mapping[str, Mapping[str, float]], *, title: str = "") ->
             fontsize=9,
         )
     names, style = labels(list(seconds))
-    axes.set_yticks(range(len(seconds))[::-1], names, **style)
-    axes.set_xlabel("seconds")
+    axes.set_yticks(rows, names, **style)
     axes.margins(x=0.14)
-    axes.spines[["top", "right"]].set_visible(False)
-    made.legend(frameon=False, fontsize=9, loc="outside lower left", ncols=2)
-    axes.set_title(title, loc="left", fontsize=11, **PLAIN)
-    return axes
+    samples = [Patch(facecolor=color) for color in colors.values()]
+    made.legend(samples, parts, frameon=False, fontsize=9, loc="outside lower left", ncols=2)
+    return tidy(axes, title, "seconds")
 
 
 def lines(
@@ -143,12 +134,11 @@ def lines(
     axes = figure(WIDTH, 3.4).subplots()
     markers = "os^Dv"
     for number, (name, row) in enumerate(values.items()):
-        style: dict[str, Any] = {"color": _colors(len(values))[number], "label": name}
+        style: dict[str, Any] = {"color": COLORS[number % len(COLORS)], "label": name}
         if len(row) == 1 < len(x):
             axes.axhline(row[0], ls=(4 * number, (4, 4)), lw=1.5, **style)  # equal levels show
         else:
             axes.plot(x, row, marker=markers[number % len(markers)], ms=5, **style)
-    axes.set(xlabel=x_label, ylabel=y_label)
     if "x" in log:
         axes.set_xscale("log")
     if "y" in log:
@@ -161,11 +151,9 @@ def lines(
     if len(x) <= MOST_TICKS and np.ptp(np.abs(steps)) < np.abs(steps).mean():
         axes.set_xticks(x, [f"{value:g}" for value in x])
         axes.minorticks_off()
-    axes.spines[["top", "right"]].set_visible(False)
     if len(values) > 1:
         axes.legend(frameon=False, fontsize=9)
-    axes.set_title(textwrap.fill(title, LETTERS), loc="left", fontsize=11, **PLAIN)
-    return axes
+    return tidy(axes, textwrap.fill(title, LETTERS), x_label, y_label)
 
 
 def differences(
@@ -188,11 +176,11 @@ def differences(
     """
     if not found:
         raise InputError("plots.differences needs at least one difference.")
-    axes = figure(WIDTH, 1.5 + (0.5 if runs else 0.32) * len(found)).subplots()
-    for place, (name, (value, low, high)) in zip(
-        range(len(found))[::-1], found.items(), strict=True
-    ):
-        first = place == len(found) - 1
+    made = figure(WIDTH, 1.5 + (0.5 if runs else 0.32) * len(found))
+    axes = made.subplots()
+    rows = range(len(found))[::-1]
+    for place, (name, (value, low, high)) in zip(rows, found.items(), strict=True):
+        first = place == rows[0]
         legend = ("95 % interval", "mean", "one run") if first else (None, None, None)
         axes.plot([low, high], [place] * 2, color=BLUE, lw=6, alpha=0.35, label=legend[0])
         if runs and name in runs:
@@ -201,15 +189,25 @@ def differences(
         axes.plot(value, place, "o", color=BLUE, label=legend[1] if runs else None)
     axes.axvline(0, color=GRAY, lw=1, ls=":")
     names, style = labels(list(found))
-    axes.set_yticks(range(len(found))[::-1], names, **style)
-    axes.set(xlabel=x_label, ylim=(-0.6, len(found) - 0.4))
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_yticks(rows, names, **style)
+    axes.set_ylim(-0.6, len(found) - 0.4)
     if runs:
-        made = cast(Figure, axes.figure)
         made.legend(frameon=False, fontsize=9, loc="outside lower left", ncols=3)
-    axes.set_title(textwrap.fill(title, LETTERS), loc="left", fontsize=11, **PLAIN)
-    return axes
+    return tidy(axes, textwrap.fill(title, LETTERS), x_label)
 
 
-def _colors(count: int) -> list[str]:
-    return [COLORS[number % len(COLORS)] for number in range(count)]
+def learning_rates(search: RateSearch) -> Axes:
+    """Training loss at rising learning rates.
+
+    Args:
+        search: from `train.find_learning_rate`.
+
+    Returns:
+        Axes; a dotted line marks the suggestion.
+    """
+    axes: Axes = figure(7.0, 3.4).subplots()
+    axes.plot(search.rates, search.losses, "-", color=BLUE)
+    axes.axvline(search.suggestion, color=GRAY, lw=1, ls=":")
+    axes.set_xscale("log")
+    title = f"A tenth of the rate with the lowest loss: {search.suggestion:.1e}"
+    return tidy(axes, title, "learning rate", "mean training loss (nats)")

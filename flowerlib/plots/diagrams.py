@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from flowerlib.plots.drawing import PLAIN
+from flowerlib.plots.drawing import PLAIN, tidy
 from flowerlib.plots.figures import BLUE, GRAY, ORANGE, RED, figure
 from flowerlib.support.errors import InputError
 
@@ -64,47 +64,41 @@ def transfer_diagram(
     if removed:
         axes.axhline(-bottom + 0.45, color=RED, lw=1.5, ls=(0, (4, 3)))
         axes.text(0.99, -bottom + 0.36, "cut here", color=RED, ha="right", va="top", fontsize=9)
-        axes.add_patch(_patch(bottom + 1, 0.62, removed, "none", ec=GRAY, ls=":"))
+        outline = {"facecolor": "none", "edgecolor": GRAY, "linestyle": ":"}
+        axes.add_patch(_patch(bottom + 1, 0.62, removed, **outline))
         _write(axes, bottom + 1, removed, GRAY)
-    axes.add_patch(_patch(bottom, 0.62, head, ORANGE))
+    axes.add_patch(_patch(bottom, 0.62, head, facecolor=ORANGE))
     _write(axes, bottom, head, "black")
-    _legend(axes, [("frozen", BLUE)] * (frozen > 0) + [("learns", ORANGE)])
+    meanings = {"frozen": BLUE, "learns": ORANGE} if frozen else {"learns": ORANGE}
+    samples = [Rectangle((0, 0), 1, 1, color=color) for color in meanings.values()]
+    axes.legend(samples, meanings, loc="lower right", frameon=False, fontsize=9, handlelength=1)
     axes.set(xlim=(0, 1), ylim=(-rows + 0.5, 0.55))
     axes.set_axis_off()
-    axes.set_title(title, loc="left", fontsize=11, **PLAIN)
-    return axes
+    return tidy(axes, title)
 
 
 def _box(axes: Axes, row: int, name: str, shape: Sequence[int], color: str, side: int) -> None:
     """One row: a box as wide as the maps, their shape in it or beside, the name on the right."""
     share = shape[-1] / side if len(shape) == 3 else 0
     width = 0.16 + 0.56 * np.sqrt(share)
-    axes.add_patch(_patch(row, width, name, color))
+    axes.add_patch(_patch(row, width, name, facecolor=color))
     channels, *size = shape
     text = " × ".join(map(str, [*size, channels])) if size else f"{channels} numbers"
-    white = "white" if color == BLUE else "black"
+    beside = MIDDLE + width / 2 + 0.02
     if width > 0.25:
-        axes.text(MIDDLE, -row, text, ha="center", va="center", fontsize=9, color=white)
-        text = ""
-    label = f"{name}: {text}" if text else name
-    left = max(0.76, MIDDLE + width / 2 + 0.02) if not text else MIDDLE + width / 2 + 0.02
-    axes.text(left, -row, label, va="center", fontsize=9, **PLAIN)
+        _write(axes, row, text, "white" if color == BLUE else "black")
+        axes.text(max(0.76, beside), -row, name, va="center", fontsize=9, **PLAIN)
+    else:
+        axes.text(beside, -row, f"{name}: {text}", va="center", fontsize=9, **PLAIN)
 
 
-def _patch(row: int, width: float, label: str, face: str, **style: object) -> Rectangle:
-    given = {"facecolor": face, "edgecolor": "white", "label": label} | style
-    given["edgecolor"] = given.pop("ec", given["edgecolor"])
-    return Rectangle((MIDDLE - width / 2, -row - 0.34), width, 0.68, **given)  # type: ignore[arg-type]
+def _patch(row: int, width: float, label: str, **style: str) -> Rectangle:
+    style = {"edgecolor": "white", "label": label} | style
+    return Rectangle((MIDDLE - width / 2, -row - 0.34), width, 0.68, **style)  # type: ignore[arg-type]
 
 
 def _write(axes: Axes, row: int, text: str, color: str) -> None:
     axes.text(MIDDLE, -row, text, ha="center", va="center", fontsize=9, color=color, **PLAIN)
-
-
-def _legend(axes: Axes, entries: Sequence[tuple[str, str]]) -> None:
-    handles = [Rectangle((0, 0), 1, 1, color=color) for _, color in entries]
-    names = [name for name, _ in entries]
-    axes.legend(handles, names, frameon=False, fontsize=9, loc="lower right", handlelength=1)
 
 
 def feature_maps(
@@ -139,9 +133,8 @@ def feature_maps(
     shown = made.add_subplot(grid[:, 0])
     shown.imshow(picture)
     shown.set_axis_off()
-    axes = np.array(
-        [[made.add_subplot(grid[row, 1 + at]) for at in range(most)] for row in range(len(maps))]
-    )
+    rows = range(len(maps))
+    axes = np.array([[made.add_subplot(grid[row, 1 + at]) for at in range(most)] for row in rows])
     for line, (name, values) in zip(axes, maps.items(), strict=True):
         order = values.float().flatten(1).var(1).argsort(descending=True, stable=True)
         for axis, channel in zip(line, order.tolist(), strict=False):

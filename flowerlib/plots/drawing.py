@@ -79,6 +79,14 @@ class Drawing(_Shown, Figure):
         return made.view(DrawnArray) if isinstance(made, np.ndarray) else made
 
 
+def tidy(axes: Axes, title: str, x: str = "", y: str = "", style: Any = PLAIN) -> Axes:
+    """A title on the left, names of the axes, no frame; returns the same Axes."""
+    axes.set_title(title, loc="left", fontsize=11, **style)
+    axes.set(xlabel=x, ylabel=y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
 def labels(names: Sequence[object], longest: int = 40) -> tuple[list[str], dict[str, Any]]:
     """Names as they can be drawn, and the options of matplotlib's texts to draw them with.
 
@@ -86,16 +94,17 @@ def labels(names: Sequence[object], longest: int = 40) -> tuple[list[str], dict[
     signs that none has are written as their numbers, and one warning names the first of them.
     """
     shown = [_shortened(one_line(name), longest) for name in names]
-    usual = tuple(_usual_fonts())
+    usual = _files(rcParams["font.family"])
     lacking = {sign for text in shown for sign in text if not _has(usual, sign)}
-    fallbacks = _fallbacks(lacking)
-    style: dict[str, Any] = dict(PLAIN)
+    installed = font_manager.get_font_names() if lacking else ()
+    fallbacks = [family for family in FALLBACKS if family in installed]
+    style = dict(PLAIN)
     if fallbacks:
         style["fontfamily"] = [*rcParams["font.family"], *fallbacks]
     missing: dict[str, str | int | None] = {
-        sign: "" if unicodedata.category(sign) in INVISIBLE else _number(sign)
+        sign: "" if unicodedata.category(sign) in INVISIBLE else ascii(sign)[1:-1]
         for sign in lacking
-        if not any(_has((_path_of(family),), sign) for family in fallbacks)
+        if not _has(_files(fallbacks), sign)
     }
     if visible := {sign for sign, number in missing.items() if number}:
         name = min(text for text in shown if visible & set(text))
@@ -119,31 +128,9 @@ def _shortened(name: str, longest: int) -> str:
     return f"{name[: longest - tail - 1]}…{name[-tail:]}"
 
 
-def _number(sign: str) -> str:
-    return sign.encode("ascii", "backslashreplace").decode("ascii")
-
-
-def _usual_fonts() -> list[str]:
-    """Files of the fonts that matplotlib draws with, as the user's settings say."""
-    return [_path_of(family) for family in rcParams["font.family"]]
-
-
-def _fallbacks(lacking: set[str]) -> list[str]:
-    """Installed families that have some of the signs that are still lacking."""
-    if not lacking:
-        return []
-    installed = set(font_manager.get_font_names())
-    found = []
-    for family in (name for name in FALLBACKS if name in installed):
-        helped = {sign for sign in lacking if _has((_path_of(family),), sign)}
-        if helped:
-            found.append(family)
-            lacking = lacking - helped
-    return found
-
-
-def _path_of(family: str) -> str:
-    return font_manager.findfont(FontProperties(family=[family]))
+def _files(families: Sequence[str]) -> tuple[str, ...]:
+    """The font files that matplotlib takes for these families."""
+    return tuple(font_manager.findfont(FontProperties(family=[name])) for name in families)
 
 
 @functools.cache

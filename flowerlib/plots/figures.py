@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from flowerlib import metrics
-from flowerlib.plots.drawing import PLAIN, Drawing, labels
+from flowerlib.plots.drawing import PLAIN, Drawing, labels, tidy
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError, plural
 
@@ -56,14 +56,6 @@ def save(axes: Axes | np.ndarray, path: Path | str, dpi: int = 120) -> None:
         made.set_dpi(shown[1])
 
 
-def _tidy(axes: Axes, title: str, x: str = "", y: str = "", style: Any = PLAIN) -> Axes:
-    axes.set_title(title, loc="left", fontsize=11, **style)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
-
-
 def curves(history: History) -> np.ndarray:
     """Loss and accuracy after every epoch, side by side; for a solved head, over its penalties.
 
@@ -77,15 +69,15 @@ def curves(history: History) -> np.ndarray:
     left.plot(x, [row["valid_loss"] for row in rows], "s-", color=ORANGE, ms=4, label="validation")
     right.plot(x, [row["valid_accuracy"] for row in rows], "s-", color=ORANGE, ms=4)
     below = "penalty, strong to weak" if solved else "epoch"
-    best_row = history.best
-    best = f": {best_row['valid_accuracy']:.1%}" if best_row else ""
-    if best_row and (ends := history.interval(best_row)):
-        best += f" (95 % interval {ends[0]:.1%} to {ends[1]:.1%})"
-    if best_row:
+    title, best = "Valid accuracy", history.best
+    if best:
+        title += f": {best['valid_accuracy']:.1%}"
+        if ends := history.interval(best):
+            title += f" (95 % interval {ends[0]:.1%} to {ends[1]:.1%})"
         photos = plural(history.num_valid, "photo")
-        best += f" on {history.num_valid or 'the'} {photos} that the {history.what} was chosen on"
-    _tidy(left, "Loss", below, "mean loss (nats)").legend(frameon=False)
-    _tidy(right, textwrap.fill(f"Valid accuracy{best}", 48), below, "share right")
+        title += f" on {history.num_valid or 'the'} {photos} that the {history.what} was chosen on"
+    tidy(left, "Loss", below, "mean loss (nats)").legend(frameon=False)
+    tidy(right, textwrap.fill(title, 48), below, "share right")
     for axis in axes:
         if solved:
             axis.set_xscale("log")
@@ -94,7 +86,7 @@ def curves(history: History) -> np.ndarray:
             axis.invert_xaxis()
         else:
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if best_row:
+        if best:
             axis.axvline(x[history.best_epoch - 1], color=GRAY, lw=1, ls=":")
     return axes
 
@@ -138,7 +130,7 @@ def photo_and_bars(photo: Any, prediction: Prediction, truth: str | None = None)
     title = f"{texts[0]}, {shares[0]:.0%} sure"
     if truth is not None:
         title += " — right" if names[0] == truth else f" — wrong, it is {truth_text}"
-    _tidy(right, textwrap.fill(title, 44), "probability", style=style)
+    tidy(right, textwrap.fill(title, 44), "probability", style=style)
     right.tick_params(axis="y", length=0)
     return axes
 
@@ -164,13 +156,13 @@ def photo_grid(
     height = 1.5 + max((0.08 + 0.14 * (text.count("\n") + 1) for text in texts), default=0)
     rows = -(-len(photos) // columns)
     made = figure(1.45 * columns, height * rows + (0.35 if title else 0))
-    axes = np.atleast_1d(made.subplots(rows, columns, squeeze=False)).ravel()
+    axes: np.ndarray = made.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
-    for index, photo in enumerate(photos):
-        axes[index].imshow(photo)
-        if titles:
-            axes[index].set_title(texts[index], fontsize=8, **style)
+    for axis, photo in zip(axes, photos, strict=False):
+        axis.imshow(photo)
+    for axis, text in zip(axes, texts, strict=False):
+        axis.set_title(text, fontsize=8, **style)
     if title:
         made.suptitle(title, fontsize=11, x=0.01, ha="left", **PLAIN)
     return axes
@@ -213,7 +205,7 @@ def confusion(matrix: Any, class_names: Sequence[str], name: str = "", most: int
     places = range(len(class_names))
     axes.set_xticks(places, names, rotation=45, ha="right", **style)
     axes.set_yticks(places, names, **style)
-    return _tidy(axes, textwrap.fill(summary, int(9 * side)), "answer", "truth")
+    return tidy(axes, textwrap.fill(summary, int(9 * side)), "answer", "truth")
 
 
 def _confused_pairs(
@@ -222,10 +214,8 @@ def _confused_pairs(
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    pairs = [
-        (row, column) for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
-    ]
-    pairs = [pair for pair in pairs if wrong[pair] > 0]
+    cells = zip(*np.unravel_index(order, wrong.shape), strict=True)
+    pairs = [(row, column) for row, column in cells if wrong[row, column] > 0]
     axes = figure(7.6, 1.2 + 0.32 * max(len(pairs), 2)).subplots()
     places = np.arange(len(pairs))[::-1]
     axes.barh(places, [wrong[pair] for pair in pairs], color=RED, height=0.66)
@@ -234,7 +224,7 @@ def _confused_pairs(
     axes.set_yticks(places, arrows, **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     title = f"{summary}; the most frequent mistakes" if pairs else f"{summary}; no mistakes"
-    return _tidy(axes, textwrap.fill(title, 80), "photos (truth → answer)")
+    return tidy(axes, textwrap.fill(title, 80), "photos (truth → answer)")
 
 
 def frontier(
@@ -259,13 +249,13 @@ def frontier(
     for index, name in enumerate(texts):
         color = BLUE if index in best else GRAY
         axes.plot(seconds[index], values[index], "o", color=color, zorder=2)
-        place = ((-6, 5), "right") if index in best else ((6, -10), "left")
+        offset, side = ((-6, 5), "right") if index in best else ((6, -10), "left")
         axes.annotate(
             name,
             (seconds[index], values[index]),
-            xytext=place[0],
+            xytext=offset,
             textcoords="offset points",
-            ha=place[1],
+            ha=side,
             fontsize=8,
             color=color,
             **style,
@@ -276,7 +266,7 @@ def frontier(
     axes.set_xticks(inside, [f"{tick:g}" for tick in inside])
     axes.minorticks_off()
     axes.margins(x=0.12, y=0.1)
-    return _tidy(axes, title, "seconds", "accuracy")
+    return tidy(axes, title, "seconds", "accuracy")
 
 
 def accuracies(names: Sequence[str], values: Sequence[float], intervals: Sequence[Any]) -> Axes:
@@ -291,4 +281,4 @@ def accuracies(names: Sequence[str], values: Sequence[float], intervals: Sequenc
     axes.set_yticks(places, texts, **style)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlim(0, 1.1)
-    return _tidy(axes, "", "accuracy, with 95 % interval")
+    return tidy(axes, "", "accuracy, with 95 % interval")

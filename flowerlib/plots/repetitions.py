@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from flowerlib import metrics
 from flowerlib.plots.comparisons import WIDTH
-from flowerlib.plots.drawing import PLAIN, labels
+from flowerlib.plots.drawing import labels, tidy
 from flowerlib.plots.figures import BLUE, GRAY, GREEN, ORANGE, figure
 from flowerlib.support.errors import InputError
 
@@ -56,12 +56,9 @@ def repeated_runs(
     texts, style = labels(rows)
     axes.set_yticks(range(len(rows)), texts, **style)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(f"{label}; dots are runs, lines are 95 % intervals")
-    axes.set_title(title, loc="left", fontsize=11, **PLAIN)
-    axes.spines[["top", "right"]].set_visible(False)
     if len(groups) > 1:
         made.legend(frameon=False, fontsize=9, loc="outside lower left", ncols=len(groups))
-    return axes
+    return tidy(axes, title, f"{label}; dots are runs, lines are 95 % intervals")
 
 
 def _stacked(runs: Sequence[float]) -> np.ndarray:

@@ -41,7 +41,6 @@ class Coordinates:
     def layer(self, weight: Tensor) -> nn.Sequential:
         """A weight (C, 1 + R) of coordinates as a `models.linear_head` of features."""
         original = self.to_features(weight[:, 1:]).double()
-        # Random weights would be replaced, and their numbers missed by whoever draws some.
         # On "meta", a new layer draws no random numbers, which would be missing elsewhere.
         layer = nn.Linear(original.shape[1], len(original), device="meta")
         bias = weight[:, 0].double() - original @ self.mean.double()

@@ -34,11 +34,11 @@ from flowerlib.solvers.lbfgs import Pairs, minimize
 from flowerlib.solvers.objective import CrossEntropy, Penalized
 from flowerlib.solvers.solution import (
     LinearSolution,
+    Problem,
     checked,
     choose,
     from_strong_to_weak,
     row,
-    work,
 )
 from flowerlib.support import distributed, modes, threads
 
@@ -94,35 +94,23 @@ def logistic(
         >>> solution.head(features).shape
         torch.Size([60, 3])
     """
-    labels, valid_labels = checked(features, labels, valid_features, valid_labels, num_classes)
-    penalties = from_strong_to_weak(penalties)
-    size = work(features, valid_features, num_classes)
-    solve = functools.partial(
-        _solve, features, labels, valid_features, valid_labels, num_classes, penalties, refit
-    )
+    problem = checked(features, labels, valid_features, valid_labels, num_classes)
+    solve = functools.partial(_solve, problem, from_strong_to_weak(penalties), refit)
     few = len(features) + len(valid_features) < features.shape[1]
     # Few numbers are added sooner by one process than sent to the others.
-    return distributed.from_main(solve) if few or size <= SMALL else solve()
+    return distributed.from_main(solve) if few or problem.work <= SMALL else solve()
 
 
-def _solve(
-    features: Tensor,
-    labels: Tensor,
-    valid_features: Tensor,
-    valid_labels: Tensor,
-    num_classes: int,
-    penalties: list[float],
-    refit: bool,
-) -> LinearSolution:
+def _solve(problem: Problem, penalties: list[float], refit: bool) -> LinearSolution:
     """As `logistic`; where several processes work together, each on its share of the photos."""
-    size = work(features, valid_features, num_classes)
-    tolerance = SMALL_TOLERANCE if size <= SMALL else TOLERANCE
-    with threads.limited_to(size):
-        mine, mine_valid = map(distributed.mine, (features, valid_features))
+    tolerance = SMALL_TOLERANCE if problem.work <= SMALL else TOLERANCE
+    valid_labels, num_classes = problem.valid_labels, problem.num_classes
+    with threads.limited_to(problem.work):
+        mine, my_labels, mine_valid, my_valid_labels = map(distributed.mine, problem[:4])
         rotated = coordinates(mine, mine_valid)
         used = rotated.train_columns
         train, valid = torch.split(rotated.values[:, :used], [len(mine), len(mine_valid)])
-        loss = CrossEntropy(train, distributed.mine(labels))
+        loss = CrossEntropy(train, my_labels)
         weights, losses = loss.asked(
             lambda: _path(loss, num_classes, penalties, tolerance), num_classes
         )
@@ -134,7 +122,7 @@ def _solve(
         penalty = penalties[best]
         weight = F.pad(weights[best], (0, rotated.values.shape[1] - used))
         if refit:
-            both = torch.cat([distributed.mine(labels), distributed.mine(valid_labels)])
+            both = torch.cat([my_labels, my_valid_labels])
             final = Penalized(CrossEntropy(rotated.values, both), penalty)
             weight, _ = final.loss.asked(lambda: _lowest(final, weight, [], tolerance), num_classes)
     return distributed.from_main(

@@ -9,14 +9,7 @@ from torch import Tensor
 
 from flowerlib.solvers.coordinates import coordinates
 from flowerlib.solvers.objective import CrossEntropy
-from flowerlib.solvers.solution import (
-    LinearSolution,
-    checked,
-    choose,
-    from_strong_to_weak,
-    row,
-    work,
-)
+from flowerlib.solvers.solution import LinearSolution, checked, choose, from_strong_to_weak, row
 from flowerlib.solvers.temperature import temperature
 from flowerlib.support import distributed, modes, threads
 
@@ -44,9 +37,10 @@ def ridge(
 
     Args and what is returned: as for `logistic`. Losses in `rows` are cross-entropies.
     """
-    labels, valid_labels = checked(features, labels, valid_features, valid_labels, num_classes)
+    problem = checked(features, labels, valid_features, valid_labels, num_classes)
+    _, labels, _, valid_labels, _ = problem
     penalties = from_strong_to_weak(penalties)
-    with threads.limited_to(work(features, valid_features, num_classes)):
+    with threads.limited_to(problem.work):
         found = coordinates(features, valid_features)
         train, valid = torch.split(found.values, [len(features), len(valid_features)])
         loss = CrossEntropy(train, labels)

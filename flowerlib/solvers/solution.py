@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +13,22 @@ from flowerlib import metrics
 from flowerlib.support.errors import InputError
 
 SLACK = 1.05  # a stronger penalty is preferred as long as it costs so little validation loss
+
+
+class Problem(NamedTuple):
+    """What a head is solved on and judged by; see `logistic`."""
+
+    features: Tensor
+    labels: Tensor
+    valid_features: Tensor
+    valid_labels: Tensor
+    num_classes: int
+
+    @property
+    def work(self) -> int:
+        """Multiplications in a product of all features and a head."""
+        rows = len(self.features) + len(self.valid_features)
+        return rows * self.features.shape[1] * self.num_classes
 
 
 @dataclass(repr=False)
@@ -61,11 +78,6 @@ def choose(rows: list[dict[str, float]], count: int) -> int:
     return next(i for i in good if rows[i]["valid_loss"] <= limit)
 
 
-def work(features: Tensor, valid_features: Tensor, num_classes: int) -> int:
-    """Multiplications in a product of all features and a head."""
-    return (len(features) + len(valid_features)) * features.shape[1] * num_classes
-
-
 def from_strong_to_weak(penalties: Sequence[float]) -> list[float]:
     """The penalties in order, if all can be used.
 
@@ -79,8 +91,8 @@ def from_strong_to_weak(penalties: Sequence[float]) -> list[float]:
 
 def checked(
     features: Tensor, labels: Tensor, valid_features: Tensor, valid_labels: Tensor, num_classes: int
-) -> tuple[Tensor, Tensor]:
-    """Both labels as int64, if a head can be solved on what is given.
+) -> Problem:
+    """What is given, with labels as int64, if a head can be solved on it.
 
     Raises:
         InputError: shapes do not fit, or a label is out of range.
@@ -104,4 +116,4 @@ def checked(
             f"Train has {features.shape[1]} features and valid {valid_features.shape[1]}; extract "
             "both with the same backbone."
         )
-    return labels.long(), valid_labels.long()
+    return Problem(features, labels.long(), valid_features, valid_labels.long(), num_classes)

@@ -24,3 +24,9 @@ def listed(names: list[str], most: int = 5) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """The word for so many: `one` for 1, else `many`, which is `one` with an s unless given."""
     return one if count == 1 else many or f"{one}s"
+
+
+def first_line(problem: Exception) -> str:
+    """What an error of somebody else's code says, for a sentence of ours; its kind if nothing."""
+    lines = str(problem).strip().splitlines() or [type(problem).__name__]
+    return lines[0]

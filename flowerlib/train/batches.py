@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
@@ -67,20 +68,20 @@ def set_epoch(batches: Batches, epoch: int) -> None:
         part.epoch = epoch
 
 
-def epochs_of(batches: Batches) -> list[int]:
-    """The epochs that `restore_epochs` sets again, after a pass that should leave no trace."""
-    return [part.epoch for part in _with_an_epoch(batches)]
-
-
-def restore_epochs(batches: Batches, epochs: list[int]) -> None:
-    """Undoes what passes over the batches did to their epochs since `epochs_of`."""
-    for part, epoch in zip(_with_an_epoch(batches), epochs, strict=True):
-        part.epoch = epoch
+@contextlib.contextmanager
+def same_epochs(batches: Batches) -> Iterator[None]:
+    """Passes over the batches inside it leave no trace: afterwards they have their epoch again."""
+    before = [(part, part.epoch) for part in _with_an_epoch(batches)]
+    try:
+        yield
+    finally:
+        for part, epoch in before:
+            part.epoch = epoch
 
 
 def _with_an_epoch(batches: Batches) -> list[HasEpoch]:
     """The batches themselves, and the data set and sampler of a DataLoader, where they count."""
-    samplers = [getattr(batches, "sampler", None)]
-    samplers.append(getattr(getattr(batches, "batch_sampler", None), "sampler", None))
-    parts = {id(part): part for part in (batches, getattr(batches, "dataset", None), *samplers)}
-    return [part for part in parts.values() if isinstance(part, HasEpoch)]
+    parts = [batches, *(getattr(batches, name, None) for name in ("dataset", "sampler"))]
+    parts.append(getattr(getattr(batches, "batch_sampler", None), "sampler", None))
+    distinct = {id(part): part for part in parts}.values()
+    return [part for part in distinct if isinstance(part, HasEpoch)]

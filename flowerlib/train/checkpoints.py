@@ -123,8 +123,6 @@ class TrainingState:
     It continues where the checkpoint's file was left, if there is one.
 
     Args:
-        history: an empty one.
-        model: whose best weights are remembered.
         checkpoint: None keeps nothing on disk.
         parts: what else belongs to the state, such as the optimizer.
     """

@@ -62,11 +62,7 @@ def evaluate(model: nn.Module, batches: Batches, loss: nn.Module) -> tuple[float
 def measure(
     model: nn.Module, batches: Batches, loss: nn.Module, *, shared: bool = False
 ) -> Measurement:
-    """As `evaluate`, after an epoch; the accuracy is NaN where the loss is not finite.
-
-    Args:
-        shared: as for `outputs_and_labels`.
-    """
+    """As `evaluate`, after an epoch; the accuracy is NaN where the loss is not finite."""
     outputs, labels = outputs_and_labels(model, batches, loss, shared=shared)
     value = float(loss(outputs, labels))
     accuracy = metrics.accuracy(outputs, labels) if math.isfinite(value) else math.nan
@@ -79,24 +75,24 @@ def outputs_and_labels(
 ) -> tuple[Tensor, Tensor]:
     """Outputs float32 (N, C) of the model in `eval()`, and labels (N,), of samples that count.
 
-    Of several processes, each computes its share, and all get all.
-
-    Args:
-        shared: whether the batches are this process's share already; else they are those of all.
+    Of several processes, each computes its share, and all get all. `shared` batches are this
+    process's share already; others are those of all.
     """
     device = device_of(model)
     model.eval()
     outputs, labels = [], []
     for inputs, batch_labels in batches:
-        inputs = inputs if shared else distributed.mine(inputs)
-        batch_labels = batch_labels if shared else distributed.mine(batch_labels)
+        if not shared:
+            inputs, batch_labels = map(distributed.mine, (inputs, batch_labels))
         with threads.limited_to(multiplications(model, inputs)):
             found = [
                 memory.in_parts(lambda some: model(some.to(device)).float(), part)
                 for part in _parts(inputs, device)
             ]
-        outputs.append(_of_all(torch.cat(found), shared))
-        labels.append(_of_all(batch_labels.to(device), shared))
+        rows = torch.cat(found), batch_labels.to(device)
+        batch_outputs, batch_labels = rows if shared else map(distributed.all_rows, rows)
+        outputs.append(batch_outputs)
+        labels.append(batch_labels)
     if not outputs:
         raise InputError(
             "There is nothing to measure: there are no batches; a generator gives them only once, "
@@ -111,11 +107,6 @@ def outputs_and_labels(
         )
     counted = all_labels != getattr(loss, "ignore_index", -100)
     return all_outputs[counted], all_labels[counted]
-
-
-def _of_all(rows: Tensor, shared: bool) -> Tensor:
-    """The rows of a batch, of which each process has its share."""
-    return rows if shared else distributed.all_rows(rows)
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -143,13 +134,10 @@ def multiplications(model: nn.Module, inputs: Tensor) -> int:
 
 
 class RunningLoss:
-    """The loss, and its mean over all samples that it has seen.
+    """A loss that is a mean over a batch, and its mean over all samples that it has seen.
 
     Every sample weighs the same, in a full batch or in the last one; with class weights, as much as
     its class.
-
-    Args:
-        loss: a mean over the samples of a batch.
     """
 
     def __init__(self, loss: nn.Module) -> None:

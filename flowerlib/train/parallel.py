@@ -5,7 +5,6 @@ The gradients are averaged by torch's DistributedDataParallel. Alone, nothing of
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from flowerlib.support import distributed
@@ -34,18 +33,5 @@ def batch_loss(model: nn.Module, inputs: Tensor, labels: Tensor, loss: RunningLo
     outputs: Tensor = model(distributed.mine(inputs))
     if not (weight := weight_of(loss.loss, mine)):
         return outputs.sum() * 0  # the others wait for the gradients of this process, too
-    return loss(outputs, mine) * (weight / mean_weight(loss.loss, labels, whole=True))
-
-
-def mean_weight(loss: nn.Module, labels: Tensor, *, whole: bool = False) -> float:
-    """What the loss of a batch is divided by (see `weight_of`), over the number of processes.
-
-    Args:
-        loss: a mean over samples.
-        labels: of the whole batch, or of this process's part of it.
-        whole: which of the two.
-    """
-    weight = weight_of(loss, labels)
-    if not whole:
-        weight = float(distributed.all_reduce_sum(torch.tensor(weight, dtype=torch.float64)))
-    return weight / distributed.size()
+    # Times the number of processes, by which the sum of all gradients is divided.
+    return loss(outputs, mine) * (weight / weight_of(loss.loss, labels) * distributed.size())

@@ -99,42 +99,30 @@ def prepare(
     LAYERS.checked("layers", layers)
     RESIZE_MODE.checked("resize_mode", resize_mode)
     if isinstance(backbone, str):
-        backbone = _built(backbone, weights, layers, head, seed)
+        backbone = models.backbone(backbone, weights, seed=seed)
+        if layers == "auto" and head != "hidden" and models.has_levels(backbone):
+            layers = "multi-level"
     elif not isinstance(backbone, Backbone):
         raise InputError(
             f"The backbone is of the kind {type(backbone).__name__}; give a name, such as "
             '"resnet18", with weights="FILE" for weights of your own, or one from models.backbone.'
         )
-    else:
-        _refuse_for_built(backbone, weights, layers)
-        if layers == "multi-level":
-            backbone = models.multi_level(backbone)
+    elif weights is not None:
+        raise InputError(
+            "weights has no effect on a backbone that was built already; leave it out."
+        )
+    elif layers == "last" and backbone.layers == "multi-level":
+        raise InputError(
+            f'{backbone.name} gives more than its last layer; say layers="multi-level", or give '
+            "models.last_layer(backbone)."
+        )
+    if layers == "multi-level":
+        backbone = models.multi_level(backbone)
     if preprocessing is not None and preset == "quick":
         raise InputError('preset "quick" has no effect beside preprocessing; give one of them.')
     PRESET.checked("preset", preset)
     usual = preprocessing or models.default_preprocessing(backbone, preset)
     return backbone, usual.with_resize_mode(resize_mode)
-
-
-def _built(name: str, weights: str | Path | None, layers: str, head: str, seed: int) -> Backbone:
-    backbone = models.backbone(name, weights, seed=seed)
-    wanted = head != "hidden" and models.has_levels(backbone)
-    if layers == "multi-level" or (layers == "auto" and wanted):
-        return models.multi_level(backbone)
-    return backbone
-
-
-def _refuse_for_built(backbone: Backbone, weights: str | Path | None, layers: str) -> None:
-    """Refuses what says how to build a backbone that was built already."""
-    if weights is not None:
-        raise InputError(
-            "weights has no effect on a backbone that was built already; leave it out."
-        )
-    if layers == "last" and backbone.layers == "multi-level":
-        raise InputError(
-            f'{backbone.name} gives more than its last layer; say layers="multi-level", or give '
-            "models.last_layer(backbone)."
-        )
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from flowerlib import features
 from flowerlib.classifier import Classifier
 from flowerlib.data import Photos, RandomViews
 from flowerlib.support import options
+from flowerlib.train.steps import Computing
 from flowerlib.transforms import Augmentation
 
 
@@ -51,20 +51,9 @@ def averaged_logits(
     plain = classifier.preprocessing
     augmentation = augmentation or Augmentation(plain, rotation=0, crop_scale=(0.8, 1.0))
     several = RandomViews(photos, augmentation, views, seed)
+    computing = Computing(device, precision, cache, progress)
     pairs = ((photos, plain), (several, plain.whole()))
-    values = torch.cat(
-        [
-            features.extract(
-                classifier.backbone,
-                some,
-                preprocessing,
-                device=device,
-                precision=precision,
-                cache=cache,
-                progress=progress,
-            ).values
-            for some, preprocessing in pairs
-        ]
-    )
+    found = [computing.extract(classifier.backbone, *pair).values.float() for pair in pairs]
+    values = torch.cat(found)
     probabilities = classifier.decide(values).softmax(1)
     return probabilities.view(1 + views, len(photos), -1).mean(0).log()

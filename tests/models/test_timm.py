@@ -203,7 +203,20 @@ def test_preprocessing_is_that_of_the_weights() -> None:
     assert models.backbone("timm/resnet50", "none").preprocessing == Preprocessing(
         235, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bicubic"
     )
-    assert timm_networks.preprocessing("qwen3_vit_88m").resize_mode == "squash"
+    assert timm_networks.Timm().preprocessing("timm/qwen3_vit_88m").resize_mode == "squash"
+
+
+@pytest.mark.parametrize(
+    ("crop_mode", "resize_mode"), [("center", "crop"), ("squash", "squash"), ("border", "pad")]
+)
+def test_photos_are_cut_where_timm_cuts_them(
+    monkeypatch: pytest.MonkeyPatch, crop_mode: str, resize_mode: str
+) -> None:
+    settings = timm.models.PretrainedCfg(input_size=(3, 90, 90), crop_pct=0.9, crop_mode=crop_mode)
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: settings)
+    found = timm_networks.Timm().preprocessing("timm/any")
+    assert found.resize_mode == resize_mode
+    assert (found.resize, found.crop) == (100 if resize_mode == "crop" else 90, 90)
 
 
 def test_without_a_connection_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,24 +24,11 @@ from flowerlib.support.errors import InputError
 
 STREAM_MAGIC = 0x1950A86A20F9469CFC6C
 STREAM_VERSION = 1001
-CHUNK = 1 << 20
 
 # What goes wrong inside pickletools, zipfile and torch when bytes are damaged.
-DAMAGE = (
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RuntimeError,
-    NotImplementedError,
-    EOFError,
-    MemoryError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+DAMAGE: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, AttributeError)
+DAMAGE += (OverflowError, RuntimeError, EOFError, MemoryError)
+DAMAGE += (struct.error, zipfile.BadZipFile, zlib.error)
 
 
 class Checkpoint(NamedTuple):
@@ -130,13 +117,8 @@ class _Storages:
 def _read_bytes(stream: Any, flat: Tensor) -> None:
     """Fills a storage from a stream, in place."""
     raw = flat.view(torch.uint8).numpy().data
-    at = 0
-    while at < len(raw):
-        piece = stream.read(min(CHUNK, len(raw) - at))
-        if not piece:
-            raise EOFError("the file ends too early")
-        raw[at : at + len(piece)] = piece
-        at += len(piece)
+    if stream.readinto(raw) != len(raw):
+        raise EOFError("the file ends too early")
 
 
 def _read_zip(path: Path) -> Any:

@@ -19,15 +19,7 @@ _NAME = "(?:class(?:es)?|cat|categor(?:y|ies)|labels?|names?|flowers?|folders?)"
 _NUMBER = "(?:idx|index|indices|ids?|num|number)"
 BY_NAME = re.compile(rf"(?:^|[._]){_NAME}(?:_to_|2){_NUMBER}$|(?:^|[._])class_indices$")
 BY_NUMBER = re.compile(rf"(?:^|[._]){_NUMBER}(?:_to_|2){_NAME}$")
-ORDER = (
-    "mapping",
-    "class_mapping",
-    "class_dict",
-    "class_names",
-    "class_labels",
-    "classes",
-    "labels",
-)
+ORDER = "mapping class_mapping class_dict class_names class_labels classes labels".split()
 TRANSLATION = ("cat_to_name", "category_names", "category_to_name", "flower_to_name", "cat_names")
 
 

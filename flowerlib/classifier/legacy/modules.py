@@ -35,13 +35,13 @@ def is_torch_layer(module: StandIn) -> bool:
     return module.kind.module.startswith("torch.nn.")
 
 
-def walk(module: StandIn, path: str = "") -> Iterator[tuple[str, StandIn]]:
+def walk(module: StandIn) -> Iterator[tuple[str, StandIn]]:
     """All modules with their paths, as `nn.Module.named_modules` gives them.
 
     Raises:
         ValueError: there are absurdly many, as where a module contains itself.
     """
-    waiting = [(path, module)]
+    waiting = [("", module)]
     seen = 0
     while waiting:
         path, module = waiting.pop()

@@ -77,15 +77,10 @@ def parameter_groups(network: Network, settings: FineTuning) -> list[dict[str, o
 
 
 def unfreeze(network: Network, epoch: int, unfreeze_epochs: int) -> int:
-    """Lets the last blocks of the backbone learn, and after `unfreeze_epochs` all of them.
+    """Lets the last blocks of the backbone learn, in place; returns how many.
 
-    Args:
-        network: changed in place: `requires_grad` of its backbone's parameters.
-        epoch: from 1.
-        unfreeze_epochs: so many epochs have some blocks frozen.
-
-    Returns:
-        How many blocks learn.
+    In the first `unfreeze_epochs` epochs they become more from one to the next (`epoch` counts
+    from 1); then all learn.
     """
     found = blocks(network.backbone)
     share = min(1.0, epoch / (unfreeze_epochs + 1))

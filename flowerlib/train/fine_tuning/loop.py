@@ -48,8 +48,6 @@ def learn(
         train_batches: give (images (n, 3, H, W), labels (n,)); of several processes, each gets its
             part of every batch.
         valid_batches: likewise; measured after every epoch.
-        settings: how it is trained.
-        num_classes: C.
         loss: a mean over samples that takes logits and labels, or shares of classes if
             `settings.mix` asks for them.
         precision: "fp32", or "bf16" for the backbone.

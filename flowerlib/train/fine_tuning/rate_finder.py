@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from flowerlib import models
 from flowerlib.support import modes
 from flowerlib.support.errors import InputError
-from flowerlib.train.batches import Batches, epochs_of, restore_epochs
+from flowerlib.train.batches import Batches, same_epochs
 from flowerlib.train.evaluation import RunningLoss, check_mean
 
 FEWEST_STEPS = 10
@@ -84,13 +84,10 @@ def find_learning_rate(
     modes.check_trainable(model)
     loss = loss or nn.NLLLoss()
     check_mean(loss)
-    epochs = epochs_of(batches)
-    try:
-        device = next(model.parameters()).device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            found = _search(copy.deepcopy(model), batches, loss, lowest, highest, steps)
-    finally:
-        restore_epochs(batches, epochs)
+    device = next(model.parameters()).device
+    gpus = [device] if device.type == "cuda" else []
+    with same_epochs(batches), torch.random.fork_rng(gpus):
+        found = _search(copy.deepcopy(model), batches, loss, lowest, highest, steps)
     if len(found) < FEWEST_STEPS:
         raise InputError(f"The loss is out of hand at a learning rate of {lowest}; lower it.")
     rates, losses = zip(*found, strict=True)
@@ -134,11 +131,10 @@ def _endless(batches: Batches, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
     Raises:
         InputError: a pass gives none.
     """
-    left = steps
-    while left:
-        before = left
-        for batch in itertools.islice(batches, left):
-            left -= 1
+    while steps:
+        before = steps
+        for batch in itertools.islice(batches, steps):
+            steps -= 1
             yield batch
-        if left == before:
+        if steps == before:
             raise InputError("There is nothing to train on: there are no batches.")

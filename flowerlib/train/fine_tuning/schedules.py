@@ -12,17 +12,10 @@ from flowerlib.support.options import FineTuning
 
 
 def schedule(optimizer: torch.optim.Optimizer, steps: int, settings: FineTuning) -> LRScheduler:
-    """Learning rates by step, from the highest of each group, which the optimizer holds.
+    """Learning rates of all `steps`, from the highest of each group, which the optimizer holds.
 
-    Args:
-        optimizer: with the highest rate in each group.
-        steps: of the whole training.
-        settings: `schedule` and `warm_up`.
-
-    Returns:
-        "cosine": a linear warm-up, below half a cosine that falls to 0. "constant": after the
-        warm-up, the highest rate. "one-cycle": torch's OneCycleLR, whose momentum moves against the
-        rate.
+    "cosine": a linear warm-up, below half a cosine that falls to 0. "constant": after the warm-up,
+    the highest rate. "one-cycle": torch's OneCycleLR, whose momentum moves against the rate.
     """
     if settings.schedule == "one-cycle":
         highest = [group["lr"] for group in optimizer.param_groups]

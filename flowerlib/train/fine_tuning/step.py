@@ -73,11 +73,6 @@ class Step:
         self.optimizer.step()
         loss.add(*value)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """The network's outputs float32 (n, C); the head computes in fp32."""
-        outputs: Tensor = self.learner(images)
-        return outputs
-
     def _compute_gradients(
         self, images: Tensor, labels: Tensor, loss: nn.Module
     ) -> tuple[float, float]:
@@ -86,10 +81,12 @@ class Step:
         Of several processes, each has its part of the batch, and that mean is a share of the whole.
         """
         self.optimizer.zero_grad()
-        size, total, mean = self.part_size or len(images), parallel.mean_weight(loss, labels), 0.0
+        whole = torch.tensor(weight_of(loss, labels), dtype=torch.float64)
+        total = float(distributed.all_reduce_sum(whole)) / distributed.size()
+        size, mean = self.part_size or len(images), 0.0
         for part, part_labels in zip(images.split(size), labels.split(size), strict=True):
             share = weight_of(loss, part_labels) / total
-            value = loss(self.logits(part), part_labels) * share
+            value = loss(self.learner(part), part_labels) * share
             value.backward()
             mean += value.item()
         return mean, total
