@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
 import subprocess
@@ -112,10 +111,9 @@ def _graph(network: Computation) -> tuple[list[str], bytes]:
     Returns:
         The names of the weights that it uses, and the graph.
     """
-    versions = torch.__version__, importlib.metadata.version("torchvision")
     # Whether a layer has a bias, for one, is not among its settings.
     weights = [(name, value.shape, value.dtype) for name, value in network.state_dict().items()]
-    context = [FORMAT, *versions, fingerprint.structure(network), weights]
+    context = [FORMAT, fingerprint.structure(network), weights]
     key = hashlib.sha256(repr(context).encode()).hexdigest()
     try:
         file = kept_in() / f"{key[:32]}.onnx"

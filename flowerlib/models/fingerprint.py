@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.metadata
 import zlib
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
@@ -38,13 +39,15 @@ class _Unknown(Exception):
 def structure(network: nn.Module) -> str | None:
     """SHA-256 over the layers' names, classes and settings; None where they do not tell all.
 
+    So are the releases of the packages that have the code of the layers, which may change.
+
     Two networks with the same structure and the same `state_dict` compute the same. That cannot be
     known of classes from elsewhere, whose code may do anything, nor of layers with hooks, with
     methods that were replaced, or compiled by TorchScript, which keeps its code out of sight.
     """
     total = hashlib.sha256()
     try:
-        for line in _lines(network):
+        for line in (*_lines(network), *_releases(network)):
             total.update(line.encode() + b"\n")
     except _Unknown:
         return None
@@ -101,6 +104,13 @@ def _lines(network: nn.Module) -> Iterator[str]:
     for name, value in network.named_buffers():
         if name not in stored:  # not among the weights, and yet a number to compute with
             yield f"{name} = {_of(value)}"
+
+
+def _releases(network: nn.Module) -> Iterator[str]:
+    """The packages of the layers, each with its release."""
+    packages = {type(layer).__module__.split(".")[0] for layer in network.modules()}
+    for package in sorted(packages):
+        yield f"{package} {importlib.metadata.version(package)}"
 
 
 def _check_methods(kind: type, looked_at: set[type]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import warnings
 from pathlib import Path
@@ -109,6 +110,17 @@ def test_everything_that_changes_a_feature_is_in_the_key(
         assert answer.computed == 2
         assert not torch.equal(answer.values, first.values)
     assert torch.equal(extract(backbone, few).values, first.values)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_another_release_of_the_layers_code_is_noticed(
+    backbone: models.Backbone, photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = photos.subset([0])
+    assert extract(backbone, few).computed == 1
+    of = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: of(name) + ".post1")
+    assert extract(backbone, few).computed == 1
 
 
 @pytest.mark.usefixtures("own_cache")
