@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -67,20 +67,34 @@ def set_epoch(batches: Batches, epoch: int) -> None:
         part.epoch = epoch
 
 
-def epochs_of(batches: Batches) -> list[int]:
-    """The epochs that `restore_epochs` sets again, after a pass that should leave no trace."""
-    return [part.epoch for part in _with_an_epoch(batches)]
+def undo(batches: Batches) -> Callable[[], None]:
+    """A function that undoes what passes over the batches, from now on, do to their order.
 
+    That is their epoch, and the random numbers of a DataLoader or sampler with a generator of its
+    own.
+    """
+    epochs = [(part, part.epoch) for part in _with_an_epoch(batches)]
+    found = [getattr(part, "generator", None) for part in _parts(batches)]
+    states = [(one, one.get_state()) for one in found if isinstance(one, torch.Generator)]
 
-def restore_epochs(batches: Batches, epochs: list[int]) -> None:
-    """Undoes what passes over the batches did to their epochs since `epochs_of`."""
-    for part, epoch in zip(_with_an_epoch(batches), epochs, strict=True):
-        part.epoch = epoch
+    def restore() -> None:
+        for part, epoch in epochs:
+            part.epoch = epoch
+        for generator, state in states:
+            generator.set_state(state)
+
+    return restore
 
 
 def _with_an_epoch(batches: Batches) -> list[HasEpoch]:
     """The batches themselves, and the data set and sampler of a DataLoader, where they count."""
-    samplers = [getattr(batches, "sampler", None)]
-    samplers.append(getattr(getattr(batches, "batch_sampler", None), "sampler", None))
-    parts = {id(part): part for part in (batches, getattr(batches, "dataset", None), *samplers)}
-    return [part for part in parts.values() if isinstance(part, HasEpoch)]
+    return [part for part in _parts(batches) if isinstance(part, HasEpoch)]
+
+
+def _parts(batches: Batches) -> list[object]:
+    """The batches, and what they are made of."""
+    batch_sampler = getattr(batches, "batch_sampler", None)
+    samplers = [getattr(batches, "sampler", None), batch_sampler]
+    samplers.append(getattr(batch_sampler, "sampler", None))
+    parts = (batches, getattr(batches, "dataset", None), *samplers)
+    return [*{id(part): part for part in parts}.values()]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from flowerlib import models
 from flowerlib.support import modes
 from flowerlib.support.errors import InputError
-from flowerlib.train.batches import Batches, epochs_of, restore_epochs
+from flowerlib.train.batches import Batches, undo
 from flowerlib.train.evaluation import RunningLoss, check_mean
 
 FEWEST_STEPS = 10
@@ -84,13 +84,13 @@ def find_learning_rate(
     modes.check_trainable(model)
     loss = loss or nn.NLLLoss()
     check_mean(loss)
-    epochs = epochs_of(batches)
+    restore = undo(batches)
     try:
         device = next(model.parameters()).device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             found = _search(copy.deepcopy(model), batches, loss, lowest, highest, steps)
     finally:
-        restore_epochs(batches, epochs)
+        restore()
     if len(found) < FEWEST_STEPS:
         raise InputError(f"The loss is out of hand at a learning rate of {lowest}; lower it.")
     rates, losses = zip(*found, strict=True)
