@@ -165,8 +165,8 @@ class Preprocessing:
         return self.with_resize_mode("pad")
 
     def with_resize_mode(self, resize_mode: str) -> Preprocessing:
-        """The same with another `resize_mode`; "crop" changes nothing."""
-        if resize_mode == "crop":
+        """The same with another `resize_mode`; "crop" takes the largest square of the photo."""
+        if resize_mode == self.resize_mode:
             return self
         return dataclasses.replace(self, resize=self.crop, resize_mode=resize_mode)
 

@@ -8,6 +8,7 @@ import os
 import tomllib
 from pathlib import Path
 
+from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
 NAME = "config.toml"
@@ -25,7 +26,8 @@ def arguments(file: Path, options: argparse.Namespace) -> list[str]:
         options: what was typed; its names are the keys that are known.
 
     Raises:
-        InputError: the file cannot be read, is no TOML, or holds a key that is no option.
+        InputError: the file cannot be read, is no TOML, holds a key that is no option, or says
+            yes or no to one that takes a value.
     """
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8-sig"))
@@ -41,6 +43,12 @@ def arguments(file: Path, options: argparse.Namespace) -> list[str]:
         raise InputError(f"{file}: give {', '.join(wrong)} on the command line, for each run.")
     if unknown := sorted(key for key in found if key not in vars(options)):
         raise InputError(f"{file}: {options.command} has no option {', '.join(unknown)}.")
+    for key, value in found.items():
+        if isinstance(value, bool) and not isinstance(getattr(options, key), bool):
+            raise InputError(
+                f"{file}: {key} is {str(value).lower()}, but takes a value, such as the command "
+                "line does; give one, or leave it out."
+            )
     typed: list[str] = []
     for key, value in found.items():
         if key == "data":
@@ -60,7 +68,7 @@ def text(options: argparse.Namespace) -> str:
             continue
         name = key.replace("_", "-")
         try:
-            line = f"{name} = {_written(_from_root(value) if key in PLACES else value)}"
+            line = f"{name} = {_written(_from_root(key, value) if key in PLACES else value)}"
             line.encode()
         except UnicodeEncodeError:
             line = f"# {name} is left out, since its name is not UTF-8: give it on the command line"
@@ -72,12 +80,14 @@ def _flag(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
 
-def _from_root(place: str) -> str:
+def _from_root(key: str, place: str) -> str:
     """A path from the root of the file system; what is no path, but a word, as it is."""
     from flowerlib.models.backbones import WORDS  # torch, which a training needs anyway
 
-    word = place in ("garden", "flowers", "none", *WORDS)
-    return os.path.abspath(place) if os.path.exists(place) and not word else place
+    words = ("garden", "flowers") if key == "data" else ("none", *WORDS)
+    if place in words or "://" in place:
+        return place
+    return os.path.abspath(storage.expand(place))
 
 
 def _written(value: object) -> str:

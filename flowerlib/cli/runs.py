@@ -127,7 +127,8 @@ def _train(
     say(f"{history}" + ", before the head learned from them, too" * later)
     if splits.test is not None:
         judged, name = splits.test, "test"
-        given = {key: options[key] for key in ("device", "precision", "cache") if key in options}
+        computing = ("device", "precision", "cache", "progress")
+        given = {key: options[key] for key in computing if key in options}
         evaluation = classifier.evaluate(judged, name=name, **given)
         logits, labels, seconds["test"] = evaluation.logits, evaluation.labels, evaluation.seconds
         test = {**evaluation.to_dict(), **_top5(logits, labels)}

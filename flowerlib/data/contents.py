@@ -1,4 +1,4 @@
-"""What `Photos` hold: files, an array in memory, the items of another data set, several of these.
+"""What `Photos` hold: files, an array in memory, several of these (and `items`, `stored`).
 
 Each answers the same questions, so `Photos` need not know which it is.
 """
@@ -7,22 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
 
 from flowerlib.data.decoding import images
 from flowerlib.data.digests import Digests
-from flowerlib.support.locks import ProcessLock
 
 Rows = Sequence[int] | np.ndarray
-
-# Data sets are rarely written for several threads: one item at a time. One of them may fetch its
-# items from another.
-FETCHING = ProcessLock(threading.RLock)
 
 
 class Contents(ABC):
@@ -162,61 +156,14 @@ class Pixels(Contents):
 
     def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
         pixels = self.array[index].copy()  # its owner may change it at any time
-        return images.open_photo(pixels, name=self.name(index)), _digest_of(pixels)
+        opened = images.open_photo(pixels, name=self.name(index))
+        return opened, digest_of_pixels(pixels)
 
     def digest(self, index: int) -> bytes:
-        return _digest_of(self.array[index])
+        return digest_of_pixels(self.array[index])
 
     def take(self, rows: Rows) -> Pixels:
         return Pixels(self.array[np.asarray(rows, np.int64)])
-
-
-class Items(Contents):
-    """The pictures of a data set that gives one after the other, the same at every visit.
-
-    The digest of a file's content is that of the file; of anything else, that of its pixels.
-
-    Attributes:
-        fetch: from a row of the data set to what `images.open_photo` takes.
-        rows: those that are meant.
-        known: digests by row; parts of a set share it, so that each item is asked for once.
-    """
-
-    def __init__(
-        self,
-        fetch: Callable[[int], images.Photo],
-        rows: Iterable[int],
-        known: dict[int, bytes] | None = None,
-    ) -> None:
-        self.fetch, self.rows = fetch, [int(row) for row in rows]
-        self.known: dict[int, bytes] = {} if known is None else known
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def name(self, index: int) -> str:
-        return f"picture {self.rows[index]}"
-
-    def opened(self, index: int, shrink_to: int | None = None) -> tuple[Image.Image, bytes]:
-        with FETCHING():
-            photo = self.fetch(self.rows[index])
-            opened = images.open_photo(photo, shrink_to, self.name(index))
-        if isinstance(photo, bytes):
-            return opened, images.digest_of(photo)
-        return opened, _digest_of(np.asarray(opened))
-
-    def sketch(self, index: int, side: int) -> Image.Image:
-        with FETCHING():
-            return images.sketch(self.fetch(self.rows[index]), side, self.name(index))
-
-    def digest(self, index: int) -> bytes:
-        row = self.rows[index]
-        if row not in self.known:
-            self.known[row] = self.opened(index)[1]
-        return self.known[row]
-
-    def take(self, rows: Rows) -> Items:
-        return Items(self.fetch, [self.rows[at] for at in rows], self.known)
 
 
 class Chain(Contents):
@@ -256,6 +203,10 @@ class Chain(Contents):
         part, at = self._at(index)
         return part.digest(at)
 
+    def content(self, index: int) -> bytes | None:
+        part, at = self._at(index)
+        return part.content(at)
+
     def take(self, rows: Rows) -> Chain:
         return Chain(self.parts, self.places[np.asarray(rows, np.int64)])
 
@@ -269,6 +220,8 @@ class Chain(Contents):
 
 def joined(parts: Sequence[Contents]) -> Contents:
     """The pictures of several contents, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
     files = [part for part in parts if isinstance(part, Files)]
     arrays = [part.array for part in parts if isinstance(part, Pixels)]
     if len(files) == len(parts):
@@ -284,6 +237,6 @@ def joined(parts: Sequence[Contents]) -> Contents:
     return parts[0].united(parts) or Chain(parts)
 
 
-def _digest_of(pixels: np.ndarray) -> bytes:
+def digest_of_pixels(pixels: np.ndarray) -> bytes:
     """16 bytes that stand for a picture uint8 (H, W, 3)."""
     return images.digest_of(str(pixels.shape).encode() + pixels.tobytes())

@@ -14,9 +14,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from flowerlib import models
 from flowerlib.data import Photos, digests
-from flowerlib.data.contents import Contents, Files, Items
+from flowerlib.data.contents import Contents, Files
 from flowerlib.data.decoding import images
 from flowerlib.data.digests import Digests
+from flowerlib.data.items import Items
 from flowerlib.features.extraction import extract
 from flowerlib.models import Backbone
 from flowerlib.support import storage

@@ -124,7 +124,10 @@ PRESET = Choice(
     "standard", tuple(PRESETS), "quick: smaller images; best: larger ones, and --fine-tune last"
 )
 RESIZE_MODE = Choice(
-    "crop", RESIZE_MODES, "crop shows only the middle of wide photos; squash and pad, all of them"
+    "auto",
+    ("auto", *RESIZE_MODES),
+    "crop shows only the middle of wide photos; squash and pad, all of them; auto: as the weights "
+    "were tested, mostly crop",
 )
 FINE_TUNE = Choice(
     "none",

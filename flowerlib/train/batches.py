@@ -69,19 +69,33 @@ def set_epoch(batches: Batches, epoch: int) -> None:
 
 
 @contextlib.contextmanager
-def same_epochs(batches: Batches) -> Iterator[None]:
-    """Passes over the batches inside it leave no trace: afterwards they have their epoch again."""
-    before = [(part, part.epoch) for part in _with_an_epoch(batches)]
+def same_order(batches: Batches) -> Iterator[None]:
+    """Passes over the batches inside it leave no trace in their order.
+
+    Afterwards, they have their epoch again, and a DataLoader or sampler with a generator of its
+    own the generator's state.
+    """
+    epochs = [(part, part.epoch) for part in _with_an_epoch(batches)]
+    found = [getattr(part, "generator", None) for part in _parts(batches)]
+    states = [(one, one.get_state()) for one in found if isinstance(one, torch.Generator)]
     try:
         yield
     finally:
-        for part, epoch in before:
+        for part, epoch in epochs:
             part.epoch = epoch
+        for generator, state in states:
+            generator.set_state(state)
 
 
 def _with_an_epoch(batches: Batches) -> list[HasEpoch]:
     """The batches themselves, and the data set and sampler of a DataLoader, where they count."""
-    parts = [batches, *(getattr(batches, name, None) for name in ("dataset", "sampler"))]
-    parts.append(getattr(getattr(batches, "batch_sampler", None), "sampler", None))
-    distinct = {id(part): part for part in parts}.values()
-    return [part for part in distinct if isinstance(part, HasEpoch)]
+    return [part for part in _parts(batches) if isinstance(part, HasEpoch)]
+
+
+def _parts(batches: Batches) -> list[object]:
+    """The batches, and what they are made of."""
+    batch_sampler = getattr(batches, "batch_sampler", None)
+    samplers = [getattr(batches, "sampler", None), batch_sampler]
+    samplers.append(getattr(batch_sampler, "sampler", None))
+    parts = (batches, getattr(batches, "dataset", None), *samplers)
+    return [*{id(part): part for part in parts}.values()]

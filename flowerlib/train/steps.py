@@ -122,7 +122,9 @@ def prepare(
         raise InputError('preset "quick" has no effect beside preprocessing; give one of them.')
     PRESET.checked("preset", preset)
     usual = preprocessing or models.default_preprocessing(backbone, preset)
-    return backbone, usual.with_resize_mode(resize_mode)
+    if resize_mode != RESIZE_MODE.default:
+        usual = usual.with_resize_mode(resize_mode)
+    return backbone, usual
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,9 @@ def transfer(
         fine_tuning: settings for "all".
         preprocessing: instead of that of `preset`.
         resize_mode: "crop" shows the middle of wide photos, "squash" and "pad" all of them; see
-            `Preprocessing.squashed` and `Preprocessing.padded`.
+            `Preprocessing.squashed` and `Preprocessing.padded`. "auto" leaves the preprocessing as
+            it is: some networks of timm were tested with squashed photos, all others with cropped
+            ones.
         device, precision, cache: as in `features.extract`.
         progress: as in `fine_tune`.
         report: called after every epoch of the hidden head, or of fine-tuning all.

@@ -270,6 +270,15 @@ def test_evaluate_as_text_table_and_json(
     )
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_evaluate_says_how_far_it_is(
+    model: str, flower_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert cli.main(["evaluate", str(flower_folder / "test"), "--model", model]) == 0
+    shown = capsys.readouterr()
+    assert "measured: 12 photos in" in shown.err and "measured" not in shown.out
+
+
 def test_what_is_left_out_of_a_folder_is_reported(
     model: str, photos: Path, capsys: pytest.CaptureFixture
 ) -> None:

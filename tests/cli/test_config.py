@@ -60,6 +60,22 @@ def test_a_word_stays_a_word_where_a_folder_is_called_so(tmp_path: Path, monkeyp
     assert tomllib.loads(text)["weights"] == str(tmp_path / "mine.pt")
 
 
+def test_a_folder_called_like_weights_and_shards_are_written_from_their_root(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """Elsewhere, other photos may lie below the same name."""
+    (tmp_path / "imagenet").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given, place in (
+        ("imagenet", tmp_path / "imagenet"),
+        ("shards/train-{000..099}.tar", tmp_path / "shards/train-{000..099}.tar"),
+        ("~/photos-*.parquet", tmp_path / "photos-*.parquet"),
+        ("s3://bucket/photos", "s3://bucket/photos"),
+    ):
+        assert tomllib.loads(config.text(options(given, "--out", "x")))["data"] == str(place)
+
+
 def test_a_name_that_is_no_utf_8_is_left_to_the_command_line(tmp_path: Path) -> None:
     text = config.text(options("photos\udce9", "--seed", "4", "--out", "x"))
     assert "# data is left out" in text
@@ -89,6 +105,8 @@ def test_odd_names_survive(tmp_path: Path) -> None:
         ("sed = 3", "has no option sed"),
         ('out = "x"', "give out on the command line"),
         ("seed = ", "is not a TOML file"),
+        ("fine-tune = false", "fine_tune is false, but takes a value"),
+        ("backbone = true", "backbone is true, but takes a value"),
         ("batch-size = 3\nbatch_size = 4", "batch_size is there twice"),
     ],
 )

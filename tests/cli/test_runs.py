@@ -34,10 +34,17 @@ SETTINGS = {"backbone": "small_densenet", "weights": "small", "say": lambda line
 @pytest.mark.usefixtures("own_cache")
 def test_a_run_writes_everything_it_promises(flower_folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
+    passes: list[tuple[int, int]] = []
     splits = data.image_folder(flower_folder)
     assert splits.files == FileCounts(56, {})
     splits = dataclasses.replace(splits, files=FileCounts(56, {".heic": 3}), notes=("names\n",))
-    found = runs.train(splits, tmp_path, **SETTINGS | {"say": said.append})
+    found = runs.train(
+        splits,
+        tmp_path,
+        progress=lambda done, total: passes.append((done, total)),
+        **SETTINGS | {"say": said.append},
+    )
+    assert {(44, 44), (12, 12)} <= set(passes), "the pass over the test set, too"
     assert found["files"] == {"used": 56, "left_out": {".heic": 3}}
     origin = "weights that this project trained on drawn patterns"
     assert said[0] == f"backbone small_densenet · {origin}"

@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 from flowerlib import audit, cli, data, features, models, train
 from flowerlib.data import Photos, Splits
 from flowerlib.support.errors import InputError
-from flowerlib.transforms import Preprocessing
+from flowerlib.transforms import Augmentation, Preprocessing
 
 EXACT = {"precision": "fp32", "device": "cpu"}
 PARTS = ("train", "valid", "test")
@@ -556,6 +556,53 @@ def test_labels_that_a_data_set_transforms_keep_no_names() -> None:
     assert data.from_dataset(items, ["dog", "cat"]).class_names == ("dog", "cat")
 
 
+class Turned(Items):
+    """A class of somebody's own gives other labels than the list that it has, too, says."""
+
+    def __getitem__(self, at: int) -> tuple[object, int]:
+        image, label = super().__getitem__(at)
+        return image, 1 - label
+
+
+def test_labels_are_those_of_the_items() -> None:
+    turned = data.from_dataset(Turned(), ["dog", "cat"])
+    plain = data.from_dataset(Items())
+    for part in PARTS:
+        ours, theirs = getattr(turned, part), getattr(plain, part)
+        name = [ours.class_name(at) for at in range(len(ours))]
+        assert dict(zip(contents(ours), name, strict=True)) == {
+            digest: theirs.class_name(at) for at, digest in enumerate(contents(theirs))
+        }
+    assert data.from_dataset(Turned()).class_names == ("0", "1"), "its names are of other labels"
+
+
+def test_folders_of_torchvision_that_somebody_changed_are_asked_for_their_items(
+    folder: Path,
+) -> None:
+    class Binary(datasets.ImageFolder):
+        def __getitem__(self, at: int) -> tuple[Image.Image, int]:
+            image, label = super().__getitem__(at)
+            return image.convert("L"), int(label == 0)
+
+    found = data.from_dataset(Binary(folder), ["others", "first"])
+    assert sum(found.train.counts()) == len(found.train) and found.train.counts()[1] < 14
+    pixels = np.asarray(found.train.image(0))
+    assert (pixels[..., 0] == pixels[..., 1]).all()
+
+    def gray(path: str) -> Image.Image:
+        return Image.open(path).convert("L")
+
+    pixels = np.asarray(data.from_dataset(datasets.ImageFolder(folder, loader=gray)).train.image(0))
+    assert (pixels[..., 0] == pixels[..., 1]).all()
+    named = datasets.ImageFolder(folder, transform=v2.Identity())
+    named.samples = [(path, (label + 1) % 2) for path, label in named.samples[:28]]
+    named.targets = named.targets[:28]
+    labels = [label for _, label in named.samples]
+    whole = data.from_dataset({"train": named, "valid": named})
+    assert sorted(whole.train.labels.tolist()) == sorted(labels)
+    assert whole.train.labels[0] == 0 and int(whole.train.name(0)[8:]) == labels.index(0)
+
+
 def test_a_part_of_a_folder_is_read_as_the_folder_is(tmp_path: Path) -> None:
     for at, pixels in enumerate(drawn(40)):
         file = tmp_path / ("cat", "dog")[at % 2] / f"{at:02}.jpg"
@@ -584,6 +631,31 @@ def test_paths_in_a_data_set_are_read(tmp_path: Path) -> None:
     found = data.from_dataset(pairs)
     assert contents(found.train) == contents(data.from_dataset(texts).train)
     assert contents(found.train) == contents(data.from_items(pairs).train)
+
+
+def test_a_file_in_a_data_set_that_changes_has_other_features(tmp_path: Path) -> None:
+    """In a notebook, somebody mends a photo, and trains again on the same splits."""
+    pairs = []
+    for at, pixels in enumerate(drawn(24)):
+        Image.fromarray(pixels).save(tmp_path / f"{at}.png")
+        pairs.append((tmp_path / f"{at}.png", "ab"[at % 2]))
+    photos = data.from_dataset(pairs).train
+    backbone = models.freeze(models.backbone("small_resnet", "small"))
+    how = models.default_preprocessing(backbone)
+    before = features.extract(backbone, photos, how, **EXACT)
+    for (path, _), pixels in zip(pairs, drawn(24, seed=5), strict=True):
+        Image.fromarray(pixels).save(path)
+    after = features.extract(backbone, photos, how, **EXACT)
+    assert (before.values != after.values).any(1).all()
+
+
+def test_random_views_are_no_data_set() -> None:
+    """Those of one photo would lie on both sides, and be cut once more."""
+    photos = data.garden("pets", per_class=(8, 1, 1), size=32).train
+    views = data.RandomViews(photos, Augmentation(Preprocessing(32, 32)), 3)
+    for given in (views, {"train": views, "test": photos}, Subset(views, range(12))):
+        with pytest.raises(InputError, match="Random views are no data set: .* splits.train"):
+            data.from_dataset(given)
 
 
 def test_a_data_sets_paths_stay_where_they_were_given(

@@ -22,10 +22,9 @@ from torch import nn
 
 from flowerlib import data, features, models, transforms
 from flowerlib.classifier import Classifier
-from flowerlib.data import contents
-from flowerlib.data.contents import Items
 from flowerlib.data.decoding import decoder
 from flowerlib.data.decoding.images import open_photo
+from flowerlib.data.items import FETCHING, Items
 from flowerlib.features import engine
 from flowerlib.models import random_weights
 from flowerlib.support.locks import ProcessLock
@@ -200,7 +199,7 @@ def opened(queue: Any) -> None:
 
 @FORKS
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("lock", [decoder.LOADING, contents.FETCHING, random_weights.RANDOM])
+@pytest.mark.parametrize("lock", [decoder.LOADING, FETCHING, random_weights.RANDOM])
 def test_a_process_forked_while_a_thread_holds_a_lock_goes_on(lock: ProcessLock) -> None:
     held, go_on = threading.Event(), threading.Event()
 

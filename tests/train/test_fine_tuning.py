@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from flowerlib import data, metrics, models, train
 from flowerlib.classifier import Classifier
@@ -504,6 +505,20 @@ def test_the_search_finds_a_rate_and_leaves_no_trace() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
     assert list(found.rates) == sorted(found.rates)
     assert len(found.rates) == len(found.losses) < 100  # it ends where the loss is out of hand
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_the_search_leaves_the_order_of_a_plain_loader(shuffle: bool) -> None:
+    """With a generator of its own, as torch's tutorials have it, for the loader or its sampler."""
+    photos = TensorDataset(torch.randn(40, 3), torch.arange(40) % 2)
+    generator = torch.Generator().manual_seed(3)
+    sampler = None if shuffle else RandomSampler(photos, generator=generator)
+    batches = DataLoader(
+        photos, 8, shuffle=shuffle, sampler=sampler, generator=generator if shuffle else None
+    )
+    before = generator.get_state()
+    train.find_learning_rate(nn.Linear(3, 2), batches, loss=nn.CrossEntropyLoss(), steps=12)
+    assert torch.equal(generator.get_state(), before)
 
 
 @pytest.mark.parametrize(

@@ -350,3 +350,17 @@ def test_features_kept_in_16_bits_come_as_layers_expect_them() -> None:
     for kind, given in ((torch.bfloat16, torch.float32), (torch.float64, torch.float64)):
         ((found, _),) = train.FeatureBatches(values.to(kind), labels, 10, shuffle=False)
         assert found.dtype == given and torch.equal(found, values.to(kind).to(given))
+
+
+@pytest.mark.parametrize(
+    ("given", "mode"),
+    [({}, "squash"), ({"resize_mode": "crop"}, "crop"), ({"resize_mode": "pad"}, "pad")],
+)
+def test_a_resize_mode_that_is_asked_for_holds(given: dict[str, str], mode: str) -> None:
+    """Also where a network's weights were tested with squashed photos, as some of timm's."""
+    splits = data.garden("pets", per_class=(4, 2, 2), size=40, height=24)
+    squashed = Preprocessing(32, 32).squashed()
+    made = train.transfer(
+        splits, "small_resnet", preprocessing=squashed, device="cpu", precision="fp32", **given
+    )
+    assert made.preprocessing.resize_mode == mode and made.preprocessing.crop == 32

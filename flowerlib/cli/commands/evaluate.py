@@ -7,6 +7,7 @@ import json
 
 from flowerlib.cli import columns
 from flowerlib.cli.complaints import complain
+from flowerlib.cli.progress import Progress
 from flowerlib.support import distributed, tables
 from flowerlib.support.console import one_line, say
 
@@ -26,9 +27,14 @@ def evaluate(options: argparse.Namespace) -> int:
     )
     for line in filter(None, [counts.sentence(), *notes]):
         complain(f"{one_line(options.data)}: {one_line(line)}")
-    found = classifier.evaluate(
-        photos, device=options.device, precision=options.precision, name=one_line(options.data)
-    )
+    with Progress("measured", quiet=not distributed.is_main()) as progress:
+        found = classifier.evaluate(
+            photos,
+            device=options.device,
+            precision=options.precision,
+            progress=progress,
+            name=one_line(options.data),
+        )
     if not distributed.is_main():
         return 0
     probabilities, answers = found.logits.softmax(1).max(1)

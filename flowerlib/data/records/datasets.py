@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ import torch
 from PIL import Image
 
 from flowerlib.data import contents
-from flowerlib.data.contents import Contents, Files, Items
+from flowerlib.data.contents import Contents, Files
 from flowerlib.data.decoding import images
+from flowerlib.data.decoding.images import PhotoError
 from flowerlib.data.folders.layout import split_of
+from flowerlib.data.items import FETCHING, Items
 from flowerlib.data.photos import Photos
 from flowerlib.data.records import assembly
 from flowerlib.data.splits import Splits
@@ -114,6 +117,11 @@ def _read(
     class_names: Sequence[str] | None,
 ) -> _Read:
     if isinstance(dataset, Photos):
+        if dataset.contents.cut:
+            raise InputError(
+                "Random views are no data set: those of one photo would come to lie on both sides "
+                "of a split; give the photos themselves, and draw views of splits.train."
+            )
         return _Read(dataset.contents, dataset.labels.tolist(), dataset.class_names)
     if type(dataset) is torch.utils.data.Subset:
         inside = _read(cast(MapStyle, dataset.dataset), image, label, class_names)
@@ -128,37 +136,57 @@ def _read(
     image = _key(first, image, IMAGE_COLUMNS, 0, "image")
     label = _key(first, label, LABEL_COLUMNS, 1, "label")
     known = getattr(dataset, "classes", None)
-    if isinstance(features := getattr(dataset, "features", None), Mapping):  # of Hugging Face
+    features = getattr(dataset, "features", None)
+    if isinstance(features, Mapping):  # of Hugging Face
         table = cast(Any, dataset)
         labels = list(table[label])
         known = getattr(features.get(label), "names", None)
         kind: Any = features.get(image)
         if hasattr(table, "cast_column") and hasattr(kind, "decode"):
             dataset = table.cast_column(image, type(kind)(decode=False))  # the files' content
-    else:
-        labels = _labels(dataset, label)
-    pictures = Items(_Fetch(dataset, image), range(len(dataset)))
+    fetch = _Fetch(dataset, image)
+    pictures = Items(fetch, range(len(dataset)))
     if pictures.opened(0)[1] != pictures.opened(0)[1]:
         raise InputError(
             "The data set gives another picture each time it is asked for the first one; leave its "
             "random transforms out."
         )
-    if getattr(dataset, "target_transform", None) is not None:
-        known = None  # the names are those of other labels
+    listed: list[object] | None = None
+    if not isinstance(features, Mapping):
+        listed = _listed_labels(dataset) if label == 1 else None
+        labels = listed if listed and _as_torchvision(dataset) else _visited(fetch, label, pictures)
     whole = all(isinstance(one, int) for one in labels)
+    changed = getattr(dataset, "target_transform", None) is not None
+    if whole and listed is not None and all(isinstance(one, int) for one in listed):
+        changed = changed or listed != labels
+    if changed:  # the names are those of other labels
+        known = None
     names = tuple(map(str, known)) if known is not None and whole else None
     return _Read(pictures, labels, names)
 
 
 def _files(dataset: object) -> tuple[list[str], list[object]] | None:
-    """Paths and labels of torchvision's folders of images, unless they are transformed."""
+    """Paths and labels of torchvision's folders of images, unless they are changed on the way."""
     samples = getattr(dataset, "samples", None)
     transformed = [getattr(dataset, name, 0) for name in ("transform", "target_transform")]
     if not isinstance(samples, list) or not hasattr(dataset, "classes") or any(transformed):
         return None
+    loader = getattr(dataset, "loader", None)
+    if not _as_torchvision(dataset) or not _of_torchvision(loader):
+        return None
     if not all(isinstance(one, tuple) and isinstance(one[0], str) for one in samples):
         return None
     return [path for path, _ in samples], [label for _, label in samples]
+
+
+def _as_torchvision(dataset: object) -> bool:
+    """Whether items are what torchvision makes of them: no class of somebody's own steps in."""
+    own = getattr(type(dataset), "__getitem__", None)
+    return _of_torchvision(own) and getattr(dataset, "target_transform", None) is None
+
+
+def _of_torchvision(function: object) -> bool:
+    return (getattr(function, "__module__", None) or "").startswith("torchvision.")
 
 
 def _key(
@@ -186,13 +214,26 @@ def _key(
     return at
 
 
-def _labels(dataset: MapStyle, label: str | int) -> list[object]:
-    """All labels; from the list that torchvision's data sets have, or else from every item."""
-    targets = getattr(dataset, "targets", None)
-    usual = label == 1 and getattr(dataset, "target_transform", None) is None
-    if usual and isinstance(targets, Iterable) and len(list(targets)) == len(dataset):
-        return [_plain(target) for target in targets]
-    return [_plain(dataset[at][label]) for at in range(len(dataset))]  # type: ignore[index]
+def _listed_labels(dataset: MapStyle) -> list[object] | None:
+    """The labels in the list that torchvision's data sets have; its folders go by the samples."""
+    samples, targets = getattr(dataset, "samples", None), getattr(dataset, "targets", None)
+    if isinstance(samples, list) and all(isinstance(one, tuple) for one in samples):
+        targets = [one[1] for one in samples]
+    if not isinstance(targets, Iterable) or len(several := list(targets)) != len(dataset):
+        return None
+    return [_plain(target) for target in several]
+
+
+def _visited(fetch: _Fetch, label: str | int, pictures: Items) -> list[object]:
+    """The label of every item; since that takes a visit, the picture's digest is noted, too."""
+    labels = []
+    for row in range(len(pictures)):
+        with FETCHING():
+            item: Any = fetch.dataset[row]
+            labels.append(_plain(item[label]))
+            with contextlib.suppress(PhotoError):  # all of them are named when they are needed
+                pictures.learn(row, fetch.picture(item, row))
+    return labels
 
 
 def _plain(label: object) -> object:
@@ -213,15 +254,18 @@ class _Fetch:
     folder: str = field(default_factory=os.getcwd)
 
     def __call__(self, row: int) -> images.Photo:
-        return _picture(self.dataset[row][self.image], row, self.folder)  # type: ignore[index]
+        return self.picture(self.dataset[row], row)
+
+    def picture(self, item: Any, row: int) -> images.Photo:
+        """The picture of an item, as `Items` takes it."""
+        return _picture(item[self.image], row, self.folder)
 
 
 def _picture(found: object, row: int, folder: str) -> images.Photo:
-    """A picture as `images.open_photo` takes it."""
     if isinstance(found, Mapping) and "bytes" in found:  # as Hugging Face stores a file
         found = found["bytes"] if found["bytes"] is not None else found.get("path")
     if isinstance(found, (str, os.PathLike)):
-        return images.read(os.path.join(folder, found), os.fspath(found))
+        return os.path.join(folder, found)
     if isinstance(found, torch.Tensor):
         found = found.detach().cpu().numpy()
         found = found.transpose(1, 2, 0) if found.ndim == 3 else found

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from flowerlib import models
 from flowerlib.support import modes
 from flowerlib.support.errors import InputError
-from flowerlib.train.batches import Batches, same_epochs
+from flowerlib.train.batches import Batches, same_order
 from flowerlib.train.evaluation import RunningLoss, check_mean
 
 FEWEST_STEPS = 10
@@ -86,7 +86,7 @@ def find_learning_rate(
     check_mean(loss)
     device = next(model.parameters()).device
     gpus = [device] if device.type == "cuda" else []
-    with same_epochs(batches), torch.random.fork_rng(gpus):
+    with same_order(batches), torch.random.fork_rng(gpus):
         found = _search(copy.deepcopy(model), batches, loss, lowest, highest, steps)
     if len(found) < FEWEST_STEPS:
         raise InputError(f"The loss is out of hand at a learning rate of {lowest}; lower it.")
