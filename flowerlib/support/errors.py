@@ -15,6 +15,13 @@ class InputError(ValueError):
     """
 
 
+def reason(problem: BaseException) -> str:
+    """Why something went wrong below us, in one short line without a full stop."""
+    text = getattr(problem, "strerror", None) or str(problem)
+    lines = text.strip().splitlines() or [type(problem).__name__]
+    return lines[0][:200].rstrip(".")
+
+
 def listed(names: list[str], most: int = 5) -> str:
     """Names in a sentence, cut off after `most`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

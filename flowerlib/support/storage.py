@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 if TYPE_CHECKING:
     import filelock
@@ -121,7 +121,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as problem:
-        raise InputError(f"Cannot write {path}: {problem.strerror or problem}.") from None
+        raise InputError(f"Cannot write {path}: {reason(problem)}.") from None
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -20,7 +20,7 @@ from flowerlib.data.decoding.images import PhotoError
 from flowerlib.data.folders.addresses import Place
 from flowerlib.data.records import packs
 from flowerlib.data.records.packs import Found, Packed
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 if TYPE_CHECKING:
     import pyarrow
@@ -73,7 +73,7 @@ class Tables(Packed):
             found = self._unpacked(file, group, inside - first)
         except (InputError, OSError, pyarrow.ArrowException, StopIteration) as problem:
             self._position.group = None
-            fault = f"the table cannot be read here ({_in_short(problem)})"
+            fault = f"the table cannot be read here ({reason(problem)})"
             raise PhotoError(self.name(row), fault) from None
         if found is None:
             fault = "there is no content in the row; store the photos' bytes, not paths"
@@ -121,7 +121,7 @@ def open_table(file: str | Path) -> arrow.ParquetFile:
         return arrow.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False)
     except (OSError, pyarrow.ArrowException) as problem:
         raise InputError(
-            f"{file} is no whole Parquet file ({_in_short(problem)}); write or copy it again."
+            f"{file} is no whole Parquet file ({reason(problem)}); write or copy it again."
         ) from None
 
 
@@ -231,9 +231,4 @@ def _cells(file: Path, column: str, values: list[object], schema: pyarrow.Schema
 
 
 def _damaged(file: Path, problem: BaseException) -> InputError:
-    return InputError(f"{file} is damaged ({_in_short(problem)}); write or copy it again.")
-
-
-def _in_short(problem: BaseException) -> str:
-    lines = str(problem).strip().splitlines()
-    return lines[0][:200].rstrip(".") if lines else type(problem).__name__
+    return InputError(f"{file} is damaged ({reason(problem)}); write or copy it again.")

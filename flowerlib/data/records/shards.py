@@ -54,9 +54,7 @@ class Shards(Packed):
 
     def read(self, row: int) -> bytes:
         start, size = int(self.start[row]), int(self.size[row])
-        if size > images.MAX_BYTES:
-            fault = f"{size:,} bytes is over the limit of {images.MAX_BYTES:,}"
-            raise PhotoError(self.name(row), fault)
+        images.check_size(size, self.name(row))
         try:
             with open(self.files[self.file[row]], "rb", buffering=0) as shard:
                 shard.seek(start)

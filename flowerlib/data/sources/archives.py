@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowerlib.support import storage
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 if sys.version_info >= (3, 11, 4):
     import tarfile
@@ -100,9 +100,7 @@ def build(
             finally:
                 shutil.rmtree(part, ignore_errors=True)
     except (OSError, NotImplementedError) as problem:  # the latter where no file can be locked
-        raise InputError(
-            f"Cannot write {folder}: {getattr(problem, 'strerror', None) or problem}."
-        ) from None
+        raise InputError(f"Cannot write {folder}: {reason(problem)}.") from None
     return folder
 
 
