@@ -119,8 +119,8 @@ def coarse_pairs(
             products = plain[some] @ other[right].T
             products[some[:, None] == right] = -1  # a photo is no copy of itself
             rows, columns = np.nonzero(_closest(products))
-            low, high = np.sort([some[rows], right[columns]], 0)
-            found.append(low * len(plain) + high)
+            first, second = np.sort([some[rows], right[columns]], 0)
+            found.append(first * len(plain) + second)
             likeness.append(products[rows, columns])
     return np.concatenate(found), np.concatenate(likeness)
 
