@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import glob
+import hashlib
 import os
 import secrets
 import tempfile
@@ -124,6 +125,33 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         raise InputError(f"Cannot write {path}: {reason(problem)}.") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def keep(content: bytes, folder: Path, name: str | None = None) -> None:
+    """Writes a file of a cache, FOLDER/NAME.bin, whose damage `kept` notices.
+
+    Args:
+        content: what to keep; its digest stands before it in the file.
+        folder: in the cache's folder.
+        name: of the file; the digest if None.
+
+    Raises:
+        InputError: as `atomic_path`.
+    """
+    digest = hashlib.blake2b(content, digest_size=16)
+    with atomic_path(folder / f"{name or digest.hexdigest()}.bin") as temporary:
+        temporary.write_bytes(digest.digest() + content)
+
+
+def kept(file: Path) -> bytes | None:
+    """What `keep` has written; None if it is not there, or is damaged, and so removed."""
+    with contextlib.suppress(OSError):
+        found = file.read_bytes()
+        digest, content = found[:16], found[16:]
+        if hashlib.blake2b(content, digest_size=16).digest() == digest:
+            return content
+        file.unlink(missing_ok=True)
+    return None
 
 
 def remove_remains(path: Path) -> None:
