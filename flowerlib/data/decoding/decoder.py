@@ -106,9 +106,8 @@ def from_content(
         stored = _stored(image)
         if stored.format not in ("JPEG", "PNG"):
             turn, frames = metadata.orientation(image.info), getattr(image, "is_animated", False)
-        turned = (
-            turn in TURNS or stored.tags.get(colors.ORIENTATION) in TURNS
-        )  # Pillow turns a TIFF on loading
+        # Pillow turns a TIFF on loading.
+        turned = turn in TURNS or stored.tags.get(colors.ORIENTATION) in TURNS
         _fit_into_limit(image, shrink_to, rough)
         tiles = list(image.tile)
         image.load()
