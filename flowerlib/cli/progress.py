@@ -71,7 +71,9 @@ class Progress:
                 say(f"{at_end} in {seconds:.1f} s{rate}", sys.stderr)
 
     def say(self, line: str) -> None:
-        """Says a line for the user where the bar was."""
+        """Says a line for the user where the bar was; nothing if quiet."""
+        if self.quiet:
+            return
         self._close()
         say(line)
         flush()
