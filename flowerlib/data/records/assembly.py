@@ -81,7 +81,7 @@ def divided(
 ) -> Splits:
     """Splits of photos, as their rows divide them or by content; raises as `of_rows`."""
     found.refuse()
-    made, how = parts.part(
+    return parts.split(
         photos,
         found.splits,
         found.groups,
@@ -89,22 +89,7 @@ def divided(
         test=test,
         as_given="split as given",
         where=found.where,
-    )
-    names = photos.class_names
-    lacking = [
-        f"{part} has no photo of {listed(missing)}"
-        for part in ("valid", "test")
-        if part in made
-        and (missing := [names[at] for at in np.flatnonzero(made[part].counts() == 0)])
-    ]
-    return Splits(
-        made["train"],
-        made["valid"],
-        made.get("test"),
-        names,
-        name,
-        "photos",
-        how,
-        files,
-        (*found.notes, *lacking, *naming.lookalikes(names)),
+        name=name,
+        files=files,
+        notes=[*found.notes, *naming.lookalikes(photos.class_names)],
     )
