@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,7 +146,8 @@ class Objects(Source):
 
 
 def _listed(address: str) -> Listing:
-    found = Listing(Folder("", f"{address}/"), marks={})
+    marks: dict[str, bytes] = {}
+    found = Listing(Folder("", f"{address}/"), marks=marks)
     with _sentences(address):
         files, root = _opened(address)
         if not files.isdir(root):
@@ -167,32 +169,18 @@ def _listed(address: str) -> Listing:
                         folder.folders.append(child)
                     inner.append((child, info["name"], f"{below}{name}/", why))
                 elif below + name != listing.NAMES:
-                    _place(found, folder, below, name, info, kind, files)
+                    begins = partial(_begins_like_a_photo, files, info["name"])
+                    if why := kind or listing.why_left_out(name, begins):
+                        found.leave_out(why, below + name)
+                    else:
+                        folder.photos.append(name)
+                        marks[folder.prefix + name] = _mark(info)
             waiting += reversed(inner)
     return found
 
 
-def _place(
-    found: Listing,
-    folder: Folder,
-    below: str,
-    name: str,
-    info: Mapping[str, object],
-    kind: str | None,
-    files: AbstractFileSystem,
-) -> None:
-    """Puts a file among the photos of its folder, or among those that are left out."""
-
-    def begins() -> bool:
-        head = files.cat_file(info["name"], start=0, end=images.BEGINNING)
-        return images.is_beginning(head)
-
-    if why := kind or listing.why_left_out(name, begins):
-        found.leave_out(why, below + name)
-        return
-    folder.photos.append(name)
-    assert found.marks is not None
-    found.marks[folder.prefix + name] = _mark(info)
+def _begins_like_a_photo(files: AbstractFileSystem, path: str) -> bool:
+    return images.is_beginning(files.cat_file(path, start=0, end=images.BEGINNING))
 
 
 def _mark(info: Mapping[str, object]) -> bytes:
