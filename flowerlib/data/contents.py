@@ -223,12 +223,7 @@ class Items(Contents):
 
 
 class Chain(Contents):
-    """Several contents, one after the other.
-
-    Attributes:
-        parts: the contents.
-        places: int64 (N, 2), of each picture its part and its position there.
-    """
+    """Several contents; `places`, int64 (N, 2), are of each picture its part and position there."""
 
     def __init__(self, parts: Sequence[Contents], places: np.ndarray | None = None) -> None:
         if places is None:

@@ -47,11 +47,7 @@ class Digests:
     def digest(self, path: str, name: str) -> bytes:
         """16 bytes that stand for a file's content (see `images.digest`).
 
-        It is read if it is not known yet, or has changed since.
-
-        Args:
-            path: of the file.
-            name: what errors call it.
+        It is read if it is not known yet, or has changed since; errors call it `name`.
 
         Raises:
             PhotoError: the file cannot be read.

@@ -31,9 +31,6 @@ def to_folders(splits: Splits, folder: Path | str) -> Path:
         splits: their parts are the folders train, valid and, where there is one, test.
         folder: a new folder, or an empty one.
 
-    Returns:
-        The folder.
-
     Raises:
         InputError: the folder is not empty or cannot be written, or a class name cannot be the
             name of a folder.

@@ -22,13 +22,7 @@ RESIZE_MODES = ("crop", "squash", "pad")
 
 @dataclass(frozen=True)
 class Choice:
-    """One word of a few.
-
-    Attributes:
-        default: the word that holds where none is given.
-        words: all of them.
-        help: what it decides, for the command line.
-    """
+    """One word of a few, `default` where none is given; `help` says what it decides."""
 
     default: str
     words: tuple[str, ...]
@@ -50,14 +44,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Number:
-    """A number in a range.
-
-    Attributes:
-        default: what holds where none is given; its type is that of the option.
-        accepts: whether a number is in the range.
-        requirement: the range in words, to be said after "must be".
-        help: what it decides, for the command line.
-    """
+    """A number of the default's type; `requirement` says what it `accepts`, after "must be"."""
 
     default: float
     accepts: Callable[[float], bool]

@@ -128,12 +128,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 def keep(content: bytes, folder: Path, name: str | None = None) -> None:
-    """Writes a file of a cache, FOLDER/NAME.bin, whose damage `kept` notices.
-
-    Args:
-        content: what to keep; its digest stands before it in the file.
-        folder: in the cache's folder.
-        name: of the file; the digest if None.
+    """Writes FOLDER/NAME.bin, which begins with the content's digest: its name, too, if None.
 
     Raises:
         InputError: as `atomic_path`.

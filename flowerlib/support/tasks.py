@@ -14,12 +14,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Task(Generic[Thing, Made]):
-    """Work to be dealt out.
-
-    Attributes:
-        work: makes something of a thing, or refuses it by an `InputError`.
-        things: in their order.
-    """
+    """Work to be dealt out: `work` makes something of each thing, or raises an `InputError`."""
 
     work: Callable[[Thing], Made]
     things: Sequence[Thing]

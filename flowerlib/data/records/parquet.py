@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BATCH = 16  # photos that are unpacked at once
 BUFFER = 2**20  # bytes that are read of a file at once
+FIRST_ROWS = 100  # which show what a column holds
 
 
 class _Position(threading.local):
@@ -130,7 +131,7 @@ def columns(path: Place) -> list[str]:
     return list(open_table(packs.files(path)[0]).schema_arrow.names)
 
 
-def first_rows(path: Place, count: int = 100) -> dict[str, list[object]]:
+def first_rows(path: Place) -> dict[str, list[object]]:
     """The first cells of the columns of texts, numbers and truth values, by the columns' names."""
     import pyarrow
 
@@ -144,7 +145,7 @@ def first_rows(path: Place, count: int = 100) -> dict[str, list[object]]:
         if any(is_kind(one.type) for is_kind in (*plain, types.is_boolean))
     ]
     try:
-        batch = next(table.iter_batches(count, columns=names, use_threads=False), None)
+        batch = next(table.iter_batches(FIRST_ROWS, columns=names, use_threads=False), None)
     except (OSError, pyarrow.ArrowException) as problem:
         raise _damaged(file, problem) from None
     if batch is None:

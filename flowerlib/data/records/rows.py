@@ -99,24 +99,16 @@ def arrange(
     training: bool = True,
     inside: Contents | None = None,
 ) -> Rows:
-    """Reads what a list says of its photos.
+    """Reads what a list says of its photos, in any of the usual spellings; see `Rows`.
 
     Args:
-        where: what messages call the list.
-        paths: of the files, from `folder` or from the root of the file system.
-        labels: of the classes, names or numbers.
-        splits: any of the usual names, such as "Training".
-        groups: what the photos belong to; equal ones are never to be apart.
-        places: what messages call each row.
+        where, paths, labels, splits, groups, places, inside: as they were given.
         folder: that relative paths start from.
         training: whether the photos are to be trained on, or only to be evaluated.
-        inside: the photos, where they lie in the list itself; `paths` are not needed then.
     """
-    files = (
-        [os.path.join(folder, path) if (path := text(given)) else "" for given in paths]
-        if inside is None
-        else places
-    )
+    files = places
+    if inside is None:
+        files = [os.path.join(folder, path) if (path := text(one)) else "" for one in paths]
     found = Rows(
         where,
         files,

@@ -34,9 +34,6 @@ def extract(
             what a stranger's archive unpacks to.
         folder, find_missing: as for `build`.
 
-    Returns:
-        `folder`.
-
     Raises:
         InputError: the archive is missing or damaged, or the filter refuses one of its members: a
             device, a path or a link that leads out of the folder. Nothing is left behind.

@@ -61,9 +61,6 @@ def fetch(
         size: in bytes, if it is known; another size is refused before anything is fetched.
         progress: called with the bytes that are here, and with all bytes.
 
-    Returns:
-        `path`.
-
     Raises:
         InputError: the server cannot be reached, the file is gone or changed, the disk is full.
     """
