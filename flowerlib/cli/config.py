@@ -54,9 +54,9 @@ def arguments(file: Path, options: argparse.Namespace) -> list[str]:
         if key == "data":
             typed += [str(value)] if options.data is None else []
         elif isinstance(value, list):
-            typed += [_flag(key), *map(str, value)]
+            typed += [flag(key), *map(str, value)]
         elif value is not False:  # with =, since a value may begin with a dash
-            typed.append(_flag(key) if value is True else f"{_flag(key)}={value}")
+            typed.append(flag(key) if value is True else f"{flag(key)}={value}")
     return [*typed, "--config", str(file)]  # after a list of numbers, so that data are not its last
 
 
@@ -76,7 +76,8 @@ def text(options: argparse.Namespace) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _flag(key: str) -> str:
+def flag(key: str) -> str:
+    """How an option is typed."""
     return f"--{key.replace('_', '-')}"
 
 

@@ -16,7 +16,6 @@ PAIR = (
     "pip install --upgrade --force-reinstall torch torchvision"
 )
 
-
 # Packages whose name differs from that of the module.
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 
@@ -50,7 +49,6 @@ def examine() -> tuple[list[tuple[str, str]], bool]:
     """
     rows = [("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores")]
     rows += list(runs.versions().items())
-    healthy = True
     try:
         import torch
         import torchvision

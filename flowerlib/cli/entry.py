@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 from flowerlib.cli import config
 from flowerlib.cli.complaints import give_up
@@ -55,14 +55,7 @@ def settle() -> None:
     warnings.showwarning = _note
 
 
-def _note(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
+def _note(message: Warning | str, *_: object, **__: object) -> None:
     """Shows a warning as a line for the user, without the line of code that it came from."""
     with suppress(InputError, OSError, ValueError):
         if distributed.is_main():

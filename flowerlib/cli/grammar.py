@@ -10,6 +10,7 @@ from typing import Any
 import flowerlib
 from flowerlib.cli import columns
 from flowerlib.cli import commands as runs
+from flowerlib.cli.config import flag
 from flowerlib.support import options, storage
 from flowerlib.support.errors import InputError
 from flowerlib.support.options import Choice, FineTuning, HiddenHead, Number
@@ -116,10 +117,7 @@ def parser() -> argparse.ArgumentParser:
 
     download = add("download", "fetch a named data set, checked against its digest")
     download.add_argument("name", metavar="flowers|cifar10", help="continues where it was stopped")
-    old = add(
-        "import-old",
-        "turn an old torch.save checkpoint into a classifier file",
-    )
+    old = add("import-old", "turn an old torch.save checkpoint into a classifier file")
     old.add_argument("file", type=_path, metavar="FILE", help="nothing in it is run")
     old.add_argument("--out", type=_path, required=True, metavar="NEW.safetensors")
     old.add_argument("--backbone", metavar="NAME", help="if the file does not name its network")
@@ -144,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_choice(command: argparse.ArgumentParser, name: str, choice: Choice) -> None:
     command.add_argument(
-        _flag(name),
+        flag(name),
         choices=choice.words,
         default=choice.default,
         help=f"{choice.help}; default: {choice.default}",
@@ -179,11 +177,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
             details["metavar"] = "N" if isinstance(option.default, int) else "F"
         if name == "hidden":
             details["nargs"] = "+"
-        groups[tuple(by_kind)].add_argument(_flag(name), **details)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+        groups[tuple(by_kind)].add_argument(flag(name), **details)
 
 
 def _number(option: Number) -> Callable[[str], float]:

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Photos done, photos a second and the time left.
-
-    Args:
-        what: what is done with the photos, such as "features".
-        quiet: show nothing.
-    """
+    """Photos done, photos a second and the time left, of `what`, such as "features"."""
 
     def __init__(self, what: str = "features", *, quiet: bool = False) -> None:
         self.what, self.quiet = what, quiet
@@ -50,28 +45,27 @@ class Progress:
 
         if self.quiet:
             return
-        new = (total, at_end) != self.current or self.bar is None or done < self.bar.n
-        if self.bar is None:
+        if self.bar is None or (total, at_end) != self.current or done < self.bar.n:
+            self._close()  # a pass, or a training, has begun
             self.bar = tqdm(
-                total=total, desc=now, unit="photo", leave=False, disable=None, miniters=1
+                desc=now, total=total, unit="photo", leave=False, disable=None, miniters=1
             )
-        if new:  # a pass, or a training, has begun
-            self.current = (total, at_end)
-            self.start, self.first = time.perf_counter(), done
-            self.bar.set_description(now, refresh=False)
-            self.bar.reset(total)
-        self.bar.update(done - self.bar.n)
-        if not self.bar.desc.startswith(now):
-            self.bar.set_description(now)
-        if self.bar.disable:
-            self.bar.n = done
-            if done == total:
-                seconds = time.perf_counter() - self.start
-                rate = f", {(total - self.first) / seconds:,.0f} a second" if seconds >= 1 else ""
-                say(f"{at_end} in {seconds:.1f} s{rate}", sys.stderr)
+            self.current, self.start, self.first = (total, at_end), time.perf_counter(), done
+        if not self.bar.disable:
+            self.bar.update(done - self.bar.n)
+            if not self.bar.desc.startswith(now):
+                self.bar.set_description(now)
+            return
+        self.bar.n = done
+        if done == total:
+            seconds = time.perf_counter() - self.start
+            rate = f", {(total - self.first) / seconds:,.0f} a second" if seconds >= 1 else ""
+            say(f"{at_end} in {seconds:.1f} s{rate}", sys.stderr)
 
     def say(self, line: str) -> None:
-        """Says a line for the user where the bar was."""
+        """Says a line for the user where the bar was; nothing if quiet."""
+        if self.quiet:
+            return
         self._close()
         say(line)
         flush()

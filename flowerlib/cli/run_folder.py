@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flowerlib.support import storage
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 RESULTS = "results.json"  # written last: a folder that holds it is a finished run
 LOCK = ".lock"  # held by the run that writes into the folder
@@ -72,8 +72,7 @@ def _alone(out: Path) -> Iterator[None]:
         ) from None
     except (OSError, NotImplementedError) as problem:
         raise InputError(
-            f"The folder {out} cannot be written to "
-            f"({getattr(problem, 'strerror', None) or problem}); choose another with --out."
+            f"The folder {out} cannot be written to ({reason(problem)}); choose another with --out."
         ) from None
     try:
         yield

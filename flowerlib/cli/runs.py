@@ -34,9 +34,7 @@ def train(
 ) -> dict[str, Any]:
     """Trains on the splits, measures the test set once, and writes everything into a folder.
 
-    Writes config.toml, classifier.safetensors, history.csv, curves.png, confusion.png, sanity.png
-    and, last,
-    results.json.
+    The files are those of `run_folder.FILES`, results.json last.
 
     Args:
         splits: the photos, or a function that reads them; it is called when `out` is known to be
@@ -91,7 +89,7 @@ def _train(
 
     start = time.perf_counter()
     main = distributed.is_main()
-    say = say if main else _nothing
+    say = say if main else lambda line: None
     if isinstance(name := options.get("backbone"), str):
         say(f"backbone {name} · {models.weights_origin(name, options.get('weights'))}")
     say(splits.describe())
@@ -191,10 +189,6 @@ def _train(
     return found
 
 
-def _nothing(line: str) -> None:
-    """Says nothing."""
-
-
 def _top5(logits: Tensor, labels: Tensor) -> dict[str, Any]:
     """How often the label is among the five best, with its interval."""
     from flowerlib import metrics
@@ -210,16 +204,7 @@ def versions() -> dict[str, str]:
     import platform
 
     found = {"python": platform.python_version()}
-    for name in (
-        "flowerlib",
-        "torch",
-        "torchvision",
-        "timm",
-        "numpy",
-        "onnxruntime",
-        "pillow",
-        "safetensors",
-    ):
+    for name in "flowerlib torch torchvision timm numpy onnxruntime pillow safetensors".split():
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -100,12 +100,17 @@ class Files(Contents):
     """
 
     def __init__(
-        self, names: Iterable[str | os.PathLike[str]], digests: Digests | None = None
+        self,
+        names: Iterable[str | os.PathLike[str]],
+        digests: Digests | None = None,
+        paths: Sequence[str] | None = None,
     ) -> None:
         self.names = [os.fsdecode(name) for name in names]
-        here = "" if all(map(os.path.isabs, self.names)) else os.getcwd()
-        self.paths = [os.path.join(here, name) for name in self.names]
-        self.digests = Digests(self.paths) if digests is None else digests
+        if paths is None:
+            here = "" if all(map(os.path.isabs, self.names)) else os.getcwd()
+            paths = [os.path.join(here, name) for name in self.names]
+        self.paths = paths
+        self.digests = digests or Digests(paths)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -133,10 +138,8 @@ class Files(Contents):
         self.digests.learn(dict(zip(self.paths, seen, strict=True)))
 
     def take(self, rows: Rows) -> Files:
-        made = Files([], self.digests)
-        made.names = [self.names[at] for at in rows]
-        made.paths = [self.paths[at] for at in rows]
-        return made
+        names = [self.names[at] for at in rows]
+        return Files(names, self.digests, [self.paths[at] for at in rows])
 
     def recalling(self) -> contextlib.AbstractContextManager[None]:
         return self.digests.recalling(self.paths)
@@ -167,12 +170,7 @@ class Pixels(Contents):
 
 
 class Chain(Contents):
-    """Several contents, one after the other.
-
-    Attributes:
-        parts: the contents.
-        places: int64 (N, 2), of each picture its part and its position there.
-    """
+    """Several contents; `places`, int64 (N, 2), are of each picture its part and position there."""
 
     def __init__(self, parts: Sequence[Contents], places: np.ndarray | None = None) -> None:
         if places is None:
@@ -228,10 +226,8 @@ def joined(parts: Sequence[Contents]) -> Contents:
         known = files[0].digests
         for part in files[1:]:
             known = known if part.digests is known else known.joined(part.digests)
-        made = Files([], known)
-        made.names = [name for part in files for name in part.names]
-        made.paths = [path for part in files for path in part.paths]
-        return made
+        names = [name for part in files for name in part.names]
+        return Files(names, known, [path for part in files for path in part.paths])
     if len(arrays) == len(parts) and len({array.shape[1:] for array in arrays}) == 1:
         return Pixels(np.concatenate(arrays))
     return parts[0].united(parts) or Chain(parts)

@@ -19,16 +19,8 @@ if TYPE_CHECKING:
     from flowerlib.data.photos import Photos
 
 LOOKED_AT = 64  # photos: those of one data set come from one camera
-DEEP = (
-    ".png",
-    ".apng",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-    ".pnm",
-    ".pfm",
-)  # endings of files that can have 16 bits
+# Endings of files that can have 16 bits.
+DEEP = (".png", ".apng", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".pfm")
 KIND = "uses at most a quarter of its range of values, read almost black"
 
 

@@ -12,13 +12,13 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flowerlib.data.decoding import images
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
-FORMAT = 2  # raise it when the files change
+FORMAT = 3  # raise it when the files change
 MOMENT = 3 * 10**9  # ns; the coarsest clock of a file system ticks every two seconds
 MANY = 512  # files; fewer are read as fast as they are looked up
 
@@ -47,11 +47,7 @@ class Digests:
     def digest(self, path: str, name: str) -> bytes:
         """16 bytes that stand for a file's content (see `images.digest`).
 
-        It is read if it is not known yet, or has changed since.
-
-        Args:
-            path: of the file.
-            name: what errors call it.
+        It is read if it is not known yet, or has changed since; errors call it `name`.
 
         Raises:
             PhotoError: the file cannot be read.
@@ -90,12 +86,10 @@ class Digests:
         if index is None:
             yield
             return
-        marks = [mark(path) for path in unknown]
-        found = index.look_up(marks)
-        self._known |= {
-            path: now + found[now] for path, now in zip(unknown, marks, strict=True) if now in found
-        }
-        missing = [path for path, now in zip(unknown, marks, strict=True) if now not in found]
+        marks = {path: mark(path) for path in unknown}
+        found = index.look_up(marks.values())
+        self._known |= {path: now + found[now] for path, now in marks.items() if now in found}
+        missing = [path for path, now in marks.items() if now not in found]
         yield
         if new := [self._known[path] for path in missing if path in self._known]:
             with contextlib.suppress(InputError):
@@ -113,7 +107,7 @@ class Index:
     """What is remembered on disk of the files below one folder: marks and digests, 32 bytes a file.
 
     As with features, every write adds one file: marks in their order, then the digests that go with
-    them. Its name is the digest of what it holds.
+    them.
     """
 
     def __init__(self, root: str) -> None:
@@ -121,7 +115,7 @@ class Index:
         key = hashlib.blake2b(text, digest_size=12).hexdigest()
         self.folder = storage.cache_folder("digests", key)
 
-    def look_up(self, marks: Sequence[bytes]) -> dict[bytes, bytes]:
+    def look_up(self, marks: Iterable[bytes]) -> dict[bytes, bytes]:
         """The digest of each of the marks that is known."""
         asked = set(marks)
         return {known: digest for known, digest in self._read() if known in asked}
@@ -134,20 +128,11 @@ class Index:
         """
         rows = sorted(known)
         content = b"".join([row[:16] for row in rows] + [row[16:] for row in rows])
-        with storage.atomic_path(self.folder / _name(content)) as path:
-            path.write_bytes(content)
+        storage.keep(content, self.folder)
 
     def _read(self) -> Iterator[tuple[bytes, bytes]]:
         for file in sorted(self.folder.glob("*.bin")):
-            with contextlib.suppress(OSError):
-                content = file.read_bytes()
-                if file.name == _name(content):
-                    half = len(content) // 2
-                    for at in range(0, half, 16):
-                        yield content[at : at + 16], content[half + at : half + at + 16]
-                else:  # damaged: the photos are read again
-                    file.unlink(missing_ok=True)
-
-
-def _name(content: bytes) -> str:
-    return f"{hashlib.blake2b(content, digest_size=16).hexdigest()}.bin"
+            content = storage.kept(file) or b""
+            half = len(content) // 2
+            for at in range(0, half, 16):
+                yield content[at : at + 16], content[half + at : half + at + 16]

@@ -17,12 +17,7 @@ KINDS_NAMED = 6
 
 @dataclass(frozen=True)
 class FileCounts:
-    """How many files below a folder are used, and how many of which kind are not.
-
-    Attributes:
-        used: number of photos.
-        left_out: number of files by kind.
-    """
+    """How many files below a folder are used as photos, and how many of which kind are not."""
 
     used: int
     left_out: dict[str, int]

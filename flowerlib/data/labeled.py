@@ -84,10 +84,7 @@ def _of_table(
     elif split not in (found.splits or ()):
         raise InputError(f"{path} has no split {split}; leave it out, or name another.")
     rows = [at for at in range(len(found.paths)) if split is None or found.splits[at] == split]  # type: ignore[index]
-    position = {layout.composed(name): label for label, name in enumerate(class_names)}
-    if unknown := sorted({found.labels[at] for at in rows} - position.keys()):
-        raise _unknown(path, unknown, class_names)
-    labels = [position[found.labels[at]] for at in rows]
+    labels = _labels(path, [found.labels[at] for at in rows], class_names)
     photos = Photos(found.pictures.take(rows), labels, class_names)
     return photos, FileCounts(len(rows), found.left_out), notes
 
@@ -118,17 +115,16 @@ def _of_classes(
 ) -> tuple[Photos, FileCounts]:
     """The photos of a folder's class folders."""
     classes = found.splits[""]
-    position = {layout.composed(name): label for label, name in enumerate(class_names)}
+    known = set(map(layout.composed, class_names))
     names, _ = naming.readable_names(root, classes)
-    if not set(names.values()) <= position.keys() and classes.keys() <= position.keys():
+    if not known >= set(names.values()) and known >= classes.keys():
         names = {name: name for name in classes}  # the classifier goes by the folders' names
-    if unknown := sorted(name for name in names.values() if name not in position):
-        raise _unknown(root, unknown, class_names)
     paths: list[str] = []
     labels: list[int] = []
-    for name, folder in classes.items():
+    of_classes = _labels(root, [names[name] for name in classes], class_names)
+    for label, folder in zip(of_classes, classes.values(), strict=True):
         paths += folder.below()
-        labels += [position[names[name]]] * (len(paths) - len(labels))
+        labels += [label] * (len(paths) - len(labels))
     pictures = addresses.pictures(found.listing, paths)
     return Photos(pictures, labels, class_names), found.counts()
 
@@ -156,10 +152,12 @@ def _all_are_measured(who: str, count: int, what: str) -> str:
     return f"no {who} says which {what} are for testing: all {count:,} {what} are measured"
 
 
-def _unknown(
-    where: str | os.PathLike[str], unknown: list[str], class_names: Sequence[str]
-) -> InputError:
-    return InputError(
-        f"{where}: the classifier does not know {listed(unknown)}; it knows "
-        f"{listed([*class_names])}, so name yours alike, or leave them out."
-    )
+def _labels(where: Place, names: Sequence[str], class_names: Sequence[str]) -> list[int]:
+    """The positions of names among a classifier's; raises an `InputError` if it lacks some."""
+    position = {layout.composed(name): label for label, name in enumerate(class_names)}
+    if unknown := sorted(set(names) - position.keys()):
+        raise InputError(
+            f"{where}: the classifier does not know {listed(unknown)}; it knows "
+            f"{listed([*class_names])}, so name yours alike, or leave them out."
+        )
+    return [position[name] for name in names]

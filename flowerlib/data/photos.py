@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from flowerlib.data import contents, labeling
 from flowerlib.data.contents import Contents, Files, Pixels
 from flowerlib.data.decoding import images
+from flowerlib.support import options
 from flowerlib.support.errors import InputError, listed, plural
 
 CHUNK_SIZE = 32  # photos that a thread looks at in one go: 0.3 instead of 0.8 s for 7,370
@@ -179,7 +180,12 @@ class Photos(Dataset[tuple[Tensor, int]]):
         return Photos(self.contents.take(rows), self.labels[rows], self.class_names)
 
     def per_class(self, count: int, seed: int = 0) -> Photos:
-        """At most `count` pictures of each class, drawn with `seed`, in their old order."""
+        """At most `count` pictures of each class, drawn with `seed`, in their old order.
+
+        Raises:
+            InputError: the count is no whole number from 0 up.
+        """
+        options.COUNT_OR_NONE.checked("per_class", count)
         order = np.random.default_rng(seed).permutation(len(self))
         chosen = [order[self.labels[order] == label][:count] for label in np.unique(self.labels)]
         return self.subset(np.sort(np.concatenate([order[:0], *chosen])))

@@ -15,7 +15,7 @@ from flowerlib.data.decoding import images
 from flowerlib.data.photos import Photos
 from flowerlib.data.splits import Splits
 from flowerlib.support import storage
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 # Signs that some file system forbids; a leading dot hides, one at the end is lost on Windows.
 NO_FOLDER = re.compile(r'[/\\:*?"<>|]|^\.|[. ]$')
@@ -30,9 +30,6 @@ def to_folders(splits: Splits, folder: Path | str) -> Path:
     Args:
         splits: their parts are the folders train, valid and, where there is one, test.
         folder: a new folder, or an empty one.
-
-    Returns:
-        The folder.
 
     Raises:
         InputError: the folder is not empty or cannot be written, or a class name cannot be the
@@ -53,7 +50,7 @@ def to_folders(splits: Splits, folder: Path | str) -> Path:
                     _write(photos, whole / part)
             whole.replace(folder)
     except OSError as problem:
-        raise InputError(f"Cannot write {folder}: {problem.strerror or problem}.") from None
+        raise InputError(f"Cannot write {folder}: {reason(problem)}.") from None
     return folder
 
 

@@ -21,6 +21,7 @@ from flowerlib.data.photos import Photos
 from flowerlib.data.records import building, tables
 from flowerlib.data.sources import named_sets, oxford
 from flowerlib.data.splits import Splits
+from flowerlib.support import options
 from flowerlib.support.errors import InputError
 
 
@@ -54,6 +55,14 @@ def garden(
         >>> splits.class_names
         ('cat', 'dog')
     """
+    if np.shape(per_class) != (3,):
+        raise InputError(
+            f"per_class must be three numbers, for train, valid and test, not {per_class!r:.40}."
+        )
+    for count in per_class:
+        options.COUNT_OR_NONE.checked("per_class", count)
+    if num_classes is not None:
+        options.COUNT.checked("num_classes", num_classes)
     rows = size if height is None else height
     if not 1 <= rows <= size:
         raise InputError(f"garden: height must be 1 to {size}, the size, not {height}.")

@@ -6,7 +6,9 @@ Shown in: notebooks/03_augmentation, notebooks/05_heads
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -77,20 +79,16 @@ class RandomViews(Photos):
         super().__init__(views, np.tile(photos.labels, count), photos.class_names)
 
 
+@dataclass(eq=False)
 class _Drawn(Contents):
     """Views by number, k * N + i each, drawn when they are asked for."""
 
     cut = True
 
-    def __init__(
-        self, photos: Photos, augmentation: Augmentation, seed: int, numbers: np.ndarray
-    ) -> None:
-        self.photos, self.augmentation, self.seed, self.numbers = (
-            photos,
-            augmentation,
-            seed,
-            numbers,
-        )
+    photos: Photos
+    augmentation: Augmentation
+    seed: int
+    numbers: np.ndarray
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -120,8 +118,7 @@ class _Drawn(Contents):
         return self.photos.digest(self._at(index)[1])
 
     def take(self, rows: Rows) -> _Drawn:
-        numbers = self.numbers[np.asarray(rows, np.int64)]
-        return _Drawn(self.photos, self.augmentation, self.seed, numbers)
+        return dataclasses.replace(self, numbers=self.numbers[np.asarray(rows, np.int64)])
 
     def recalling(self) -> contextlib.AbstractContextManager[None]:
         return self.photos.contents.recalling()

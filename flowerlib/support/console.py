@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import TextIO
 
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 # The project's own signs, for code pages that lack them.
 PLAIN_SIGNS = str.maketrans(
@@ -80,6 +80,5 @@ def _sentence_if_unwritable() -> Iterator[None]:
         raise
     except OSError as problem:
         raise InputError(
-            f"The output cannot be written ({problem.strerror or problem}); "
-            "send it to another place."
+            f"The output cannot be written ({reason(problem)}); send it to another place."
         ) from None

@@ -18,7 +18,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from flowerlib.support import torchrun
 from flowerlib.support.errors import InputError
@@ -92,7 +92,7 @@ def started() -> Iterator[None]:
     import torch
     import torch.distributed as dist
 
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     torch.set_num_threads(torchrun.threads(place.local_size))
     backend = "gloo"
     if torch.cuda.is_available():
@@ -291,7 +291,3 @@ def lost(problem: BaseException) -> bool:
     """Whether an error means that another process has gone."""
     signs = ("closed by peer", "reset by peer", "Broken pipe", "remote process exited")
     return _team.size > 1 and any(sign in str(problem) for sign in signs)
-
-
-def _terminated(number: int, frame: object) -> NoReturn:
-    sys.exit(128 + number)

@@ -15,10 +15,17 @@ class InputError(ValueError):
     """
 
 
-def listed(names: list[str], most: int = 5) -> str:
-    """Names in a sentence, cut off after `most`."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{plural(len(names), 'class', 'classes')} {', '.join(names[:most])}{more}"
+def reason(problem: BaseException) -> str:
+    """Why something went wrong below us, in one short line without a full stop."""
+    text = getattr(problem, "strerror", None) or str(problem)
+    lines = text.strip().splitlines() or [type(problem).__name__]
+    return lines[0][:200].rstrip(".")
+
+
+def listed(names: list[str]) -> str:
+    """Names of classes in a sentence, cut off after five."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{plural(len(names), 'class', 'classes')} {', '.join(names[:5])}{more}"
 
 
 def plural(count: int, one: str, many: str = "") -> str:

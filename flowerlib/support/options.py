@@ -22,13 +22,7 @@ RESIZE_MODES = ("crop", "squash", "pad")
 
 @dataclass(frozen=True)
 class Choice:
-    """One word of a few.
-
-    Attributes:
-        default: the word that holds where none is given.
-        words: all of them.
-        help: what it decides, for the command line.
-    """
+    """One word of a few, `default` where none is given; `help` says what it decides."""
 
     default: str
     words: tuple[str, ...]
@@ -50,14 +44,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Number:
-    """A number in a range.
-
-    Attributes:
-        default: what holds where none is given; its type is that of the option.
-        accepts: whether a number is in the range.
-        requirement: the range in words, to be said after "must be".
-        help: what it decides, for the command line.
-    """
+    """A number of the default's type; `requirement` says what it `accepts`, after "must be"."""
 
     default: float
     accepts: Callable[[float], bool]
@@ -90,8 +77,8 @@ class Number:
 Option = Choice | Number
 
 
-def _count(default: int, help: str = "") -> Number:
-    return Number(default, lambda n: n >= 1, "a whole number from 1 up", help)
+def _count(default: int, help: str = "", least: int = 1) -> Number:
+    return Number(default, lambda n: n >= least, f"a whole number from {least} up", help)
 
 
 def _share(default: float, help: str) -> Number:
@@ -106,7 +93,7 @@ def _amount(default: float, help: str) -> Number:
     return Number(default, lambda n: 0 <= n < math.inf, "a number from 0 up", help)
 
 
-COUNT = _count(1)
+COUNT, COUNT_OR_NONE = _count(1), _count(0, least=0)
 SEED = Number(
     0, lambda n: 0 <= n < 2**32, f"a whole number from 0 to {2**32 - 1}", "of all random numbers"
 )
@@ -220,12 +207,7 @@ class FineTuning:
     )
     weight_decay: float = _field(_amount(1e-4, "of AdamW"))
     unfreeze_epochs: int = _field(
-        Number(
-            0,
-            lambda n: n >= 0,
-            "a whole number from 0 up",
-            "epochs over which blocks join in, the last ones first",
-        )
+        _count(0, "epochs over which blocks join in, the last ones first", least=0)
     )
     schedule: str = _field(
         Choice("cosine", ("cosine", "one-cycle", "constant"), "of the learning rate")

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import glob
+import hashlib
 import os
 import secrets
 import tempfile
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 if TYPE_CHECKING:
     import filelock
@@ -121,9 +122,31 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as problem:
-        raise InputError(f"Cannot write {path}: {problem.strerror or problem}.") from None
+        raise InputError(f"Cannot write {path}: {reason(problem)}.") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def keep(content: bytes, folder: Path, name: str | None = None) -> None:
+    """Writes FOLDER/NAME.bin, which begins with the content's digest: its name, too, if None.
+
+    Raises:
+        InputError: as `atomic_path`.
+    """
+    digest = hashlib.blake2b(content, digest_size=16)
+    with atomic_path(folder / f"{name or digest.hexdigest()}.bin") as temporary:
+        temporary.write_bytes(digest.digest() + content)
+
+
+def kept(file: Path) -> bytes | None:
+    """What `keep` has written; None if it is not there, or is damaged, and so removed."""
+    with contextlib.suppress(OSError):
+        found = file.read_bytes()
+        digest, content = found[:16], found[16:]
+        if hashlib.blake2b(content, digest_size=16).digest() == digest:
+            return content
+        file.unlink(missing_ok=True)
+    return None
 
 
 def remove_remains(path: Path) -> None:

@@ -13,13 +13,7 @@ from flowerlib.support.errors import InputError
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows as texts, ready to be laid out.
-
-    Attributes:
-        columns: names of the columns.
-        rows: one text for every row and column.
-        right: for every column whether it holds numbers only and is aligned right.
-    """
+    """Columns and rows as texts, ready to be laid out; columns of numbers are aligned `right`."""
 
     columns: list[str]
     rows: list[list[str]]

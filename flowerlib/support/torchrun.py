@@ -13,12 +13,7 @@ NEEDED = (*PLACE, "MASTER_ADDR", "MASTER_PORT")
 
 @dataclass(frozen=True)
 class Place:
-    """This process among those that are started together.
-
-    Attributes:
-        rank, size: its number, and how many there are.
-        local_rank, local_size: the same on this machine.
-    """
+    """The number of this process and of all that are started together; the same on this machine."""
 
     rank: int
     size: int

@@ -243,6 +243,22 @@ def test_drawn_pictures_may_be_wide() -> None:
             data.garden("furniture", height=height, **wanted)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_classes": -1}, "num_classes must be a whole number from 1 up, not -1"),
+        ({"num_classes": 0}, "num_classes must be a whole number from 1 up, not 0"),
+        ({"per_class": (5, -2, 3)}, "per_class must be a whole number from 0 up, not -2"),
+        ({"per_class": (2.5, 1, 1)}, "per_class must be a whole number from 0 up, not 2.5"),
+        ({"per_class": (5, 2)}, r"three numbers, for train, valid and test, not \(5, 2\)"),
+        ({"per_class": 5}, "three numbers, for train, valid and test, not 5"),
+    ],
+)
+def test_a_garden_of_impossible_size_is_refused(wrong: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        data.garden("pets", size=32, **{"per_class": (2, 1, 1), **wrong})
+
+
 def test_words_that_are_not_known_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWERLIB_DATA", str(Path(__file__).parent))
     with pytest.raises(InputError, match='pictures must be "auto", "photos" or "drawn"'):

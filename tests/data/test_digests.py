@@ -115,7 +115,7 @@ def test_a_damaged_index_goes_and_the_files_are_read(
     photos_in(folder).digests()
     (index,) = own_cache.rglob("*.bin")
     content = bytearray(index.read_bytes())
-    assert len(content) == 16 * 32
+    assert len(content) == 16 + 16 * 32
     content[100] ^= 1
     index.write_bytes(content)
     assert len(read_of(photos_in(folder), monkeypatch)) == 16

@@ -57,6 +57,10 @@ def test_per_class_takes_so_many_of_each() -> None:
     assert photos.per_class(2).counts().tolist() == [2, 2, 2]
     assert photos.subset([]).per_class(2).counts().tolist() == [0, 0, 0]
     assert photos.per_class(99).labels.tolist() == photos.labels.tolist()
+    assert len(photos.per_class(0)) == 0
+    for wrong in (-1, 1.5, None):
+        with pytest.raises(InputError, match=f"per_class must be a whole number .* not {wrong}"):
+            photos.per_class(wrong)
     digests = [
         [few.digest(i) for i in range(3)] for s in (0, 0, 1) if (few := photos.per_class(1, s))
     ]

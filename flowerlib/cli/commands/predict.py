@@ -41,7 +41,7 @@ def predict(options: argparse.Namespace) -> int:
     from flowerlib.classifier import Classifier
 
     found = Classifier.load(options.model).predict(
-        photos if isinstance(photos, list) else _unlabeled(photos),
+        photos,
         options.top_k,
         unreadable="return",
         device=options.device,
@@ -69,7 +69,7 @@ def _table(options: argparse.Namespace) -> int:
     with Progress("answered", quiet=not distributed.is_main()) as progress:
         problems = write_answers(
             Classifier.load(options.model),
-            photos if isinstance(photos, list) else _unlabeled(photos),
+            photos,
             options.out,
             top_k=options.top_k or 1,
             device=options.device,
@@ -106,7 +106,7 @@ def _csv_line(cells: Sequence[object]) -> str:
     return line.getvalue().removesuffix("\r\n")
 
 
-def _photos(several: Sequence[Place]) -> list[str] | Contents:
+def _photos(several: Sequence[Place]) -> list[str] | Photos:
     """All photos that were named: as paths, if they are files of this computer."""
     from flowerlib.data import contents
 
@@ -119,7 +119,10 @@ def _photos(several: Sequence[Place]) -> list[str] | Contents:
     files = [photos for photos in inside if isinstance(photos, contents.Files)]
     if len(files) == len(inside):
         return [name for photos in files for name in photos.names]
-    return contents.joined(inside)
+    from flowerlib.data import Photos  # torch; files do without
+
+    photos = contents.joined(inside)
+    return Photos(photos, [0] * len(photos), ("photo",))
 
 
 def _photos_in(given: Place) -> Contents:
@@ -142,12 +145,6 @@ def _photos_in(given: Place) -> Contents:
     if found.marks is None:
         return Files(map(Path, paths))
     return addresses.pictures(found, paths)
-
-
-def _unlabeled(photos: Contents) -> Photos:
-    from flowerlib.data import Photos
-
-    return Photos(photos, [0] * len(photos), ("photo",))
 
 
 def _as_data(answer: Prediction | PhotoError) -> dict[str, object]:

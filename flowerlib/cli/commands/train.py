@@ -38,7 +38,7 @@ def train(options: argparse.Namespace) -> int:
             photos=data.folder_of(options.data),
             force=options.force,
             resume=options.resume,
-            say=_nothing if quiet else progress.say,
+            say=progress.say,
             config=config.text(options),
             backbone=usual if options.backbone is None else options.backbone,
             weights=options.weights,
@@ -80,7 +80,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     known.of_the_head(options.head, **of_head)
     for name, value in of_all.items():
         if value is not None and name not in of_head:
-            raise InputError(f"--{name.replace('_', '-')} has no effect without --fine-tune all.")
+            raise InputError(f"{config.flag(name)} has no effect without --fine-tune all.")
     return {"fine_tune": fine_tune, **of_head}
 
 
@@ -106,7 +106,3 @@ def _details(found: Mapping[str, Any]) -> list[str]:
         + " · ".join(f"{name} {version}" for name, version in found["versions"].items()),
         "seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in found["seconds"].items()),
     ]
-
-
-def _nothing(line: str) -> None:
-    """Says nothing."""

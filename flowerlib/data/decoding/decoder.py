@@ -30,6 +30,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from flowerlib.data.decoding import colors, formats, metadata
 from flowerlib.data.decoding.colors import Stored
 from flowerlib.data.decoding.metadata import Unreadable
+from flowerlib.support.errors import reason
 from flowerlib.support.locks import ProcessLock
 
 MAX_PIXELS = 175_000_000  # about 700 MB decoded
@@ -105,9 +106,8 @@ def from_content(
         stored = _stored(image)
         if stored.format not in ("JPEG", "PNG"):
             turn, frames = metadata.orientation(image.info), getattr(image, "is_animated", False)
-        turned = (
-            turn in TURNS or stored.tags.get(colors.ORIENTATION) in TURNS
-        )  # Pillow turns a TIFF on loading
+        # Pillow turns a TIFF on loading.
+        turned = turn in TURNS or stored.tags.get(colors.ORIENTATION) in TURNS
         _fit_into_limit(image, shrink_to, rough)
         tiles = list(image.tile)
         image.load()
@@ -175,8 +175,7 @@ def _reasons(what: str = "the picture is damaged") -> Iterator[None]:
     except MemoryError:
         raise Unreadable("there is not enough memory for this picture") from None
     except Exception as problem:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ...
-        reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-        raise Unreadable(f"{what} ({reason})") from None
+        raise Unreadable(f"{what} ({reason(problem)})") from None
 
 
 def _stored(image: Image.Image) -> Stored:

@@ -76,7 +76,19 @@ def raise_for(problems: Sequence[PhotoError]) -> None:
     refuse(problems)
 
 
-def open_photo(photo: Photo, shrink_to: int | None = None, name: str = "photo") -> Image.Image:
+def check_size(size: int, name: str) -> None:
+    """Refuses a file of so many bytes, if it is too large to be read whole.
+
+    Raises:
+        PhotoError: it has more than `MAX_BYTES`.
+    """
+    if size > MAX_BYTES:
+        raise PhotoError(name, f"{size:,} bytes is over the limit of {MAX_BYTES:,}")
+
+
+def open_photo(
+    photo: Photo, shrink_to: int | None = None, name: str | None = None, *, rough: bool = False
+) -> Image.Image:
     """Decodes a photo into an upright 8-bit RGB picture, the same for every way to give it.
 
     Args:
@@ -84,8 +96,8 @@ def open_photo(photo: Photo, shrink_to: int | None = None, name: str = "photo") 
             `bytearray` or `memoryview`; a file object opened for bytes, which is read from its
             beginning; a PIL image of any mode, read already or not; or a uint8 array (H, W),
             (H, W, 1), (H, W, 3) or (H, W, 4) with red first.
-        shrink_to: only for a JPEG of more than `MAX_PIXELS`; see `decoding.from_content`.
-        name: what errors call it, unless it is a path.
+        shrink_to, rough: for a JPEG; see `decoder.from_content`.
+        name: what errors call it; its path, or "photo", if None.
 
     Returns:
         A PIL image in mode "RGB". It is the given one if that is such a picture already.
@@ -94,29 +106,28 @@ def open_photo(photo: Photo, shrink_to: int | None = None, name: str = "photo") 
         PhotoError: it is missing, not a picture, damaged, or larger than `MAX_PIXELS`.
         InputError: it is none of these.
     """
+    name = name or _name_of(photo)
     try:
         if isinstance(photo, Image.Image):
             return decoder.from_picture(photo)
         if isinstance(photo, np.ndarray):
             return decoder.from_array(photo)
-        if not isinstance(photo, (str, os.PathLike)):
-            return decoder.from_content(_content(photo, name), shrink_to)[0]
-        name = os.fspath(photo)
-        return decoder.from_content(read(name), shrink_to)[0]
+        return decoder.from_content(_content(photo, name), shrink_to, rough=rough)[0]
     except Unreadable as problem:
         raise PhotoError(name, str(problem)) from None
 
 
-def open_with_facts(photo: Path | str | bytes, name: str = "photo") -> tuple[Image.Image, Facts]:
+def open_with_facts(
+    photo: Path | str | bytes, name: str | None = None
+) -> tuple[Image.Image, Facts]:
     """Like `open_photo` for a file or its content, and says what it was.
 
     Raises:
         PhotoError: as in `open_photo`.
     """
-    if not isinstance(photo, bytes):
-        name, photo = os.fspath(photo), read(photo)
+    name = name or _name_of(photo)
     try:
-        return decoder.from_content(photo)
+        return decoder.from_content(_content(photo, name))
     except Unreadable as problem:
         raise PhotoError(name, str(problem)) from None
 
@@ -127,18 +138,17 @@ def sketch(photo: Photo, side: int, name: str | None = None) -> Image.Image:
     Raises:
         PhotoError: as in `open_photo`.
     """
-    if not isinstance(photo, (str, os.PathLike, bytes)):
-        return open_photo(photo, name=name or "photo")
-    name = name or ("photo" if isinstance(photo, bytes) else os.fspath(photo))
-    try:
-        content = photo if isinstance(photo, bytes) else read(photo, name)
-        return decoder.from_content(content, side, rough=True)[0]
-    except Unreadable as problem:
-        raise PhotoError(name, str(problem)) from None
+    return open_photo(photo, side, name, rough=True)
+
+
+def _name_of(photo: object) -> str:
+    return os.fspath(photo) if isinstance(photo, (str, os.PathLike)) else "photo"
 
 
 def _content(photo: object, name: str) -> bytes:
-    """The content of what is neither path nor picture."""
+    """The content of what is no picture yet."""
+    if isinstance(photo, (str, os.PathLike)):
+        return read(photo, name)
     if hasattr(photo, "read"):
         content = read_stream(cast(IO[bytes], photo), name)
     elif isinstance(photo, (bytes, bytearray, memoryview)):
@@ -148,8 +158,7 @@ def _content(photo: object, name: str) -> bytes:
             f"{name}: {type(photo).__name__} is no photo; give a path, a file's bytes, a file "
             "object, a PIL image or a uint8 array (height, width, 3)."
         )
-    if len(content) > MAX_BYTES:
-        raise Unreadable(f"{len(content):,} bytes is over the limit of {MAX_BYTES:,}")
+    check_size(len(content), name)
     return content
 
 
@@ -174,29 +183,20 @@ def read_stream(file: IO[bytes], name: str) -> bytes:
 
 
 def read(path: str | os.PathLike[str], name: str | None = None) -> bytes:
-    """The content of a photo's file, read once and whole.
-
-    Args:
-        path: of the file.
-        name: what errors call it; the path if None.
+    """The content of a photo's file, read once and whole; errors call it `name`, or by its path.
 
     Raises:
         PhotoError: it cannot be read, or is larger than `MAX_BYTES`.
     """
     name = name or os.fspath(path)
     with _opened(path, name) as (handle, about):
-        if about.st_size > MAX_BYTES:
-            raise PhotoError(name, f"{about.st_size:,} bytes is over the limit of {MAX_BYTES:,}")
+        check_size(about.st_size, name)
         with open(handle, "rb", buffering=0, closefd=False) as file:
             return file.read()
 
 
 def digest(path: str | os.PathLike[str], name: str | None = None) -> bytes:
-    """16 bytes that stand for a file's content, as `digest_of` would give.
-
-    Args:
-        path: of the file.
-        name: what errors call it; the path if None.
+    """16 bytes that stand for a file's content, as `digest_of` would give; `name` as in `read`.
 
     Raises:
         PhotoError: the file cannot be read.

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from flowerlib.data.folders import listing
 from flowerlib.data.folders.listing import Folder, Listing
 from flowerlib.data.stored import Source, Stored
 from flowerlib.support import storage
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -136,11 +137,8 @@ class Objects(Source):
             files, path = _opened(name)
             found = files.cat_file(path)
         except Exception as problem:  # a library's own kinds, whatever they are
-            raise PhotoError(name, f"it cannot be fetched ({_in_short(problem)})") from None
-        if len(found) > images.MAX_BYTES:
-            raise PhotoError(
-                name, f"{len(found):,} bytes is over the limit of {images.MAX_BYTES:,}"
-            )
+            raise PhotoError(name, f"it cannot be fetched ({reason(problem)})") from None
+        images.check_size(len(found), name)
         return found
 
     def marks(self) -> list[bytes]:
@@ -148,7 +146,8 @@ class Objects(Source):
 
 
 def _listed(address: str) -> Listing:
-    found = Listing(Folder("", f"{address}/"), marks={})
+    marks: dict[str, bytes] = {}
+    found = Listing(Folder("", f"{address}/"), marks=marks)
     with _sentences(address):
         files, root = _opened(address)
         if not files.isdir(root):
@@ -170,32 +169,18 @@ def _listed(address: str) -> Listing:
                         folder.folders.append(child)
                     inner.append((child, info["name"], f"{below}{name}/", why))
                 elif below + name != listing.NAMES:
-                    _place(found, folder, below, name, info, kind, files)
+                    begins = partial(_begins_like_a_photo, files, info["name"])
+                    if why := kind or listing.why_left_out(name, begins):
+                        found.leave_out(why, below + name)
+                    else:
+                        folder.photos.append(name)
+                        marks[folder.prefix + name] = _mark(info)
             waiting += reversed(inner)
     return found
 
 
-def _place(
-    found: Listing,
-    folder: Folder,
-    below: str,
-    name: str,
-    info: Mapping[str, object],
-    kind: str | None,
-    files: AbstractFileSystem,
-) -> None:
-    """Puts a file among the photos of its folder, or among those that are left out."""
-
-    def begins() -> bool:
-        head = files.cat_file(info["name"], start=0, end=images.BEGINNING)
-        return images.is_beginning(head)
-
-    if reason := kind or listing.why_left_out(name, begins):
-        found.leave_out(reason, below + name)
-        return
-    folder.photos.append(name)
-    assert found.marks is not None
-    found.marks[folder.prefix + name] = _mark(info)
+def _begins_like_a_photo(files: AbstractFileSystem, path: str) -> bool:
+    return images.is_beginning(files.cat_file(path, start=0, end=images.BEGINNING))
 
 
 def _mark(info: Mapping[str, object]) -> bytes:
@@ -226,18 +211,13 @@ def _sentences(address: str) -> Iterator[None]:
         raise
     except ImportError as problem:
         raise InputError(
-            f"{address} needs another package ({_in_short(problem)}); pip install "
+            f"{address} needs another package ({reason(problem)}); pip install "
             "'flowerlib[scale]' brings the one for s3://."
         ) from None
     except FileNotFoundError:
         raise InputError(f"{address}: nothing is there; mend the address.") from None
     except Exception as problem:  # a library's own kinds, whatever they are
         raise InputError(
-            f"{address} cannot be read ({_in_short(problem)}); mend the address, or the "
+            f"{address} cannot be read ({reason(problem)}); mend the address, or the "
             "credentials in the environment."
         ) from None
-
-
-def _in_short(problem: Exception) -> str:
-    lines = str(problem).strip().splitlines()
-    return lines[0][:200].rstrip(".") if lines else type(problem).__name__

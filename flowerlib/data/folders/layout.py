@@ -248,9 +248,9 @@ def _why_empty(found: Layout) -> str:
     return f" ({counts.sentence()})" if counts.remarkable else ""
 
 
-def _names(folders: list[Folder], most: int = 5) -> str:
-    """The folders' names in a sentence."""
-    names = [f"{folder.name}/" for folder in folders[:most]]
-    if len(folders) > most:
-        names.append(f"{len(folders) - most} more")
+def _names(folders: list[Folder]) -> str:
+    """The folders' names in a sentence, cut off after five."""
+    names = [f"{folder.name}/" for folder in folders[:5]]
+    if len(folders) > 5:
+        names.append(f"{len(folders) - 5} more")
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -208,9 +208,7 @@ def _why_left_out(entry: os.DirEntry[str]) -> str | None:
 def why_left_out(name: str, begins: Callable[[], bool]) -> str | None:
     """Why a file is no photo, or None if it is one.
 
-    Args:
-        name: of the file.
-        begins: looks whether a file whose name has no ending begins like a photo.
+    Where its name has no ending, `begins` looks whether it begins like a photo.
     """
     ending = os.path.splitext(name)[1].lower()
     if ending in images.SUFFIXES and name[0] != ".":

@@ -70,7 +70,7 @@ def read_folder(
     found = layout.arrange(addresses.read(root))
     found.refuse()
     every, given, notes = _photos(root, found)
-    made, how = parts.part(
+    return parts.split(
         every,
         None if "" in found.splits else given,
         None if groups is None else [_group(groups, every.name(at)) for at in range(len(every))],
@@ -78,17 +78,9 @@ def read_folder(
         test=test,
         as_given="split by folders",
         where=str(root),
-    )
-    return Splits(
-        made["train"],
-        made["valid"],
-        made.get("test"),
-        every.class_names,
-        root.rpartition("/")[2] if isinstance(root, str) else root.resolve().name,
-        "photos",
-        how,
-        found.counts(),
-        (*found.notes, *notes, *naming.lookalikes(every.class_names)),
+        name=root.rpartition("/")[2] if isinstance(root, str) else root.resolve().name,
+        files=found.counts(),
+        notes=[*found.notes, *notes, *naming.lookalikes(every.class_names)],
     )
 
 

@@ -9,19 +9,19 @@ import numpy as np
 
 from flowerlib.data import labeling
 from flowerlib.data.file_counts import FileCounts
-from flowerlib.data.folders import layout, naming
+from flowerlib.data.folders import naming
 from flowerlib.data.photos import Photos
 from flowerlib.data.records import rows
-from flowerlib.data.records.rows import text
+from flowerlib.data.records.rows import Rows
 from flowerlib.data.splits import Splits
 from flowerlib.data.splitting import parts
-from flowerlib.support.errors import InputError, listed, plural
+from flowerlib.support.errors import InputError, listed
 
-Labels = Sequence[object] | np.ndarray
+Column = Sequence[object] | np.ndarray
 
 
 def positions(
-    labels: Labels, class_names: Sequence[str] | None = None
+    labels: Column, class_names: Sequence[str] | None = None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels as positions in the names of the classes, int64 (N,), and these names.
 
@@ -48,66 +48,48 @@ def positions(
     return np.array([place[name] for name in written], np.int64), names
 
 
+def of_rows(
+    found: Rows, name: str, *, valid: float, test: float, files: FileCounts | None = None
+) -> Splits:
+    """Splits of the photos of a list.
+
+    Raises:
+        InputError: something is wrong with the list, or a class is too small to be divided.
+    """
+    found.refuse()
+    photos = Photos(found.pictures, *positions(found.labels))
+    files = files or FileCounts(len(found.paths), found.left_out)
+    return divided(photos, found, name, valid=valid, test=test, files=files)
+
+
+def as_rows(photos: Photos, splits: Column | None, groups: Column | None, where: str) -> Rows:
+    """Photos in memory or in another library's data set, looked at as those of a list are."""
+    names = [photos.class_name(at) for at in range(len(photos))]
+    places = [f"photo {at}" for at in range(len(photos))]
+    inside = photos.contents
+    return rows.arrange(where, (), names, splits, groups, places=places, inside=inside)
+
+
 def divided(
     photos: Photos,
-    given: Sequence[object] | np.ndarray | None,
-    groups: Sequence[object] | np.ndarray | None,
+    found: Rows,
+    name: str,
     *,
     valid: float,
     test: float,
-    where: str,
-    name: str,
     files: FileCounts | None = None,
-    notes: Sequence[str] = (),
 ) -> Splits:
-    """Splits of photos, as `given` divides them or by content.
-
-    Raises:
-        InputError: a split has no known name, a group is asked for on both sides, or a class is
-            missing in train or too small.
-    """
-    names = photos.class_names
-    if len(set(photos.labels.tolist())) < 2:
-        raise InputError(f"{where}: two classes are needed, with photos of each.")
-    for what, column in (("split", given), ("group", groups)):
-        if column is not None and len(column) != len(photos):
-            raise InputError(
-                f"{where}: {len(photos):,} {plural(len(photos), 'photo')} but {len(column):,} "
-                f"{plural(len(column), what, f'{what}s')}."
-            )
-    known: list[str] | None = None
-    if given is not None:
-        written = [text(split) for split in given]
-        meant = {name: layout.split_of(name) or name for name in set(written)}
-        known = [meant[name] for name in written]
-        if strange := sorted(set(known) - set(parts.PARTS)):
-            raise InputError(f"{where}: {strange[0]!r} is no split; say train, valid or test.")
-        learned = photos.labels[np.array(known) == "train"]
-        if unlearned := [names[at] for at in np.setdiff1d(photos.labels, learned)]:
-            raise InputError(
-                f"{where}: train, from which classes are learned, lacks {listed(unlearned)}."
-            )
-    if groups is not None:
-        groups = [text(group) for group in groups]
-        if "" in groups:
-            raise InputError(f"{where}: photo {groups.index('')} has no group; fill it in.")
-    made, how = parts.part(
-        photos, known, groups, valid=valid, test=test, as_given="split as given", where=where
-    )
-    lacking = [
-        f"{part} has no photo of {listed(missing)}"
-        for part in ("valid", "test")
-        if part in made
-        and (missing := [names[at] for at in np.flatnonzero(made[part].counts() == 0)])
-    ]
-    return Splits(
-        made["train"],
-        made["valid"],
-        made.get("test"),
-        names,
-        name,
-        "photos",
-        how,
-        files,
-        (*notes, *lacking, *naming.lookalikes(names)),
+    """Splits of photos, as their rows divide them or by content; raises as `of_rows`."""
+    found.refuse()
+    return parts.split(
+        photos,
+        found.splits,
+        found.groups,
+        valid=valid,
+        test=test,
+        as_given="split as given",
+        where=found.where,
+        name=name,
+        files=files,
+        notes=[*found.notes, *naming.lookalikes(photos.class_names)],
     )

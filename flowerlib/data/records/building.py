@@ -13,11 +13,9 @@ from flowerlib.data.file_counts import FileCounts
 from flowerlib.data.folders import listing, naming
 from flowerlib.data.photos import Photos
 from flowerlib.data.records import packed, packs, rows, tables
-from flowerlib.data.records.assembly import Labels, divided, positions
-from flowerlib.data.records.rows import Rows
+from flowerlib.data.records.assembly import Column, as_rows, divided, of_rows, positions
 from flowerlib.data.records.tables import Table
 from flowerlib.data.splits import Splits
-from flowerlib.data.splitting import parts
 from flowerlib.support import storage
 from flowerlib.support.errors import InputError
 
@@ -188,11 +186,11 @@ def from_file_names(
 
 def from_arrays(
     images: np.ndarray,
-    labels: Labels,
+    labels: Column,
     class_names: Sequence[str] | None = None,
     *,
-    groups: Sequence[object] | np.ndarray | None = None,
-    splits: Sequence[object] | np.ndarray | None = None,
+    groups: Column | None = None,
+    splits: Column | None = None,
     valid: float = 0.15,
     test: float = 0.15,
 ) -> Splits:
@@ -220,32 +218,6 @@ def from_arrays(
             f"images is an array {array.shape} of {array.dtype}; give uint8 (photos, height, "
             "width, 3), red first, with values from 0 to 255."
         )
-    numbered, names = positions(labels, class_names)
-    photos = Photos(array, numbered, names)
-    return divided(
-        photos, splits, groups, valid=valid, test=test, where="the arrays", name="arrays"
-    )
-
-
-def of_rows(
-    found: Rows, name: str, *, valid: float, test: float, files: FileCounts | None = None
-) -> Splits:
-    """Splits of photos in files, as a list has them.
-
-    Raises:
-        InputError: something is wrong with the list.
-    """
-    parts.check_shares(valid, test)
-    found.refuse()
-    numbered, names = positions(found.labels)
-    return divided(
-        Photos(found.pictures, numbered, names),
-        found.splits,
-        found.groups,
-        valid=valid,
-        test=test,
-        where=found.where,
-        name=name,
-        files=files or FileCounts(len(found.paths), found.left_out),
-        notes=found.notes,
-    )
+    photos = Photos(array, *positions(labels, class_names))
+    found = as_rows(photos, splits, groups, "the arrays")
+    return divided(photos, found, "arrays", valid=valid, test=test)

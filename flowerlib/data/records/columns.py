@@ -25,10 +25,7 @@ def chosen(
 ) -> dict[str, str | None]:
     """The columns of "path", "label", "split" and "group"; None for one that is not there.
 
-    Args:
-        where: what messages call the table.
-        names: of its columns.
-        asked: the names of some of the four, as their owner says.
+    Of all `names`, their owner may have `asked` for some; messages call the table `where`.
 
     Raises:
         InputError: one that was asked for is not there, or one that is needed cannot be found.
@@ -68,12 +65,8 @@ def note_unused_splits(found: Rows, cells: Mapping[str, Sequence[object]], train
     """Says which columns could divide the photos and do not, since nobody called them the split.
 
     Training may divide the photos in another way. An evaluation may not pass over a split, or it
-    measures what was trained on: there, a column that looks like one is a problem.
-
-    Args:
-        found: the photos; problems and notes are added.
-        cells: the columns that are not used.
-        training: whether the photos are to be trained on.
+    measures what was trained on: there, a column that looks like one is a problem. `cells` are
+    those of the columns that are not used.
     """
     for name in possible_splits(cells):
         splits = _read(cells[name])

@@ -86,8 +86,8 @@ def from_dataset(
             "class_names."
         )
     labels = [name for one in read for name in one.labels]
-    numbered, found = assembly.positions(labels, names)
-    photos = Photos(contents.joined([one.pictures for one in read]), numbered, found)
+    pictures = contents.joined([one.pictures for one in read])
+    photos = Photos(pictures, *assembly.positions(labels, names))
     given = None
     if isinstance(dataset, Mapping):
         given = [name for name, one in several.items() for _ in range(len(one))]
@@ -96,9 +96,8 @@ def from_dataset(
                 f"{strange[0]!r} is no split; give a dict of train, valid and test alone."
             )
     name = type(next(iter(several.values()))).__name__
-    return assembly.divided(
-        photos, given, groups, valid=valid, test=test, where="the data set", name=name
-    )
+    found = assembly.as_rows(photos, given, groups, "the data set")
+    return assembly.divided(photos, found, name, valid=valid, test=test)
 
 
 @dataclass
@@ -194,15 +193,14 @@ def _key(
 ) -> str | int:
     """Where in an item the picture or the label is."""
     if isinstance(item, Mapping):
-        found = [asked] if asked in item else [name for name in usual if name in item]
-        if asked is not None and asked not in item:
-            found = []
-        if not found:
+        keys = usual if asked is None else [asked]
+        found = next((key for key in keys if key in item), None)
+        if found is None:
             raise InputError(
                 f"The data set's items have no {asked or what}; they have "
                 f"{', '.join(map(str, item))}. Say which is the {what}: {what}=..."
             )
-        return found[0]  # type: ignore[return-value]
+        return found
     at = position if asked is None else asked
     if not isinstance(item, Sequence) or isinstance(item, (str, bytes)) or isinstance(at, str):
         raise InputError(

@@ -54,13 +54,7 @@ class Packed(Source):
 
 @dataclass
 class Found:
-    """What files hold.
-
-    Attributes:
-        source: the photos.
-        cells: of each photo, for "label" and whatever else is asked for and there.
-        left_out: what else is there, by kind.
-    """
+    """What files hold: photos, and of each the cells for "label" and what else is asked for."""
 
     source: Packed
     cells: dict[str, list[object]]

@@ -20,7 +20,7 @@ from flowerlib.data.decoding.images import PhotoError
 from flowerlib.data.folders.addresses import Place
 from flowerlib.data.records import packs
 from flowerlib.data.records.packs import Found, Packed
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 if TYPE_CHECKING:
     import pyarrow
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BATCH = 16  # photos that are unpacked at once
 BUFFER = 2**20  # bytes that are read of a file at once
+FIRST_ROWS = 100  # which show what a column holds
 
 
 class _Position(threading.local):
@@ -73,7 +74,7 @@ class Tables(Packed):
             found = self._unpacked(file, group, inside - first)
         except (InputError, OSError, pyarrow.ArrowException, StopIteration) as problem:
             self._position.group = None
-            fault = f"the table cannot be read here ({_in_short(problem)})"
+            fault = f"the table cannot be read here ({reason(problem)})"
             raise PhotoError(self.name(row), fault) from None
         if found is None:
             fault = "there is no content in the row; store the photos' bytes, not paths"
@@ -121,7 +122,7 @@ def open_table(file: str | Path) -> arrow.ParquetFile:
         return arrow.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False)
     except (OSError, pyarrow.ArrowException) as problem:
         raise InputError(
-            f"{file} is no whole Parquet file ({_in_short(problem)}); write or copy it again."
+            f"{file} is no whole Parquet file ({reason(problem)}); write or copy it again."
         ) from None
 
 
@@ -130,7 +131,7 @@ def columns(path: Place) -> list[str]:
     return list(open_table(packs.files(path)[0]).schema_arrow.names)
 
 
-def first_rows(path: Place, count: int = 100) -> dict[str, list[object]]:
+def first_rows(path: Place) -> dict[str, list[object]]:
     """The first cells of the columns of texts, numbers and truth values, by the columns' names."""
     import pyarrow
 
@@ -144,7 +145,7 @@ def first_rows(path: Place, count: int = 100) -> dict[str, list[object]]:
         if any(is_kind(one.type) for is_kind in (*plain, types.is_boolean))
     ]
     try:
-        batch = next(table.iter_batches(count, columns=names, use_threads=False), None)
+        batch = next(table.iter_batches(FIRST_ROWS, columns=names, use_threads=False), None)
     except (OSError, pyarrow.ArrowException) as problem:
         raise _damaged(file, problem) from None
     if batch is None:
@@ -231,9 +232,4 @@ def _cells(file: Path, column: str, values: list[object], schema: pyarrow.Schema
 
 
 def _damaged(file: Path, problem: BaseException) -> InputError:
-    return InputError(f"{file} is damaged ({_in_short(problem)}); write or copy it again.")
-
-
-def _in_short(problem: BaseException) -> str:
-    lines = str(problem).strip().splitlines()
-    return lines[0][:200].rstrip(".") if lines else type(problem).__name__
+    return InputError(f"{file} is damaged ({reason(problem)}); write or copy it again.")

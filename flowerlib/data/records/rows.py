@@ -17,7 +17,7 @@ from flowerlib.data.contents import Contents, Files
 from flowerlib.data.folders.layout import composed, split_of
 from flowerlib.data.splitting.parts import torn_group
 from flowerlib.support.console import one_line
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, plural
 
 MISSING = ("<NA>", "NaT")  # how pandas writes what is not there
 
@@ -69,6 +69,16 @@ class Rows:
         if problems:
             raise InputError(f"{self.where}: {problems[0]}.")
 
+    def columns(self) -> dict[str, Sequence[str]]:
+        """What the list says of the photos, by what messages call it."""
+        paths = self.paths if self.inside is None else None
+        every = {"path": paths, "label": self.labels, "split": self.splits, "group": self.groups}
+        return {name: column for name, column in every.items() if column is not None}
+
+    def things(self, count: int = 0) -> str:
+        """What messages call so many of its entries."""
+        return plural(count, "row" if self.inside is None else "photo")
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Photos by split ("" where the rows are not divided) and class."""
         found: dict[str, Counter[str]] = {}
@@ -89,24 +99,16 @@ def arrange(
     training: bool = True,
     inside: Contents | None = None,
 ) -> Rows:
-    """Reads what a list says of its photos.
+    """Reads what a list says of its photos, in any of the usual spellings; see `Rows`.
 
     Args:
-        where: what messages call the list.
-        paths: of the files, from `folder` or from the root of the file system.
-        labels: of the classes, names or numbers.
-        splits: any of the usual names, such as "Training".
-        groups: what the photos belong to; equal ones are never to be apart.
-        places: what messages call each row.
+        where, paths, labels, splits, groups, places, inside: as they were given.
         folder: that relative paths start from.
         training: whether the photos are to be trained on, or only to be evaluated.
-        inside: the photos, where they lie in the list itself; `paths` are not needed then.
     """
-    files = (
-        [os.path.join(folder, path) if (path := text(given)) else "" for given in paths]
-        if inside is None
-        else places
-    )
+    files = places
+    if inside is None:
+        files = [os.path.join(folder, path) if (path := text(one)) else "" for one in paths]
     found = Rows(
         where,
         files,
@@ -116,11 +118,12 @@ def arrange(
         places,
         inside=inside,
     )
-    columns: list[Sequence[str]] = [found.paths, found.labels]
-    columns += [places if each is None else each for each in (found.splits, found.groups)]
-    if len({len(column) for column in [*columns, places]}) > 1:
-        sizes = ", ".join(str(len(column)) for column in columns)
-        raise InputError(f"{where}: paths, labels, splits and groups differ in number ({sizes}).")
+    for name, column in found.columns().items():
+        if len(column) != len(places):
+            raise InputError(
+                f"{where}: {len(places):,} {found.things(len(places))} but {len(column):,} "
+                f"{plural(len(column), name)}; give one for each."
+            )
     _find_gaps(found)
     _read_splits(found)
     if inside is None:
@@ -167,16 +170,12 @@ def text(value: object) -> str:
 
 
 def _find_gaps(found: Rows) -> None:
-    columns = {} if found.inside is not None else {"path": found.paths}
-    columns["label"] = found.labels
-    columns |= {"split": found.splits} if found.splits is not None else {}
-    columns |= {"group": found.groups} if found.groups is not None else {}
-    for name, column in columns.items():
+    for name, column in found.columns().items():
         if empty := [place for place, cell in zip(found.places, column, strict=True) if not cell]:
-            thing = "row" if found.inside is None else "photo"
-            rows = _many(len(empty), len(column), f"{thing}s", "has", "have")
+            rows = _many(len(empty), len(column), found.things(), "has", "have")
             found.problems.append(
-                f"{rows} no {name}, such as {empty[0]}; fill it in, or leave the {thing} out"
+                f"{rows} no {name}, such as {empty[0]}; fill it in, or leave the "
+                f"{found.things(1)} out"
             )
 
 

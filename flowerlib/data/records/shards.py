@@ -9,13 +9,14 @@ only the offsets are kept. Nothing but the picture, `cls` and `json` is read, an
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 import sys
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -34,17 +35,13 @@ from flowerlib.support.errors import InputError
 NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")  # key and ending, as WebDataset takes them
 PICTURES = frozenset(ending[1:] for ending in images.SUFFIXES)
 LABELS = ("label", "class", "class_name", "classname", "category", "target")  # in a json
+LABELED = {"cls", "json"}  # endings of what holds a label
 MOST = 2**20  # bytes of a json
 
 
 @dataclass
 class Shards(Packed):
-    """Photos by their offsets in tar files.
-
-    Attributes:
-        size: int64 (N,), bytes.
-        members: the photos' names in their shards.
-    """
+    """Photos by offset and size in bytes, int64 (N,), in tar files; `members` are their names."""
 
     size: np.ndarray
     members: Sequence[str]
@@ -54,9 +51,7 @@ class Shards(Packed):
 
     def read(self, row: int) -> bytes:
         start, size = int(self.start[row]), int(self.size[row])
-        if size > images.MAX_BYTES:
-            fault = f"{size:,} bytes is over the limit of {images.MAX_BYTES:,}"
-            raise PhotoError(self.name(row), fault)
+        images.check_size(size, self.name(row))
         try:
             with open(self.files[self.file[row]], "rb", buffering=0) as shard:
                 shard.seek(start)
@@ -103,13 +98,7 @@ def read(path: Place, label: str | None = None) -> Found:
 
 @dataclass
 class Listed:
-    """What a shard holds; another process gets it as few large pieces.
-
-    Attributes:
-        start, size: int64 (N,), where each photo lies, and its bytes.
-        members, labels: the photos' names and classes.
-        left_out: what else is there, by kind.
-    """
+    """What a shard holds, as `Shards` has it; another process gets it as few large pieces."""
 
     start: np.ndarray
     size: np.ndarray
@@ -124,74 +113,58 @@ def look_into(shard: Path, label: str | None) -> Listed:
     Raises:
         InputError: as `read`; or this machine cannot open it.
     """
+    pictures: list[tarfile.TarInfo] = []
+    labels: list[str] = []
     left_out: Counter[str] = Counter()
     try:
-        samples = _samples(shard, label, left_out)
+        with open(shard, "rb") as stream:
+            for sample in _samples(shard, stream, left_out):
+                pictures += [sample[ending] for ending in sample.keys() & PICTURES]
+                known = (_label(shard, stream, sample, kind, label) for kind in ("json", "cls"))
+                labels.append(sys.intern(next(filter(None, known), "")))  # pickled once each
+                left_out.update(f".{ending}" for ending in sample.keys() - PICTURES - LABELED)
     except OSError as problem:
         raise InputError(
             f"{shard} cannot be read ({problem.strerror}); make it readable on every machine that "
             "takes part."
         ) from None
     return Listed(
-        np.array([one.start for one in samples], np.int64),
-        np.array([one.size for one in samples], np.int64),
-        [one.picture for one in samples],
-        [sys.intern(one.label) for one in samples],  # each class is pickled once
+        np.array([one.offset_data for one in pictures], np.int64),
+        np.array([one.size for one in pictures], np.int64),
+        [one.name for one in pictures],
+        labels,
         left_out,
     )
 
 
-@dataclass(slots=True)
-class _Sample:
-    """The members with one key: the picture's name and place, and the label."""
+def _samples(
+    shard: Path, stream: IO[bytes], left_out: Counter[str]
+) -> Iterator[dict[str, tarfile.TarInfo]]:
+    """The members of each key by their endings, with one picture among them."""
 
-    key: str
-    picture: str = ""
-    start: int = 0
-    size: int = 0
-    label: str = ""
-    endings: set[str] = field(default_factory=set)
-
-
-def _samples(shard: Path, label: str | None, left_out: Counter[str]) -> list[_Sample]:
-    """The samples of a shard, in their order."""
-    found: list[_Sample] = []
-    with open(shard, "rb") as stream:
+    def named() -> Iterator[tuple[str, str, tarfile.TarInfo]]:
         for member in _members(shard, stream):
             match = NAME.fullmatch(member.name)
-            if not match or (member.name.startswith("__") and member.name.endswith("__")):
-                left_out["without an ending"] += 1
-                continue
-            key, ending = match[1], match[2].lower()
-            if not found or found[-1].key != key:
-                found.append(_Sample(key))
-            sample = found[-1]
-            if ending in sample.endings or (ending in PICTURES and sample.picture):
-                what = "members that end alike" if ending in sample.endings else "pictures"
-                raise InputError(
-                    f"{shard}: the key {one_line(key)} has two {what}; give each photo a key of "
-                    "its own."
-                )
-            sample.endings.add(ending)
-            if ending in PICTURES:
-                sample.picture = member.name
-                sample.start, sample.size = member.offset_data, member.size
-            elif ending in ("cls", "json"):
-                if ending == "json" or not (sample.label or label):
-                    stream.seek(member.offset_data)
-                    content = stream.read(min(member.size, MOST))
-                    where = f"{shard}/{one_line(member.name)}"
-                    sample.label = _label(where, ending, content, label) or sample.label
+            if match and not (member.name.startswith("__") and member.name.endswith("__")):
+                yield match[1], match[2].lower(), member
             else:
-                left_out[f".{ending}"] += 1
-    for sample in found:
-        if not sample.picture:
-            raise InputError(
-                f"{shard}: the key {one_line(sample.key)} has no picture "
-                f"({', '.join(sorted(sample.endings))}); add one, or leave the key out."
-            )
-        sample.endings = set()
-    return found
+                left_out["without an ending"] += 1
+
+    for key, members in itertools.groupby(named(), lambda member: member[0]):
+        sample: dict[str, tarfile.TarInfo] = {}
+        fault = ""
+        for _, ending, member in members:
+            if ending in sample:
+                fault = "two members that end alike; give each photo a key of its own"
+            sample[ending] = member
+        pictures = sample.keys() & PICTURES
+        if len(pictures) > 1:
+            fault = "two pictures; give each photo a key of its own"
+        elif not pictures:
+            fault = f"no picture ({', '.join(sorted(sample))}); add one, or leave the key out"
+        if fault:
+            raise InputError(f"{shard}: the key {one_line(key)} has {fault}.")
+        yield sample
 
 
 def _members(shard: Path, stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
@@ -221,12 +194,19 @@ def _members(shard: Path, stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
         ) from None
 
 
-def _label(where: str, ending: str, content: bytes, name: str | None) -> str:
-    """The label in a `cls` or a `json`; "" if there is none."""
+def _label(
+    shard: Path, stream: IO[bytes], sample: dict[str, tarfile.TarInfo], kind: str, name: str | None
+) -> str:
+    """The label in the `cls` or the `json` of a sample; "" if there is none."""
+    if kind not in sample or (name and kind == "cls"):
+        return ""
+    where = f"{shard}/{one_line(sample[kind].name)}"
+    stream.seek(sample[kind].offset_data)
+    content = stream.read(min(sample[kind].size, MOST))
     try:
-        found = content.decode("utf-8") if ending == "cls" else json.loads(content)
+        found = content.decode("utf-8") if kind == "cls" else json.loads(content)
     except (ValueError, RecursionError):
-        what = "no text in UTF-8" if ending == "cls" else "no JSON"
+        what = "no text in UTF-8" if kind == "cls" else "no JSON"
         raise InputError(f"{where} is {what}; write the label again.") from None
     if isinstance(found, dict):
         found = next((found[key] for key in ([name] if name else LABELS) if key in found), None)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowerlib.support import storage
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 if sys.version_info >= (3, 11, 4):
     import tarfile
@@ -33,9 +33,6 @@ def extract(
         archive: the file. Check its digest first, as `downloads.fetch` does: nothing here limits
             what a stranger's archive unpacks to.
         folder, find_missing: as for `build`.
-
-    Returns:
-        `folder`.
 
     Raises:
         InputError: the archive is missing or damaged, or the filter refuses one of its members: a
@@ -100,9 +97,7 @@ def build(
             finally:
                 shutil.rmtree(part, ignore_errors=True)
     except (OSError, NotImplementedError) as problem:  # the latter where no file can be locked
-        raise InputError(
-            f"Cannot write {folder}: {getattr(problem, 'strerror', None) or problem}."
-        ) from None
+        raise InputError(f"Cannot write {folder}: {reason(problem)}.") from None
     return folder
 
 

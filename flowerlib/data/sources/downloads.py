@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flowerlib.support import storage
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, reason
 
 Progress = Callable[[int, int], None]  # bytes here, bytes in all
 
@@ -61,9 +61,6 @@ def fetch(
         size: in bytes, if it is known; another size is refused before anything is fetched.
         progress: called with the bytes that are here, and with all bytes.
 
-    Returns:
-        `path`.
-
     Raises:
         InputError: the server cannot be reached, the file is gone or changed, the disk is full.
     """
@@ -101,9 +98,7 @@ def fetch(
             os.replace(part, path)
     except (OSError, NotImplementedError) as problem:  # the latter where no file can be locked
         saved = "; the next try continues from what has arrived" if part.is_file() else ""
-        raise InputError(
-            f"Cannot write {path}: {getattr(problem, 'strerror', None) or problem}{saved}."
-        ) from None
+        raise InputError(f"Cannot write {path}: {reason(problem)}{saved}.") from None
     return path
 
 

@@ -48,12 +48,11 @@ def thumbnail(image: Image.Image) -> np.ndarray:
     return np.asarray(gray.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
-def near(thumbnails: np.ndarray, seed: int = 0) -> list[Pair]:
+def near(thumbnails: np.ndarray) -> list[Pair]:
     """Finds pairs of photos that are near copies of each other.
 
     Args:
         thumbnails: uint8 (N, SIDE, SIDE), of photos with different contents.
-        seed: of the random planes.
 
     Returns:
         Pairs with `first` < `second`, the most similar first. Flat photos are in none.
@@ -63,7 +62,7 @@ def near(thumbnails: np.ndarray, seed: int = 0) -> list[Pair]:
         return []
     upright = thumbnails[numbers]
     found: dict[tuple[int, int], Pair] = {}
-    for first, second, mirrored in _candidates(upright, seed):
+    for first, second, mirrored in _candidates(upright):
         left, right = (upright[some].astype(np.float32) for some in (first, second))
         right = right[:, :, ::-1] if mirrored else right
         # Either of the two may be the cropped one.
@@ -76,14 +75,14 @@ def near(thumbnails: np.ndarray, seed: int = 0) -> list[Pair]:
     return sorted(found.values(), key=lambda pair: (-pair.similarity, pair.first, pair.second))
 
 
-def _candidates(upright: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
+def _candidates(upright: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
     """Gives positions of photos to compare closely, in pieces, first as they are, then mirrored."""
     count = len(upright)
     plain = _unit(_shrink(upright, 8))
     mirror = _unit(_shrink(upright[:, :, ::-1], 8))
     center = plain.mean(0)  # what all photos share would put them all on the same side
     tables, bits = (TABLES, round(np.log2(count / IN_A_BUCKET))) if count > EXHAUSTIVE else (1, 0)
-    planes = np.random.default_rng(seed).standard_normal((tables, plain.shape[1], bits))
+    planes = np.random.default_rng(0).standard_normal((tables, plain.shape[1], bits))
     for mirrored, other in ((False, plain), (True, mirror)):
         pairs, likeness = [], []
         for table in planes.astype(np.float32):
@@ -119,8 +118,8 @@ def coarse_pairs(
             products = plain[some] @ other[right].T
             products[some[:, None] == right] = -1  # a photo is no copy of itself
             rows, columns = np.nonzero(_closest(products))
-            low, high = np.sort([some[rows], right[columns]], 0)
-            found.append(low * len(plain) + high)
+            first, second = np.sort([some[rows], right[columns]], 0)
+            found.append(first * len(plain) + second)
             likeness.append(products[rows, columns])
     return np.concatenate(found), np.concatenate(likeness)
 

@@ -14,6 +14,10 @@ So a photo's place depends on neither names nor order, and adding photos moves n
   moves 1.2 photos per share on average, most of them while it has fewer than 10;
 * a group may come to be large, or no longer be so. And a class of fewer groups than parts, whose
   groups are taken apart, may get enough of them.
+
+Below, `contents` are the digests (N,) of NumPy's kind "S16", sorted and all different; `by_class`
+are, for each class, the positions of its contents; `group` is, for each content, the position of
+the first of its group; `shares` are those of "test" and "valid", each in [0, 1).
 """
 
 from __future__ import annotations
@@ -46,8 +50,8 @@ def divide(
     """Divides photos by content, groups together; what no share claims is train.
 
     Args:
-        photos: N photos, at least one of each class.
-        shares: of "test" and "valid", each in [0, 1); their sum is below 1.
+        photos: at least one of each class.
+        shares: their sum is below 1.
         groups_of: for each photo what it belongs to; photos of equal ones are never apart.
         where: the photos' place, for messages.
 
@@ -93,12 +97,7 @@ def problems(
 ) -> list[str]:
     """Sentences about classes that cannot be divided, or not without near copies on both sides.
 
-    Args:
-        names, by_class: of each class, its name and its contents.
-        contents: all digests.
-        pairs: near copies among them.
-        shares: of the parts to be made beside train.
-        given: the `links` of what photos belong to; None if nobody said so.
+    `pairs` are near copies; `given`, the `links` of what photos belong to, if somebody said so.
     """
     if not names:
         return []
@@ -167,11 +166,6 @@ def tear(group: np.ndarray, by_class: Sequence[np.ndarray], least: int) -> list[
     Such a class, frames of a single video perhaps, cannot be divided without near copies on both
     sides.
 
-    Args:
-        group: of each content, as `groups` returns it.
-        by_class: the contents in each class.
-        least: parts to fill.
-
     Returns:
         The classes whose groups were taken apart.
     """
@@ -191,12 +185,6 @@ def places(
     shares: Mapping[str, float],
 ) -> tuple[np.ndarray, list[int]]:
     """The part, "train", "test" or "valid", of each content; see the module's description.
-
-    Args:
-        contents: digests (N,) of NumPy's kind "S16", all different.
-        group: of each content, as `groups` returns it.
-        by_class: the contents in each class.
-        shares: of "test" and "valid".
 
     Returns:
         The parts, (N,), and the classes that are missing in one of them, since they have too few

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowerlib.data.splitting import division
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, listed
 
 if TYPE_CHECKING:
+    from flowerlib.data.file_counts import FileCounts
     from flowerlib.data.photos import Photos
+    from flowerlib.data.splits import Splits
 
 PARTS = ("train", "valid", "test")
 
@@ -22,17 +24,20 @@ def check_shares(valid: float, test: float) -> None:
         raise InputError(f"valid ({valid}) and test ({test}) must be shares that leave some train.")
 
 
-def part(
+def split(
     photos: Photos,
-    given: Sequence[str] | np.ndarray | None,
-    groups_of: Sequence[object] | np.ndarray | None = None,
+    given: Sequence[str] | None,
+    groups_of: Sequence[object] | None,
     *,
     valid: float,
     test: float,
     as_given: str,
     where: str,
-) -> tuple[dict[str, Photos], str]:
-    """Divides photos into "train", "valid" and perhaps "test".
+    name: str,
+    files: FileCounts | None,
+    notes: Sequence[str],
+) -> Splits:
+    """Divides photos into train, valid and perhaps test, each by class.
 
     Where nobody has divided them, that is done by content (see `division`); a missing valid set is
     taken out of train, a missing test set stays missing.
@@ -44,13 +49,13 @@ def part(
         valid, test: shares of each class, where these parts must be made.
         as_given: the phrase for `given`, such as "split by folders".
         where: the photos' place, for messages.
-
-    Returns:
-        The parts, each by class, and a phrase about how they came about.
+        name, files, notes: of the splits; it is noted which classes are not in valid or test.
 
     Raises:
         InputError: a class is too small, or a group is asked for on both sides.
     """
+    from flowerlib.data.splits import Splits  # torch; a list is read without it
+
     check_shares(valid, test)
     if given is None:
         rows, groups = division.divide(
@@ -61,7 +66,7 @@ def part(
         if groups_of is not None and (torn := torn_group(given, groups_of)):
             raise InputError(f"{where}: {torn}.")
         order = np.argsort(photos.labels, kind="stable")
-        rows = {name: order[np.asarray(given)[order] == name] for name in PARTS}
+        rows = {part: order[np.asarray(given)[order] == part] for part in PARTS}
         how = as_given
         if not len(rows["valid"]):
             inside = rows["train"]
@@ -69,9 +74,18 @@ def part(
             divided, groups = division.divide(
                 photos.subset(inside), {"valid": valid}, belongs, where=where
             )
-            rows |= {name: inside[some] for name, some in divided.items()}
+            rows |= {part: inside[some] for part, some in divided.items()}
             how = f"valid taken out of train by content{groups}"
-    return {name: photos.subset(some) for name, some in rows.items() if len(some)}, how
+    made = {part: photos.subset(some) for part, some in rows.items() if len(some)}
+    names = photos.class_names
+    lacking = [
+        f"{part} has no photo of {listed([names[at] for at in missing])}"
+        for part in ("valid", "test")
+        if part in made and len(missing := np.flatnonzero(made[part].counts() == 0))
+    ]
+    train, valid_part, test_part = made["train"], made["valid"], made.get("test")
+    notes = (*notes, *lacking)
+    return Splits(train, valid_part, test_part, names, name, "photos", how, files, notes)
 
 
 def torn_group(given: Iterable[object], groups_of: Iterable[object]) -> str | None:

@@ -99,22 +99,11 @@ def _folder(kind: str) -> Path | None:
 
 
 def _write(folder: Path | None, rows: np.ndarray, name: str | None = None) -> None:
-    """Stores rows in a file that begins with their digest, which is also its default name."""
     if folder is not None:
-        checksum = hashlib.blake2b(rows.tobytes(), digest_size=16)
-        with (
-            contextlib.suppress(InputError),
-            storage.atomic_path(folder / f"{name or checksum.hexdigest()}.bin") as path,
-        ):
-            path.write_bytes(checksum.digest() + rows.tobytes())
+        with contextlib.suppress(InputError):
+            storage.keep(rows.tobytes(), folder, name)
 
 
 def _read(file: Path, kind: np.dtype) -> np.ndarray | None:
-    """The rows of a file; None if it is not there, or damaged and so removed."""
-    with contextlib.suppress(OSError):
-        content = file.read_bytes()
-        checksum, rows = content[:16], content[16:]
-        if hashlib.blake2b(rows, digest_size=16).digest() == checksum:
-            return np.frombuffer(rows, kind)
-        file.unlink(missing_ok=True)
-    return None
+    content = storage.kept(file)
+    return None if content is None else np.frombuffer(content, kind)
