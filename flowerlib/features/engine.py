@@ -8,6 +8,7 @@ Shown in: notebooks/04_flowers
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
 from collections import deque
@@ -154,7 +155,8 @@ class Engine:
     def _torch(self, network: Computation, precision: str) -> Compute:
         def compute(pixels: Tensor) -> Tensor:
             bf16 = precision == "bf16"
-            with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=bf16):
+            autocast = torch.autocast(self.device, torch.bfloat16, enabled=bf16)
+            with torch.inference_mode(), autocast, _without_tf32(self.device):
                 features = network(pixels.to(self.device, non_blocking=True))
                 return features.to(KINDS[precision]).cpu()
 
@@ -209,6 +211,19 @@ class Engine:
         pixels = torch.from_numpy(np.stack(arrays) if arrays else np.empty(0, np.uint8))
         # Pinned memory stays in place, and a CUDA device fetches from it while it computes.
         return numbers, unreadable, pixels.pin_memory() if self.device == "cuda" else pixels
+
+
+def _without_tf32(device: str) -> contextlib.AbstractContextManager[None]:
+    """On NVIDIA's GPUs, torch convolves fp32 numbers in TF32, with 10 bits, unless told not to."""
+    cudnn = torch.backends.cudnn
+    if device != "cuda":
+        return contextlib.nullcontext()
+    return cudnn.flags(
+        enabled=cudnn.enabled,
+        benchmark=cudnn.benchmark,
+        deterministic=cudnn.deterministic,
+        allow_tf32=False,
+    )
 
 
 def _in_order(
