@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import importlib.util
 import json
+import math
 import os
 import re
 import shutil
@@ -257,8 +258,8 @@ def with_times(index: str) -> str:
         stored = json.loads((NOTEBOOKS / f"{found['name']}.ipynb").read_text(encoding="utf-8"))
         garden = stored["metadata"]["flowerlib"]["seconds"]
         photos = real.get(found["name"])  # a new lesson has no record yet
-        seconds = f"{photos['seconds']:.0f} s" if photos else "–"
-        return f"{found['row']}| {garden:.0f} s, {seconds} |"
+        minutes = f"{math.ceil(photos['seconds'] / 60)} min" if photos else "–"
+        return f"{found['row']}| {garden:.0f} s, {minutes} |"
 
     line = r"^(?P<row>\| \[(?P<name>\d\w+)\].*)\| [^|]*\|$"
     return re.sub(line, row, index, flags=re.MULTILINE)

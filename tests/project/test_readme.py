@@ -62,7 +62,7 @@ def test_it_shows_the_commands_that_the_makefile_has(repository):
 
 
 # Of a lesson, on drawn data and on photos; a new one has no record of photos yet.
-TIMES = re.compile(r"\| \d+ s, (?:\d+ s|–) \|$", re.MULTILINE)
+TIMES = re.compile(r"\| \d+ s, (?:\d+ min|–) \|$", re.MULTILINE)
 
 
 def test_the_times_of_the_lessons_are_those_of_the_records(repository):
