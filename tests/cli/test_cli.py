@@ -270,6 +270,16 @@ def test_evaluate_as_text_table_and_json(
     )
 
 
+def test_evaluate_names_the_split_that_was_asked_for(
+    model: str, flower_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = ["evaluate", str(flower_folder), "--model", model, "--split", "train"]
+    assert cli.main(arguments) == 0
+    assert f"photos of {flower_folder}, train; it learned from all" in capsys.readouterr().out
+    assert cli.main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["split"] == "train"
+
+
 @pytest.mark.usefixtures("own_cache")
 def test_evaluate_says_how_far_it_is(
     model: str, flower_folder: Path, capsys: pytest.CaptureFixture

@@ -25,15 +25,16 @@ def evaluate(options: argparse.Namespace) -> int:
             columns=columns.named(options),
         )
     )
+    place = one_line(options.data)
     for line in filter(None, [counts.sentence(), *notes]):
-        complain(f"{one_line(options.data)}: {one_line(line)}")
+        complain(f"{place}: {one_line(line)}")
     with Progress("measured", quiet=not distributed.is_main()) as progress:
         found = classifier.evaluate(
             photos,
             device=options.device,
             precision=options.precision,
             progress=progress,
-            name=one_line(options.data),
+            name=f"{place}, {options.split}" if options.split else place,
         )
     if not distributed.is_main():
         return 0
@@ -52,6 +53,7 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.json:
         summary: dict[str, object] = {
             "data": options.data,
+            "split": options.split,  # null: as the notes say, or of photos that no split divides
             **found.to_dict(),
             "files": counts.to_dict(),
             "notes": notes,
