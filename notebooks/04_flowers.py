@@ -95,7 +95,7 @@ lesson.show(grid, alt="Twelve flower pictures in three rows, each with the name 
 folders = sorted(str(number) for number in range(1, 103))
 shifted = sum(int(name) != index + 1 for index, name in enumerate(folders))
 print(folders[:6])
-lesson.claim(shifted == 91, f"{shifted} of 102 folders are not where their number says")
+print(f"{shifted} of 102 folders are not where their number says")
 
 # %% [markdown]
 # A program that takes index 3 for folder 4 is wrong about most classes, without any error message.
@@ -463,7 +463,6 @@ try:
 except pickle.UnpicklingError as error:
     refusal = str(error).partition(".")[0]
 print(f"torch.load: {refusal}")
-lesson.claim("failed" in refusal, "today's torch.load refuses the file")
 
 # %% [markdown]
 # It refuses with good reason. The file contains a [pickle](../docs/glossary.md#pickle), which can

@@ -29,7 +29,7 @@ class Mistake:
     after: str = ""
 
 
-# Puts what a data set returns into the lesson with its training labels in a random order.
+# Puts the training labels of a lesson in a random order, once it has its splits.
 SHUFFLED = """
 import numpy as np
 splits.train.labels[:] = np.random.default_rng(0).permutation(splits.train.labels)
