@@ -45,8 +45,8 @@ LESSON = [
 SOLUTIONS = [
     Mistake(
         "less sure where it is wrong",
-        "the probability of the other class is taken",
-        "answers = answers.flip(1)",
+        "the classes are in another order in valid",
+        "hits = answers.argmax(1) == 1 - truth",
         after="titles =",
     ),
     Mistake(
