@@ -214,7 +214,7 @@ class Engine:
 
 
 def _without_tf32(device: str) -> contextlib.AbstractContextManager[None]:
-    """On NVIDIA's GPUs, torch convolves fp32 numbers in TF32, with 10 bits, unless told not to."""
+    """On NVIDIA's GPUs, torch convolves fp32 numbers in TF32, with 10 bits, by default."""
     cudnn = torch.backends.cudnn
     if device != "cuda":
         return contextlib.nullcontext()

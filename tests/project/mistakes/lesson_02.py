@@ -25,7 +25,7 @@ LESSON = [
     ),
     Mistake(
         "over a tenth of all pictures get two answers",
-        "the function is told the mode after all",
+        "the function follows the mode after all",
         "def with_bug(inputs):\n"
         "    hidden = nn.functional.relu(top[0](inputs))\n"
         "    return top[3](nn.functional.dropout(hidden, DROPOUT, training=top.training))",
