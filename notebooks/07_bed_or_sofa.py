@@ -242,8 +242,9 @@ losses = {
 }
 for name, found in losses.items():
     print(f"{name}: loss {', '.join(f'{loss:.2g}' for loss in found)}")
-    sentence = f"{name}: the largest is over a tenth above the smallest"
-    lesson.claim(max(found) > 1.1 * min(found), sentence)
+    lesson.claim(
+        max(found) > 1.1 * min(found), f"{name}: the largest is over a tenth above the smallest"
+    )
 
 # %% [markdown]
 # A linear head with a penalty depends on neither: its loss has a single minimum, and the solver

@@ -87,7 +87,7 @@ LESSON = [
         "views.seeded = lambda seed, epoch, index: seeded(seed, 0, index)",
     ),
     Mistake(
-        "upside down, the six correlates over 0.9 with a nine only",
+        "turned by 180°, the six correlates over 0.9 with a nine only",
         "the six is flipped, not rotated",
         "rotated = v2.functional.vertical_flip(six)",
     ),
