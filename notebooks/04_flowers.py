@@ -260,7 +260,6 @@ fast_seconds = time.perf_counter() - start
 apart = max(abs(slow - fast) for slow, fast in zip(slow_losses, fast_losses, strict=True))
 rows = [("through the network", slow_losses[-1], slow_seconds)]
 rows += [("on cached features", fast_losses[-1], fast_seconds)]
-# volatile: differs from run to run, so that tests do not compare it
 lesson.table(rows, ["an epoch", "last loss", "seconds"], digits=2, volatile=["seconds"])
 lesson.claim(apart < 0.001, "every batch has the same loss both ways, to within 0.001")
 lesson.claim(slow_seconds > 5 * fast_seconds, "an epoch on features is over 5 times as fast")
@@ -461,8 +460,7 @@ print(f"{len(unmatched)} of {len(old_names)} tensors have another name today")
 try:
     torch.load(folder / "checkpoint.pth")
 except pickle.UnpicklingError as error:
-    refusal = str(error).partition(".")[0]
-print(f"torch.load: {refusal}")
+    print("torch.load:", str(error).partition(".")[0])
 
 # %% [markdown]
 # It refuses with good reason. The file contains a [pickle](../docs/glossary.md#pickle), which can
