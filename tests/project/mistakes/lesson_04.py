@@ -64,13 +64,12 @@ LESSON = [
     Mistake(
         "the head is recovered bit for bit",
         "dropout is left on",
-        "head.train()",
+        "old_head.train()",
     ),
     Mistake(
         "so is the backbone, under today's names",
-        "the network was in train mode before it was saved",
-        "with torch.no_grad():\n    network.train()(images)",
-        after="farthest =",
+        "the backbone is built again with random weights",
+        'dense = models.backbone("small_densenet", "none")',
     ),
     Mistake(
         "from scratch, training took over ten times as long",
