@@ -9,7 +9,7 @@
 # | **You will learn** | traps of dropout and BatchNorm, careful unfreezing, fair comparison |
 # | **You should know** | the recipe of [lesson 01](01_cat_or_dog.ipynb); what a convolution does |
 # | **Data** | drawn cats and dogs, or photos of cats and dogs |
-# | **Time** | 40 minutes to read; about 50 seconds to run on two processor cores |
+# | **Time** | 40 minutes to read; about 55 seconds to run on two processor cores |
 #
 # Previous: [01_cat_or_dog](01_cat_or_dog.ipynb) · Next: [03_augmentation](03_augmentation.ipynb)
 
