@@ -29,13 +29,6 @@ class Mistake:
     after: str = ""
 
 
-# Puts the training labels of a lesson in a random order, once it has its splits.
-SHUFFLED = """
-import numpy as np
-splits.train.labels[:] = np.random.default_rng(0).permutation(splits.train.labels)
-"""
-
-
 def of(source: Path) -> list[Mistake]:
     """The mistakes of a lesson, or of its solutions."""
     module = importlib.import_module(f"{__name__}.lesson_{source.stem[:2]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.project.mistakes import SHUFFLED, Mistake
+from tests.project.mistakes import Mistake
 
 LESSON = [
     Mistake(
@@ -14,7 +14,9 @@ LESSON = [
     Mistake(
         "on validation pictures it is better than guessing",
         "the training labels are shuffled",
-        SHUFFLED,
+        "import numpy as np\n"
+        "order = np.random.default_rng(0).permutation(len(splits.train))\n"
+        "splits.train.labels[:] = splits.train.labels[order]",
         after="lesson.banner",
     ),
     Mistake(

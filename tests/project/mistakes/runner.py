@@ -36,7 +36,7 @@ def unnoticed(source: Path, chosen: list[Mistake]) -> list[str]:
     starts = [start(cells, mistake) for mistake in chosen]
     shell = InteractiveShell.instance()
     found = []
-    for position in range(max(starts) + 1):
+    for position in range(max(starts, default=-1) + 1):
         for mistake, begin, end in zip(chosen, starts, ends, strict=True):
             if begin == position:
                 problem = in_a_copy(shell, mistake, cells[begin : end + 1])
