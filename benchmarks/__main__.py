@@ -83,6 +83,8 @@ def real_lessons() -> None:
 
     backbone = os.environ.get("FLOWERLIB_BACKBONE", "efficientnet_lite0")
     names = os.environ.get("FLOWERLIB_LESSONS", "").split()
+    if backbone not in lessons.BACKBONES:
+        sys.exit(f"No lessons are recorded with {backbone}; known: {', '.join(lessons.BACKBONES)}.")
     _, record = lessons.BACKBONES[backbone]
     known = read(record) if (RESULTS / f"{record}.json").is_file() else {}
     for name, found in lessons.measure(SHARED, backbone, names):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
+import importlib
 import zlib
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
@@ -110,7 +110,7 @@ def _releases(network: nn.Module) -> Iterator[str]:
     """The packages of the layers, each with its release."""
     packages = {type(layer).__module__.split(".")[0] for layer in network.modules()}
     for package in sorted(packages):
-        yield f"{package} {importlib.metadata.version(package)}"
+        yield f"{package} {importlib.import_module(package).__version__}"
 
 
 def _check_methods(kind: type, looked_at: set[type]) -> None:
