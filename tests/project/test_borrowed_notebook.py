@@ -98,16 +98,9 @@ def test_what_a_cell_shows_is_short_and_names_no_seconds(notebook: Path) -> None
 
 
 def test_a_second_run_passes_strict_nbval(notebook: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--nbval",
-        str(notebook),
-        "-p",
-        "no:cacheprovider",
-    ]
+    # The root keeps pytest from importing a stray __init__.py in a folder above.
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["--rootdir", str(notebook.parent), "--nbval", str(notebook)]
     command += ["--nbval-sanitize-with", str(PATTERNS)]
     environment = os.environ | {"FLOWERLIB_CACHE": str(notebook.parent / "cache")}
     done = subprocess.run(
