@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from flowerlib.support.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowerlib.data import Splits
+    from flowerlib.classifier import Classifier
+    from flowerlib.data import Photos, Splits
 
 
 def train(
@@ -81,22 +83,12 @@ def _train(
     config: str | None,
     **options: Any,
 ) -> dict[str, Any]:
-    import torch
-
-    from flowerlib import audit, metrics, models
     from flowerlib import train as training
-    from flowerlib.data import depth
 
     start = time.perf_counter()
     main = distributed.is_main()
     say = say if main else lambda line: None
-    if isinstance(name := options.get("backbone"), str):
-        say(f"backbone {name} · {models.weights_origin(name, options.get('weights'))}")
-    say(splits.describe())
-    if splits.files is not None and (line := splits.files.sentence()):
-        say(line)
-    for note in splits.notes:
-        say(one_line(f"note: {note}"))
+    _say_what_is_given(splits, options, say)
     state = out / STATE
     if not (resume or torchrun.restarted()):
         if main:
@@ -104,69 +96,139 @@ def _train(
     elif not state.exists():
         say(f"nothing to resume in {out}: trained from the start, with the cached features")
     classifier = training.transfer(splits, checkpoint=state, **options)
-    history = classifier.history
-    assert history is not None  # it was trained in this process
+    _say_what_came(classifier, splits, say)
+    judged = _judge(classifier, splits, options, say)
+    if not main:
+        return {}
+    drawing = time.perf_counter()
+    classifier.results = {**classifier.results, "test": judged.test}
+    (out / RESULTS).unlink(missing_ok=True)  # from here on, not the old run any more
+    _write_files(classifier, judged, out, config)
+    seconds = {
+        **classifier.results["seconds"],
+        "test": judged.seconds,
+        "files": time.perf_counter() - drawing,
+        "total": time.perf_counter() - start,
+    }
+    found = _summary(classifier, splits, seconds)
+    with storage.atomic_path(out / RESULTS) as temporary:
+        temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    state.unlink(missing_ok=True)
+    return found
+
+
+def _say_what_is_given(
+    splits: Splits, options: dict[str, Any], say: Callable[[str], object]
+) -> None:
+    """Which network with which weights, which photos, and what was noticed about them."""
+    from flowerlib import models
+
+    if isinstance(name := options.get("backbone"), str):
+        say(f"backbone {name} · {models.weights_origin(name, options.get('weights'))}")
+    say(splits.describe())
+    if splits.files is not None and (line := splits.files.sentence()):
+        say(line)
+    for note in splits.notes:
+        say(one_line(f"note: {note}"))
+
+
+def _say_what_came(classifier: Classifier, splits: Splits, say: Callable[[str], object]) -> None:
+    """What was computed where, what each stage brought, and what is odd about the photos."""
+    from flowerlib import audit
+    from flowerlib.data import depth
+
     parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
-    for sentence in audit.leaks(splits) + depth.dark(parts) if main else ():
+    for sentence in audit.leaks(splits) + depth.dark(parts) if distributed.is_main() else ():
         say(one_line(f"note: {sentence}"))
     results = classifier.results
-    seconds: dict[str, float] = dict(results["seconds"])
     say(
         f"{classifier.backbone.layers.replace('last', 'last-layer')} features of "
         f"{classifier.backbone.name} · {results['device']}, {results['precision']}"
     )
-    later = results["valid"]["trained_on_it_afterwards"]
     if "difference" in (tuning := results["fine_tuning"]):
         gain, low, high = tuning["difference"]
         say(
             f"fine-tuning changed accuracy on valid by {gain:+.3f} "
             f"(95 % interval {low:+.3f} to {high:+.3f}), from {tuning['frozen_valid_accuracy']:.3f}"
         )
-    say(f"{history}" + ", before the head learned from them, too" * later)
+    later = results["valid"]["trained_on_it_afterwards"]
+    say(f"{classifier.history}" + ", before the head learned from them, too" * later)
+
+
+@dataclasses.dataclass
+class _Judged:
+    """What the figures show: the test set, or valid where there is none.
+
+    Attributes:
+        photos, name: the set, and how titles call it.
+        logits: (N, C).
+        labels: (N,).
+        test: what results.json says of the test set.
+        seconds: that the test set took.
+    """
+
+    photos: Photos
+    name: str
+    logits: Tensor
+    labels: Tensor
+    test: dict[str, Any]
+    seconds: float
+
+
+def _judge(
+    classifier: Classifier, splits: Splits, options: dict[str, Any], say: Callable[[str], object]
+) -> _Judged:
+    """Answers for the test set, once."""
+    import torch
+
     if splits.test is not None:
-        judged, name = splits.test, "test"
         computing = ("device", "precision", "cache", "progress")
         given = {key: options[key] for key in computing if key in options}
-        evaluation = classifier.evaluate(judged, name=name, **given)
-        logits, labels, seconds["test"] = evaluation.logits, evaluation.labels, evaluation.seconds
-        test = {**evaluation.to_dict(), **_top5(logits, labels)}
-        say(str(evaluation))
-    else:
-        judged, name = splits.valid, f"valid, on which the {history.what} was chosen"
-        assert classifier.valid_logits is not None  # trained in this process
-        logits, labels = classifier.valid_logits, torch.from_numpy(judged.labels)
-        seconds["test"] = 0.0
-        test = {"set": "test", "num_images": 0, "accuracy": None, "interval": None}
-        say("no test set: only valid accuracy is known, and the figures are of valid")
-    if not main:
-        return {}
-    from flowerlib import plots  # matplotlib: not beside the batches of photos
+        found = classifier.evaluate(splits.test, name="test", **given)
+        say(str(found))
+        test = {**found.to_dict(), **_top5(found.logits, found.labels)}
+        return _Judged(splits.test, "test", found.logits, found.labels, test, found.seconds)
+    say("no test set: only valid accuracy is known, and the figures are of valid")
+    assert classifier.history is not None and classifier.valid_logits is not None  # trained here
+    name = f"valid, on which the {classifier.history.what} was chosen"
+    labels = torch.from_numpy(splits.valid.labels)
+    test = {"set": "test", "num_images": 0, "accuracy": None, "interval": None}
+    return _Judged(splits.valid, name, classifier.valid_logits, labels, test, 0.0)
 
-    drawing = time.perf_counter()
-    classifier.results = {**results, "test": test}
-    (out / RESULTS).unlink(missing_ok=True)  # from here on, not the old run any more
+
+def _write_files(classifier: Classifier, judged: _Judged, out: Path, config: str | None) -> None:
+    """Everything but results.json."""
+    from flowerlib import metrics, plots  # matplotlib: not beside the batches of photos
+
+    assert classifier.history is not None  # it was trained in this process
     if config is not None:
         with storage.atomic_path(out / CONFIG) as temporary:
             temporary.write_text(config, encoding="utf-8")
     classifier.save(out / "classifier.safetensors")
-    history.save(out / "history.csv")
-    plots.save(plots.curves(history), out / "curves.png")
-    matrix = metrics.confusion(logits, labels)
-    plots.save(plots.confusion(matrix, splits.class_names, name), out / "confusion.png")
-    shown, few = len(judged) // 2, min(5, len(splits.class_names))
-    answer = classifier.answer(judged.name(shown), logits[shown], few)
-    picture = plots.photo_and_bars(judged.image(shown), answer, judged.class_name(shown))
+    classifier.history.save(out / "history.csv")
+    plots.save(plots.curves(classifier.history), out / "curves.png")
+    matrix = metrics.confusion(judged.logits, judged.labels)
+    plots.save(plots.confusion(matrix, classifier.class_names, judged.name), out / "confusion.png")
+    photos = judged.photos
+    shown, few = len(photos) // 2, min(5, len(classifier.class_names))
+    answer = classifier.answer(photos.name(shown), judged.logits[shown], few)
+    picture = plots.photo_and_bars(photos.image(shown), answer, photos.class_name(shown))
     plots.save(picture, out / "sanity.png")
-    seconds["files"] = time.perf_counter() - drawing
-    seconds["total"] = time.perf_counter() - start
+
+
+def _summary(classifier: Classifier, splits: Splits, seconds: dict[str, float]) -> dict[str, Any]:
+    """What results.json holds."""
+    import torch
+
+    results, backbone = classifier.results, classifier.backbone
     computed = results["features_computed"]
-    found = {
+    return {
         "data": splits.name,
         "pictures": splits.pictures,
         "origin": splits.origin,
-        "backbone": classifier.backbone.name,
-        "weights": classifier.backbone.weights,
-        "layers": classifier.backbone.layers,
+        "backbone": backbone.name,
+        "weights": backbone.weights,
+        "layers": backbone.layers,
         "preprocessing": classifier.preprocessing.to_dict(),
         "head": results["head"],
         "fine_tuning": results["fine_tuning"],
@@ -174,7 +236,7 @@ def _train(
         "num_images": splits.sizes(),
         "files": splits.files.to_dict() if splits.files is not None else None,
         "valid": results["valid"],
-        "test": test,
+        "test": results["test"],
         "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
         "images_per_second": round(computed / seconds["features"], 1) if computed else None,
         "device": results["device"],
@@ -183,10 +245,6 @@ def _train(
         "seed": results["seed"],
         "threads": torch.get_num_threads(),
     }
-    with storage.atomic_path(out / RESULTS) as temporary:
-        temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    state.unlink(missing_ok=True)
-    return found
 
 
 def _top5(logits: Tensor, labels: Tensor) -> dict[str, Any]:

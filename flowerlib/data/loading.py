@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,6 +64,16 @@ class BalancedOrder(Order):
         return torch.multinomial(self._chance, self.count, replacement=True, generator=generator)
 
 
+class _BalancedViews(BalancedOrder):
+    """Items of `Views` in a balanced order: a picture that comes again is another view of it."""
+
+    def __iter__(self) -> Iterator[Any]:
+        seen: Counter[int] = Counter()
+        for index in super().__iter__():
+            yield index, seen[index]
+            seen[index] += 1
+
+
 class Part(BatchSampler):
     """This process's part of every batch, where several processes work together.
 
@@ -73,10 +84,10 @@ class Part(BatchSampler):
         batch_size: of all processes together.
     """
 
-    def __init__(self, order: Sampler[int], batch_size: int) -> None:
+    def __init__(self, order: Sampler[Any], batch_size: int) -> None:
         super().__init__(order, batch_size, drop_last=False)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[Any]]:
         for batch in super().__iter__():
             yield batch[distributed.rank() :: distributed.size()] or batch[:1]
 
@@ -135,6 +146,7 @@ def loader(
         batch_size: pictures in a batch; a last batch of one is not left out.
         shuffle: new order every epoch, decided by `seed`.
         balanced: draw each class equally often, in a new order every epoch; see `BalancedOrder`.
+            A photo that comes again in an epoch is another random view.
         seed: of the order and of the random views.
         workers: processes that open and transform pictures; 0 does it in this process.
         part: give only this process's part of each batch, where several work together.
@@ -148,9 +160,9 @@ def loader(
         ((8, 3, 32, 32), [0, 0, 0, 0, 1, 1, 1, 1])
     """
     photos = Photos.expected(photos, "loader")
-    order: Order | None = None
+    order: Sampler[Any] | None = None
     if balanced:
-        order = BalancedOrder(photos.labels, seed)
+        order = _BalancedViews(photos.labels, seed)
     elif shuffle:
         order = Order(len(photos), seed)
     how: dict[str, Any] = {"batch_size": batch_size, "sampler": order}

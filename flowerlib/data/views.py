@@ -30,6 +30,7 @@ class Views(Dataset[tuple[Tensor, int]]):
 
     Random transforms draw from a generator seeded by (seed, epoch, i), so the same epoch gives the
     same views for any number of worker processes, and a resumed run continues as if never stopped.
+    Item `(i, k)` is another random view of picture `i` for each k, and `(i, 0)` is item `i`.
     """
 
     def __init__(
@@ -41,12 +42,13 @@ class Views(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int | tuple[int, int]) -> tuple[Tensor, int]:
+        index, view = index if isinstance(index, tuple) else (index, 0)
         image = self.photos.image(index)
         label = int(self.photos.labels[index])
         if isinstance(self.transform, Preprocessing):
             return self.transform(image), label
-        generator = seeded(self.seed, self.epoch, index)
+        generator = seeded(self.seed, self.epoch, index + view * len(self))
         if isinstance(self.transform, Augmentation):
             return self.transform(image, generator), label
         with torch.random.fork_rng(devices=[]):  # torchvision's transforms use the global generator

@@ -309,6 +309,15 @@ def test_classes_weigh_alike_however_few_their_photos() -> None:
             class_weights(given, count)
 
 
+def test_a_picture_that_a_balanced_order_repeats_is_another_view_each_time() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
+    photos = Photos(pixels, [0] * 19 + [1], ["often", "rare"])
+    augmentation = Augmentation(Preprocessing(8, 8))
+    images, labels = next(iter(loader(photos, augmentation, batch_size=20, balanced=True)))
+    rare = images[labels == 1]
+    assert len(rare) > 5 and len(rare.unique(dim=0)) == len(rare)
+
+
 def test_a_balanced_order_draws_each_class_equally_often() -> None:
     labels = np.repeat([0, 1, 2], [600, 300, 100])
     order = BalancedOrder(labels, seed=3)
