@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from flowerlib.data.contents import Contents, Rows
 from flowerlib.data.decoding import images
 from flowerlib.data.photos import Photos
+from flowerlib.support.errors import InputError
 from flowerlib.transforms import Augmentation, Preprocessing
 
 # What turns a PIL RGB image into a tensor, such as one of torchvision's transforms.
@@ -75,7 +76,12 @@ class RandomViews(Photos):
             augmentation: what each view is drawn by.
             count: views of each photo.
             seed: of the views.
+
+        Raises:
+            InputError: `count` is below 1.
         """
+        if count < 1:
+            raise InputError(f"RandomViews: count must be 1 or more, not {count}.")
         numbers = np.arange(count * len(photos))
         views = _Drawn(photos, augmentation, seed, numbers)
         super().__init__(views, np.tile(photos.labels, count), photos.class_names)

@@ -44,8 +44,10 @@ def compare_curves(histories: Mapping[str, Rows], *, title: str = "") -> np.ndar
         Two Axes: losses, accuracy. Only one if no row holds a loss, or none an accuracy.
 
     Raises:
-        InputError: there is no training, or neither loss nor accuracy.
+        InputError: there is no training, one without an epoch, or neither loss nor accuracy.
     """
+    if empty := [name for name, rows in histories.items() if not rows]:
+        raise InputError(f"plots.compare_curves: {empty[0]} has no epoch yet.")
     known = {what for rows in histories.values() for what in rows[0]}
     panels = [what for what in ("loss", "accuracy") if known & {f"train_{what}", f"valid_{what}"}]
     if not panels:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flowerlib import metrics
 from flowerlib.support import storage
+from flowerlib.support.errors import InputError
 
 
 @dataclass(repr=False)
@@ -62,8 +63,10 @@ class History:
         """Writes the rows as CSV, each with the 95 % interval of its accuracy if it is known.
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: there is no row, or the file cannot be written.
         """
+        if not self.rows:
+            raise InputError(f"No {self.what} has ended yet, so there is nothing to save.")
         rows: list[dict[str, float]] = []
         for row in self.rows:
             ends = zip(("valid_low", "valid_high"), self.interval(row) or (), strict=False)

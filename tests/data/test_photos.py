@@ -293,6 +293,12 @@ def test_files_and_pictures_in_memory_can_be_joined(flower_folder: Path) -> None
         assert pickle.loads(pickle.dumps(both)).digests().tolist() == both.digests().tolist()
 
 
+def test_random_views_are_one_or_more_of_each_photo(flower_folder: Path) -> None:
+    photos = data.image_folder(flower_folder).train
+    with pytest.raises(InputError, match="count must be 1 or more, not -1"):
+        RandomViews(photos, Augmentation(PREPROCESSING), -1)
+
+
 def test_random_views_are_no_training_set_for_transfer(flower_folder: Path) -> None:
     splits = data.image_folder(flower_folder)
     views = RandomViews(splits.train, Augmentation(PREPROCESSING), 2)

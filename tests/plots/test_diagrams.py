@@ -140,6 +140,8 @@ def test_differences_with_intervals_and_single_runs() -> None:
 def test_nothing_to_compare_is_refused() -> None:
     with pytest.raises(InputError, match="needs at least one training"):
         plots.compare_curves({})
+    with pytest.raises(InputError, match="own has no epoch yet"):
+        plots.compare_curves({"own": []})
     with pytest.raises(InputError, match="needs seconds"):
         plots.time_bars({})
     with pytest.raises(InputError, match="needs lines of 2 values"):

@@ -261,6 +261,9 @@ def test_history_is_written_as_csv(tmp_path: Path) -> None:
     with open(tmp_path / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["valid_loss"]) for row in rows] == [row["valid_loss"] for row in history.rows]
+    with pytest.raises(InputError, match="No epoch has ended yet"):
+        train.History(2).save(tmp_path / "empty.csv")
+    assert not (tmp_path / "empty.csv").exists()
 
 
 @pytest.mark.usefixtures("own_cache")
