@@ -21,6 +21,8 @@ NETWORK = "efficientnet_lite0"
 USUAL = "fine_tune"
 VARIANTS: dict[str, dict[str, object]] = {
     USUAL: {},
+    "lr 1e-4": {"lr": 1e-4},
+    "lr 1e-3": {"lr": 1e-3},
     "layer_decay 1": {"layer_decay": 1.0},
     "unfreeze_epochs 3": {"unfreeze_epochs": 3},
     "schedule one-cycle": {"schedule": "one-cycle"},

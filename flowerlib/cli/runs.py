@@ -134,7 +134,7 @@ def _say_what_is_given(
 
 def _say_what_came(classifier: Classifier, splits: Splits, say: Callable[[str], object]) -> None:
     """What was computed where, what each stage brought, and what is odd about the photos."""
-    from flowerlib import audit
+    from flowerlib import audit, metrics
     from flowerlib.data import depth
 
     parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None]
@@ -151,8 +151,14 @@ def _say_what_came(classifier: Classifier, splits: Splits, say: Callable[[str], 
             f"fine-tuning changed accuracy on valid by {gain:+.3f} "
             f"(95 % interval {low:+.3f} to {high:+.3f}), from {tuning['frozen_valid_accuracy']:.3f}"
         )
-    later = results["valid"]["trained_on_it_afterwards"]
-    say(f"{classifier.history}" + ", before the head learned from them, too" * later)
+    valid, history = results["valid"], classifier.history
+    assert history is not None and history.best is not None  # it was trained in this process
+    right = round(valid["accuracy"] * valid["num_images"])
+    say(
+        metrics.format_accuracy(right, valid["num_images"], "valid")
+        + f", on which the {history.what} {history.best[history.what]:g} was chosen"
+        + ", before the head learned from them, too" * valid["trained_on_it_afterwards"]
+    )
 
 
 @dataclasses.dataclass

@@ -196,7 +196,7 @@ class FineTuning:
 
     epochs: int = _field(_count(5, "passes over the photos"))
     batch_size: int = _field(_count(32, "photos a step"))
-    lr: float = _field(_rate(1e-3, "highest learning rate"))
+    lr: float = _field(_rate(3e-4, "highest learning rate"))
     layer_decay: float = _field(
         Number(
             0.8,

@@ -291,9 +291,17 @@ def test_what_a_training_says_about_itself(tuned: Classifier, pets: Splits) -> N
     assert float(right) - found["frozen_valid_accuracy"] == pytest.approx(gain)
     assert low <= gain <= high
     assert tuned.results["valid"]["accuracy"] == pytest.approx(float(right))
-    assert not tuned.results["valid"]["trained_on_it_afterwards"]
-    evaluation = tuned.evaluate(pets.valid, **EXACT)
-    assert torch.equal(evaluation.logits, tuned.valid_logits)
+    assert tuned.results["valid"]["trained_on_it_afterwards"]
+
+
+def test_the_head_is_the_one_that_transfer_solves_on_the_tuned_backbone(
+    tuned: Classifier, pets: Splits
+) -> None:
+    made = train.transfer(pets, tuned.backbone, preprocessing=SMALL, **EXACT)
+    assert made.results["head"] == tuned.results["head"]
+    assert torch.equal(made.valid_logits, tuned.valid_logits)
+    found = [one.evaluate(pets.test, **EXACT).logits for one in (made, tuned)]
+    assert torch.equal(*found)
 
 
 def test_every_layer_learns_and_batch_norm_keeps_its_statistics(tuned: Classifier) -> None:

@@ -8,9 +8,9 @@ was solved on its features, so that the first steps do not spoil the backbone (K
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +58,9 @@ def fine_tune(
     """Trains a backbone and its linear head together, on random views of the photos.
 
     First, `transfer`'s steps give a linear head on the frozen backbone, by logistic regression on
-    the training photos alone. From there all weights learn. BatchNorm keeps its statistics. The
-    test set is not touched.
+    the training photos alone. From there all weights learn. BatchNorm keeps its statistics. In the
+    end a new head is solved on the features of the tuned backbone, as `transfer` solves it: its
+    penalty is chosen on valid, and then it learns from valid, too. The test set is not touched.
 
     Args:
         splits: from `data`.
@@ -78,10 +79,11 @@ def fine_tune(
             continues from it.
 
     Returns:
-        A classifier with the weights of the epoch that had the lowest loss on valid. Its `results`
+        A classifier with the backbone of the epoch that had the lowest loss on valid. Its `results`
         hold, beside those of `transfer`, under "fine_tuning" the settings, the accuracy on valid of
-        the frozen network, and the difference to it with its paired 95 % interval. (The epoch was
-        chosen on valid, so that difference flatters fine-tuning a little.)
+        the frozen network, and the difference to it with its paired 95 % interval, both before
+        their heads learned from valid. (The epoch was chosen on valid, so that difference flatters
+        fine-tuning a little.)
 
     Raises:
         InputError: something given cannot be used, or has no effect beside what else was given; the
@@ -111,7 +113,6 @@ def fine_tune(
     clock.end("features")
     solved = heads.solve(known, "linear", len(splits.class_names), refit=False)
     clock.end("head")
-    head = copy.deepcopy(solved.module)
     if len(splits.valid) < distributed.size():
         raise InputError(
             f"{len(splits.valid)} {plural(len(splits.valid), 'photo')} to choose with are too few "
@@ -119,7 +120,7 @@ def fine_tune(
             "processes; start fewer."
         )
     valid_share = splits.valid.subset(np.array(distributed.share(len(splits.valid)), np.int64))
-    network = Network(models.unfreeze(copy.deepcopy(frozen)), head)
+    network = Network(models.unfreeze(copy.deepcopy(frozen)), copy.deepcopy(solved.module))
     network.backbone.weights = f"{frozen.weights}, fine-tuned"
     with models.seeded(seed):
         history = learn(
@@ -138,10 +139,10 @@ def fine_tune(
             ),
         )
     network.to("cpu").to(memory_format=torch.contiguous_format)
-    valid = computing.extract(network.backbone, splits.valid, preprocessing)
-    with torch.no_grad():  # as `Classifier` computes them
-        logits = head(valid.values.float())
-    tuned = steps.TrainedHead(head, history, logits, solved.settings, refitted=False)
+    changed = steps.extract(network.backbone, splits, preprocessing, computing)
+    # The head that learned along saw random views, and no photo of valid: a solved one is better.
+    tuned = heads.solve(changed, "linear", len(splits.class_names))
+    tuned = dataclasses.replace(tuned, history=history)
     clock.end("tuning")
     return steps.sum_up(
         splits,
@@ -151,7 +152,7 @@ def fine_tune(
         seed=seed,
         known=known,
         seconds=clock.seconds,
-        fine_tuning={"what": "all", **asdict(settings), **_gain(tuned, solved, splits)},
+        fine_tuning={"what": "all", **dataclasses.asdict(settings), **_gain(tuned, solved, splits)},
     )
 
 
@@ -179,7 +180,7 @@ def _checkpoint(
         for part in (splits.train, splits.valid)
     ]
     network = [frozen.name, frozen.digest(), precision]
-    run = [network, photos, preprocessing.to_dict(), asdict(settings), seed]
+    run = [network, photos, preprocessing.to_dict(), dataclasses.asdict(settings), seed]
     return Checkpoint(path, run)
 
 
