@@ -15,7 +15,7 @@ SAMPLES: dict[str, int] = {
     "photos": 132,  # every kind four times
     "frozen": 6,
     "archives": 12,
-    "kills": 2,
+    "kills": 6,  # every task once
     "caches": 14,  # every kind once
 }
 FORKING = ("kills", "caches")

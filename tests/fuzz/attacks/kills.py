@@ -10,6 +10,7 @@ kill.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -166,7 +167,7 @@ def run(folder: Path, workers: int) -> str:
             device="cpu",
             precision="fp32",
         )
-    rows = [line.rsplit(",", 1)[0] for line in (out / "history.csv").read_text().splitlines()]
+    rows = list(csv.DictReader((out / "history.csv").read_text().splitlines()))
     results = json.loads((out / RESULTS).read_text())
     return digest((out / "classifier.safetensors").read_bytes(), rows, results)
 
