@@ -26,7 +26,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "layer_decay 1": {"layer_decay": 1.0},
     "unfreeze_epochs 3": {"unfreeze_epochs": 3},
     "schedule one-cycle": {"schedule": "one-cycle"},
-    "label_smoothing 0": {"label_smoothing": 0.0},
+    "label_smoothing 0.1": {"label_smoothing": 0.1},
     "augment trivial": {"augment": "trivial"},
     "mix both": {"mix": "both"},
     "averaging ema": {"averaging": "ema"},

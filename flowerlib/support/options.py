@@ -214,7 +214,7 @@ class FineTuning:
     )
     warm_up: float = _field(_share(0.1, "share of the steps in which the learning rate rises"))
     clip_norm: float = _field(_amount(1.0, "largest length of the gradient; 0: unlimited"))
-    label_smoothing: float = _field(_share(0.1, "share of a label that goes to all classes"))
+    label_smoothing: float = _field(_share(0.0, "share of a label that goes to all classes"))
     augment: str = _field(
         Choice("basic", ("none", "basic", "trivial", "rand"), "random views of the photos")
     )
