@@ -55,8 +55,10 @@ def arguments(file: Path, options: argparse.Namespace) -> list[str]:
             typed += [str(value)] if options.data is None else []
         elif isinstance(value, list):
             typed += [flag(key), *map(str, value)]
-        elif value is not False:  # with =, since a value may begin with a dash
-            typed.append(flag(key) if value is True else f"{flag(key)}={value}")
+        elif isinstance(value, bool):
+            typed.append(flag(key if value else f"no_{key}"))
+        else:  # with =, since a value may begin with a dash
+            typed.append(f"{flag(key)}={value}")
     return [*typed, "--config", str(file)]  # after a list of numbers, so that data are not its last
 
 
@@ -64,7 +66,7 @@ def text(options: argparse.Namespace) -> str:
     """The options as a TOML file that repeats the run from any working directory."""
     lines = [f"# flowerlib {options.command} --config {NAME} --out FOLDER"]
     for key, value in sorted(vars(options).items()):
-        if key in OF_THE_CALL or value is None or value is False:
+        if key in OF_THE_CALL or value is None:
             continue
         name = key.replace("_", "-")
         try:
@@ -93,7 +95,7 @@ def _from_root(key: str, place: str) -> str:
 
 def _written(value: object) -> str:
     if isinstance(value, bool):
-        return "true"
+        return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(map(_written, value))}]"
     if isinstance(value, (int, float)):

@@ -67,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
     amount = train.add_mutually_exclusive_group()
     amount.add_argument("--quiet", action="store_true", help="say only what went wrong")
     amount.add_argument("--verbose", action="store_true", help="say also with what it is computed")
-    train.add_argument("--no-cache", action="store_true", help="neither read nor write features")
+    train.add_argument("--cache", action="store_true", help="read and write features; the default")
+    train.add_argument("--no-cache", dest="cache", action="store_false", help="do neither")
+    train.set_defaults(cache=True)
     _add_settings(train)
 
     predict = add("predict", "say what is on photos")

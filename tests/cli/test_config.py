@@ -31,10 +31,12 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 def test_what_is_typed_wins(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
-    file.write_text('data = "flowers"\nhidden = [8, 8]\nseed = 5\n')
+    file.write_text('data = "flowers"\nhidden = [8, 8]\nseed = 5\ncache = false\n')
     bare = options("garden", "--out", "y")
-    found = cli.parser().parse_args(["train", *config.arguments(file, bare), "garden", "--out=y"])
-    assert (found.data, found.hidden, found.seed) == ("garden", [8, 8], 5)
+    typed = ["train", *config.arguments(file, bare), "garden", "--out=y"]
+    found = cli.parser().parse_args(typed)
+    assert (found.data, found.hidden, found.seed, found.cache) == ("garden", [8, 8], 5, False)
+    assert cli.parser().parse_args([*typed, "--cache"]).cache
 
 
 def test_a_folder_is_written_from_its_root(tmp_path: Path, monkeypatch) -> None:

@@ -50,7 +50,7 @@ def train(options: argparse.Namespace) -> int:
             seed=options.seed,
             device=options.device,
             precision=options.precision,
-            cache=not options.no_cache,
+            cache=options.cache,
             report=_epochs() if sys.stderr.isatty() and not quiet else None,
             progress=progress,
         )
