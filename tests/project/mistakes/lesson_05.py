@@ -7,8 +7,9 @@ from tests.project.mistakes import Mistake
 LESSON = [
     Mistake(
         "L-BFGS gives over 98 % of the answers alike",
-        "zero_grad is forgotten: gradients add up",
-        "torch.optim.LBFGS.zero_grad = lambda self: None",
+        "L-BFGS ends after its first step",
+        "once = torch.optim.LBFGS\n"
+        "torch.optim.LBFGS = lambda weights, **given: once(weights, **{**given, 'max_iter': 1})",
         after="def logistic_regression",
     ),
     Mistake(
