@@ -481,10 +481,17 @@ def inputs_table() -> str:
     return work.inputs_table(read("scale_model"))
 
 
+def fine_tuning_table() -> str:
+    """What fine-tuning earns, as Markdown."""
+    from benchmarks import fine_tuning as work
+
+    return work.table(read("fine_tuning"))
+
+
 # File → the tables between its marks, in their order.
 TABLES = {
     "README.md": [short_table],
-    "docs/results.md": [defaults_table, table],
+    "docs/results.md": [defaults_table, table, fine_tuning_table],
     "docs/how_fast.md": [frontier_table, steps_table, speed_table, recipes_table],
     "docs/scale.md": [hours_table, inputs_table],
     "data/README.md": [garden_table],

@@ -124,3 +124,25 @@ def _judged(splits, backbone, way: str, seed: int):
         made = train.transfer(splits, backbone, fine_tune=fine_tune, **options)
     found = made.evaluate(splits.test, precision="fp32")
     return found.logits.argmax(1) == found.labels
+
+
+def table(record: dict) -> str:
+    """Each way's accuracy on both sets, and its difference from the usual options, as Markdown."""
+    sets = record["sets"]
+    lines = [
+        "| | " + " | ".join(f"{name}: accuracy | points above the default" for name in sets) + " |",
+        "|---" * (1 + 2 * len(sets)) + "|",
+    ]
+    names = {"frozen": "frozen", "fine_tune last": "`--fine-tune last`"}
+    names[USUAL] = "`--fine-tune all`, the default options"
+    for way in WAYS:
+        cells = [names.get(way, f"with {way}")]
+        for found in sets.values():
+            row = found["rows"][way]
+            low, high = row["interval"]
+            cells.append(f"{row['accuracy']:.1%} [{low:.1%}, {high:.1%}]".replace("%", " %"))
+            gain = row.get(f"minus {USUAL}")
+            values = [100 * value for value in (gain["mean"], *gain["interval"])] if gain else []
+            cells.append("{:+.1f} [{:+.1f}, {:+.1f}]".format(*values) if gain else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
