@@ -130,7 +130,9 @@ def table(record: dict) -> str:
     """Each way's accuracy on both sets, and its difference from the usual options, as Markdown."""
     sets = record["sets"]
     lines = [
-        "| | " + " | ".join(f"{name}: accuracy | points above the default" for name in sets) + " |",
+        "| | "
+        + " | ".join(f"{name}: accuracy, 95 % interval | points above the default" for name in sets)
+        + " |",
         "|---" * (1 + 2 * len(sets)) + "|",
     ]
     names = {"frozen": "frozen", "fine_tune last": "`--fine-tune last`"}
