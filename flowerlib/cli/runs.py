@@ -88,7 +88,7 @@ def _train(
     start = time.perf_counter()
     main = distributed.is_main()
     say = say if main else lambda line: None
-    _say_what_is_given(splits, options, say)
+    _report_input(splits, options, say)
     state = out / STATE
     if not (resume or torchrun.restarted()):
         if main:
@@ -96,7 +96,7 @@ def _train(
     elif not state.exists():
         say(f"nothing to resume in {out}: trained from the start, with the cached features")
     classifier = training.transfer(splits, checkpoint=state, **options)
-    _say_what_came(classifier, splits, say)
+    _report_training(classifier, splits, say)
     judged = _judge(classifier, splits, options, say)
     if not main:
         return {}
@@ -117,10 +117,8 @@ def _train(
     return found
 
 
-def _say_what_is_given(
-    splits: Splits, options: dict[str, Any], say: Callable[[str], object]
-) -> None:
-    """Which network with which weights, which photos, and what was noticed about them."""
+def _report_input(splits: Splits, options: dict[str, Any], say: Callable[[str], object]) -> None:
+    """Says which network with which weights, which photos, and what was noticed about them."""
     from flowerlib import models
 
     if isinstance(name := options.get("backbone"), str):
@@ -132,8 +130,8 @@ def _say_what_is_given(
         say(one_line(f"note: {note}"))
 
 
-def _say_what_came(classifier: Classifier, splits: Splits, say: Callable[[str], object]) -> None:
-    """What was computed where, what each stage brought, and what is odd about the photos."""
+def _report_training(classifier: Classifier, splits: Splits, say: Callable[[str], object]) -> None:
+    """Says what is odd about the photos, what was computed where, and how good it is on valid."""
     from flowerlib import audit, metrics
     from flowerlib.data import depth
 
@@ -162,7 +160,7 @@ def _say_what_came(classifier: Classifier, splits: Splits, say: Callable[[str], 
 
 
 @dataclasses.dataclass
-class _Judged:
+class _Judgment:
     """What the figures show: the test set, or valid where there is none.
 
     Attributes:
@@ -183,7 +181,7 @@ class _Judged:
 
 def _judge(
     classifier: Classifier, splits: Splits, options: dict[str, Any], say: Callable[[str], object]
-) -> _Judged:
+) -> _Judgment:
     """Answers for the test set, once."""
     import torch
 
@@ -193,16 +191,16 @@ def _judge(
         found = classifier.evaluate(splits.test, name="test", **given)
         say(str(found))
         test = {**found.to_dict(), **_top5(found.logits, found.labels)}
-        return _Judged(splits.test, "test", found.logits, found.labels, test, found.seconds)
+        return _Judgment(splits.test, "test", found.logits, found.labels, test, found.seconds)
     say("no test set: only valid accuracy is known, and the figures are of valid")
     assert classifier.history is not None and classifier.valid_logits is not None  # trained here
     name = f"valid, on which the {classifier.history.what} was chosen"
     labels = torch.from_numpy(splits.valid.labels)
     test = {"set": "test", "num_images": 0, "accuracy": None, "interval": None}
-    return _Judged(splits.valid, name, classifier.valid_logits, labels, test, 0.0)
+    return _Judgment(splits.valid, name, classifier.valid_logits, labels, test, 0.0)
 
 
-def _write_files(classifier: Classifier, judged: _Judged, out: Path, config: str | None) -> None:
+def _write_files(classifier: Classifier, judged: _Judgment, out: Path, config: str | None) -> None:
     """Everything but results.json."""
     from flowerlib import metrics, plots  # matplotlib: not beside the batches of photos
 
