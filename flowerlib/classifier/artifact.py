@@ -60,7 +60,7 @@ def write(
         plain, version = _named(backbone)
         if _shapes(tensors) != _shapes(_tensors(plain, build_head(layers))):
             raise ValueError(f"its tensors are not those of {backbone.name} and its head")
-        if changed := fingerprint.difference(backbone.body, plain.body):
+        if changed := fingerprint.difference(backbone.body, plain.body, preprocessing.crop):
             raise ValueError(
                 f"the file names its backbone, and a {backbone.name} would be without what was "
                 f"changed in this one ({changed:.200})"

@@ -6,6 +6,8 @@ among them.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import hashlib
 import importlib
@@ -54,12 +56,37 @@ def structure(network: nn.Module) -> str | None:
     return total.hexdigest()
 
 
-def difference(network: nn.Module, plain: nn.Module) -> str:
+def difference(network: nn.Module, plain: nn.Module, side: int) -> str:
     """The first layer or setting that a network has and a plain one has not; "" if there is none.
 
     Where it is not known what a layer computes, that layer; see `structure`. Settings that play no
-    role in prediction may differ.
+    role in prediction may differ, and what a network notes of images that it saw: where the two
+    differ, copies of both are given an image and compared again.
+
+    Args:
+        network: any; it is not changed.
+        plain: the one that it should be, with any weights or on the device "meta".
+        side: of images that the network takes, in pixels.
     """
+    found = _difference(network, plain)
+    if found:
+        with contextlib.suppress(Exception), torch.no_grad():  # whatever a changed network meets
+            pair = [copy.deepcopy(one).cpu().eval() for one in (network, _with_values(plain))]
+            pair[1].load_state_dict(pair[0].state_dict())
+            for one in pair:
+                one(torch.zeros(1, 3, side, side))
+            found = _difference(*pair)
+    return found
+
+
+def _with_values(network: nn.Module) -> nn.Module:
+    """The network, or a copy with some values if it has none."""
+    if not any(value.is_meta for value in network.parameters()):
+        return network
+    return copy.deepcopy(network).to_empty(device="cpu")
+
+
+def _difference(network: nn.Module, plain: nn.Module) -> str:
     try:
         for line, other in zip_longest(_lines(network), _lines(plain), fillvalue="fewer layers"):
             setting = line.partition(" = ")[0].rpartition(".")[2]

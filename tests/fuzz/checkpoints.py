@@ -256,8 +256,6 @@ def honest(
         count: of files.
         architectures: of the networks, in turn.
     """
-    _pretend_from(Network, "fc_model")
-    _pretend_from(FlowerNet, "__main__")
     dice = random.Random(0)
     for number in range(count):
         form = FORMS[number % len(FORMS)]
@@ -271,6 +269,8 @@ def honest(
 def write_one(
     folder: Path, number: int, form: str, name: str, zip_format: bool, dice: random.Random
 ) -> tuple[str, Path, Expected]:
+    _pretend_from(Network, "fc_model")
+    _pretend_from(FlowerNet, "__main__")
     style, end = dice.choice(STYLES), dice.choice(ENDS)
     hidden = dice.choice(HIDDEN_SIZES)
     if form in ("wrapped model",) and style == "class":
