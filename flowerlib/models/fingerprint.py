@@ -127,10 +127,18 @@ def _lines(network: nn.Module) -> Iterator[str]:
             if isinstance(value, METHODS) and key.startswith("_") and key not in COMPILED:
                 raise _Unknown(f"the method {key} of {name or 'the top'}")
             if not key.startswith("_") and key not in ASIDE and not isinstance(value, Frozen):
-                yield f"{name}.{key} = {_of(value)}"
+                yield f"{name}.{key} = {_own_method(layer, value) or _of(value)}"
     for name, value in network.named_buffers():
         if name not in stored:  # not among the weights, and yet a number to compute with
             yield f"{name} = {_of(value)}"
+
+
+def _own_method(layer: nn.Module, value: Any) -> str:
+    """Which method of its class a layer has as a setting, as FasterNet's `forward`; "" if none."""
+    if isinstance(value, MethodType) and value.__self__ is layer:
+        name = value.__name__
+        return f"its method {name}" if getattr(type(layer), name, None) is value.__func__ else ""
+    return ""
 
 
 def _releases(network: nn.Module) -> Iterator[str]:

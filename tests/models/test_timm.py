@@ -103,7 +103,8 @@ FAMILIES = {
 }
 QUICK = (
     *("convnext", "efficientnet", "mobilenetv3", "pvt_v2", "resnet", "vision_transformer"),
-    *("vision_transformer_relpos", "starnet", "convit"),  # the last notes the images' size
+    *("vision_transformer_relpos", "starnet"),
+    *("convit", "fasternet"),  # one notes its images' size, one has its own method as a setting
 )
 EXACT = {"device": "cpu", "precision": "fp32"}
 SIDE = 96  # pixels, of networks that take images of any size
