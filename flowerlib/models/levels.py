@@ -69,7 +69,12 @@ def maps_and_features(body: nn.Module, images: Tensor) -> tuple[list[Tensor], Te
     if found := chain(body):
         return found(images)
     network: Any = body
-    last, maps = network.forward_intermediates(images, indices=_indices(body), output_fmt="NCHW")
+    last, maps = network.forward_intermediates(
+        images,
+        indices=_indices(body),
+        output_fmt="NCHW",
+        stop_early=False,  # Hiera would not go on to its last layer
+    )
     return maps, network.forward_head(last).flatten(1)
 
 
