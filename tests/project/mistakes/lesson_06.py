@@ -37,7 +37,7 @@ LESSON = [
         after="paid = sum",
     ),
     Mistake(
-        "it is over twice as fast",
+        "stored features make it over 1.5 times as fast",
         "the head on stored features still stands on layers that learn",
         "whole = nn.Sequential(feature_layers(SEED), classification_layers(5, SEED))\n"
         'rows["frozen, features stored"] = fit(whole, few[SEED], EPOCHS, SEED)',
