@@ -792,7 +792,7 @@ def test_two_processes_train_and_answer_as_one(
     assert f"{packed}/000.tar/" in tables[0].read_text()
 
 
-SECTION = "## Where photos may lie"
+SECTION = "## Where photos may be"
 
 
 def test_commands_of_the_page_do_what_they_say(
