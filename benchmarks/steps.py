@@ -22,21 +22,26 @@ SPLITS = 5
 JUDGED = 819  # photos of a split to choose the penalty on, and as many to judge
 
 # And the size of the images, in pixels, at which a step is taken out.
+BF16 = "16 bits instead of 32"  # where the processor computes in bf16
 STEPS = {
     "ONNX Runtime instead of plain torch": 224,
-    "16 bits instead of 32": 224,
+    BF16: 224,
     "16 photos at a time instead of 8, 112 pixels": 112,
 }
 
 
 def measure(shared: Path, weights: Path) -> dict:
     """For each step the paired ratio of seconds, and the paired difference of accuracies."""
+    from flowerlib.features import engine
+
+    bf16 = engine.computes_in_bf16()
+    steps = {step: size for step, size in STEPS.items() if bf16 or step != BF16}
     given = {"folder": str(shared / "flowers"), "weights": str(weights)}
     count = 16 if paired.dry() else COUNT
 
     def block() -> dict:
         found: dict = {"steps": {}}
-        for step, size in STEPS.items():
+        for step, size in steps.items():
             print(f" {step}", flush=True)
             run = partial(processes.call, extract, **given, size=size, count=count, out="")
             found["steps"][step] = paired.compare(
@@ -44,12 +49,12 @@ def measure(shared: Path, weights: Path) -> dict:
             )
         with tempfile.TemporaryDirectory() as folder:
             files = {}
-            for step, size in (*(("", size) for size in set(STEPS.values())), *STEPS.items()):
+            for step, size in (*(("", size) for size in set(steps.values())), *steps.items()):
                 print(f" all photos at {size}, without {step or 'nothing'}", flush=True)
                 files[step, size] = file = str(Path(folder, f"{len(files)}.npz"))
                 most = count if paired.dry() else 0
                 processes.call(extract, **given, size=size, count=most, out=file, step=step)
-            for step, size in STEPS.items():
+            for step, size in steps.items():
                 pair = {"first": files["", size], "second": files[step, size]}
                 measured = processes.call(differences, **pair)
                 found["steps"][step]["accuracy_with"] = measured["accuracy_with"]
@@ -85,7 +90,7 @@ def undo(step: str) -> dict:
     """Takes a step out of this process's flowerlib; returns options for `features.extract`."""
     from flowerlib.features import engine, runtime
 
-    if step == "16 bits instead of 32":
+    if step == BF16:
         return {"precision": "fp32"}
     if step == "ONNX Runtime instead of plain torch":
         runtime.suits = lambda network: False

@@ -20,11 +20,10 @@ from benchmarks import paired, processes, roofs
 # Photos of one run: the beginner's side takes about half a minute, ours some seconds.
 COUNTS = {"mobilenet_v2": 1200, "densenet121": 320, "resnet50": 256, "resnet101": 160}
 SIZE = 224
-HIDDEN = 4000  # photos for what is not hidden: the check at a pass's start counts as such, once
 
 
 def measure(name: str, shared: Path, weights: str) -> dict:
-    """Both sides of one network, our share of the roof, and what compute does not hide.
+    """Both sides of one network, and our share of the roof.
 
     Args:
         name: of the network.
@@ -44,9 +43,6 @@ def measure(name: str, shared: Path, weights: str) -> dict:
                 names=("flowerlib", "eager fp32 torchvision"),
             )
             found["difference_of_features"] = difference(*map(np.load, files))
-        if name == "densenet121":
-            more = {**given, "count": 16 if paired.dry() else HIDDEN}
-            found["not_hidden_behind_compute"] = not_hidden(more)
         return found
 
     found = {"photos": count, "weights": Path(weights).name, **paired.steady(block)}
@@ -62,21 +58,6 @@ def measure(name: str, shared: Path, weights: str) -> dict:
     }
     found["share_of_roof"] = round(speed * gflop / roof, 3)
     return found
-
-
-def not_hidden(given: dict) -> dict:
-    """The share of the whole call's wall time that the network alone does not need."""
-    names = ("network alone", "whole call")
-    found = paired.compare(
-        partial(processes.call, network_alone, **given),
-        partial(processes.call, ours, **given, out=""),
-        names=names,
-    )
-    shares = [1 - 1 / ratio for ratio in found["ratio"]["pairs"]]
-    share: dict = {"photos": given["count"], "median": round(median(shares), 4)}
-    if len(shares) > 1:
-        share["interval"] = [round(value, 4) for value in paired.interval(shares)]
-    return {"share": share, **{name: found[name] for name in names}}
 
 
 def chosen(folder: str, count: int):
@@ -137,30 +118,6 @@ def beginner(name: str, weights: str, folder: str, count: int, out: str) -> dict
     seconds = time.perf_counter() - start
     np.save(out, values.numpy())
     return {"seconds": seconds, "precision": "fp32"}
-
-
-def network_alone(name: str, weights: str, folder: str, count: int) -> dict:
-    """One run of the network on pixels that are cut and in memory, with the same threads as ours.
-
-    Converting the network and comparing it with plain torch are not timed: in the whole call they
-    count as not hidden.
-    """
-    from flowerlib import models
-    from flowerlib.data import Photos
-    from flowerlib.features.engine import Engine
-
-    backbone = models.backbone(name, weights)
-    preprocessing = models.default_preprocessing(backbone)
-    dataset = chosen(folder, count)
-    pixels = np.stack([preprocessing.pixels(dataset[number][0]) for number in range(count)])
-    photos = Photos(pixels, [label for _, label in dataset.samples], dataset.classes)
-    engine = Engine(backbone, preprocessing.whole(), device="cpu", precision="auto")
-    start = time.perf_counter()
-    done = sum(len(numbers) for numbers, _ in engine.stream(photos, []))
-    seconds = time.perf_counter() - start
-    if done != count:
-        raise ValueError(f"the network saw {done} of {count} photos")
-    return {"seconds": seconds, "precision": engine.precision}
 
 
 def flops_per_image(name: str) -> int:

@@ -142,12 +142,9 @@ def test_flops_of_a_convolution_and_a_network():
     assert throughput.flops_per_image("mobilenet_v2") == pytest.approx(0.6e9, rel=0.02)
 
 
-def test_the_network_alone_passes_pixels_from_memory(flower_folder, monkeypatch):
-    given = {"name": "small_resnet", "weights": "small", "count": 9}
-    found = throughput.network_alone(**given, folder=str(flower_folder / "train"))
-    assert found["seconds"] > 0
+def test_the_photos_of_a_run_are_spread_over_the_classes(flower_folder):
     picked = [path for path, _ in throughput.chosen(str(flower_folder / "train"), 4).samples]
-    assert len({path.split("/")[-2] for path in picked}) == 4  # spread over the classes
+    assert len({path.split("/")[-2] for path in picked}) == 4
 
 
 def test_both_sides_compute_the_same_features(flower_folder, tmp_path):
