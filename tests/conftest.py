@@ -82,7 +82,8 @@ def conversions_start_warm() -> Iterator[None]:
 
     def run(*files: Path) -> str:
         ended = warm.python(["-m", "flowerlib.features.conversion", *map(str, files)])
-        assert ended.code == 0, ended.err
+        if ended.code:
+            raise RuntimeError(ended.err.strip().splitlines()[-1])
         return ended.out.strip().splitlines()[-1]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,7 @@
 """Converts a network to ONNX, in a process of its own.
 
-`python -m flowerlib.features.conversion IN OUT`
+`python -m flowerlib.features.conversion IN OUT` prints the names of the weights, as JSON. Where it
+fails, the last line of its stderr says why.
 
 torch's exporter traces, warns, and changes settings of its process while it works; alone, it
 disturbs nobody.
@@ -14,6 +15,8 @@ import sys
 import onnx
 import torch
 from torch import nn
+
+from flowerlib.support.errors import first_line
 
 
 def convert(network: nn.Module, pixels: torch.Tensor, path: str) -> list[str]:
@@ -57,4 +60,8 @@ def convert(network: nn.Module, pixels: torch.Tensor, path: str) -> list[str]:
 
 if __name__ == "__main__":
     network, pixels = torch.load(sys.argv[1], weights_only=False)  # written by the process above
-    print(json.dumps(convert(network, pixels, sys.argv[2])))
+    try:
+        names = convert(network, pixels, sys.argv[2])
+    except Exception as problem:  # whatever the exporter meets
+        sys.exit(first_line(problem))
+    print(json.dumps(names))

@@ -630,6 +630,27 @@ def test_padding_becomes_a_part_of_the_default_networks_convolutions(tmp_path: P
     assert "Conv" in kinds and "Pad" not in kinds
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_pooling_to_more_than_one_pixel_is_converted(photos: Photos) -> None:
+    """As in AlexNet and VGG, for which the exporter must know the maps' size."""
+    layers = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(SMALL.crop // 2), nn.Flatten()
+    )
+    few, network = photos.subset([0, 1]), models.backbone(layers, preprocessing=SMALL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = extract(network, few).values
+    assert torch.allclose(found, plain_features(network, few), atol=1e-5)
+
+
+def test_a_conversion_that_fails_says_why(photos: Photos) -> None:
+    """The exporter's own report is a page long, its reason the first line."""
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(7), nn.Flatten())
+    network = models.backbone(layers, preprocessing=SMALL)
+    with pytest.warns(UserWarning, match="size that are not factor of input size"):
+        extract(network, photos.subset([0]), cache=False)
+
+
 def test_a_garbled_conversion_is_not_kept(
     photos: Photos, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

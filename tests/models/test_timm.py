@@ -153,10 +153,12 @@ def test_every_family(family: str, tmp_path: Path) -> None:
         last = expected - expected.mean(1, keepdim=True)
         alike = torch.nn.functional.cosine_similarity(several[:, -last.shape[1] :], last)
         assert torch.allclose(alike, torch.ones(2), atol=1e-3)
-        there_and_back(models.multi_level(backbone), side, tmp_path)
+        # With random weights, some of LeViT's maps are constant to a part in 30,000: most of their
+        # standard deviation is rounding, in torch as in ONNX Runtime.
+        there_and_back(models.multi_level(backbone), side, tmp_path, close=2e-2)
 
 
-def there_and_back(backbone: models.Backbone, side: int, folder: Path) -> None:
+def there_and_back(backbone: models.Backbone, side: int, folder: Path, close: float = 1e-3) -> None:
     """A classifier from its file gives the same answers, through the fast way as through torch."""
     head = models.linear_head(backbone.num_features, 2)
     first = Classifier(backbone, head, ("a", "b"), Preprocessing(side, side))
@@ -168,7 +170,7 @@ def there_and_back(backbone: models.Backbone, side: int, folder: Path) -> None:
     with torch.inference_mode():
         expected, found = (one.head(one.backbone(image)) for one in (first, again))
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6)
-    assert torch.allclose(again.logits([picture], **EXACT), expected, rtol=1e-2, atol=1e-3)
+    assert torch.allclose(again.logits([picture], **EXACT), expected, rtol=1e-2, atol=close)
 
 
 def test_families_are_timms() -> None:
