@@ -21,12 +21,10 @@ COUNT = 800  # photos of a timed run
 SPLITS = 5
 JUDGED = 819  # photos of a split to choose the penalty on, and as many to judge
 
-# And the size of the images, in pixels, at which a step is taken out.
-BF16 = "16 bits instead of 32"  # where the processor computes in bf16
+# By the precision that the processor computes in.
 STEPS = {
-    "ONNX Runtime instead of plain torch": 224,
-    BF16: 224,
-    "16 photos at a time instead of 8, 112 pixels": 112,
+    "fp32": ("ONNX Runtime instead of plain torch", "one photo at a time instead of four"),
+    "bf16": ("16 bits instead of 32",),
 }
 
 
@@ -34,28 +32,26 @@ def measure(shared: Path, weights: Path) -> dict:
     """For each step the paired ratio of seconds, and the paired difference of accuracies."""
     from flowerlib.features import engine
 
-    bf16 = engine.computes_in_bf16()
-    steps = {step: size for step, size in STEPS.items() if bf16 or step != BF16}
+    steps = STEPS[engine.choose_precision("auto", "cpu")]
     given = {"folder": str(shared / "flowers"), "weights": str(weights)}
     count = 16 if paired.dry() else COUNT
 
     def block() -> dict:
         found: dict = {"steps": {}}
-        for step, size in steps.items():
+        for step in steps:
             print(f" {step}", flush=True)
-            run = partial(processes.call, extract, **given, size=size, count=count, out="")
+            run = partial(processes.call, extract, **given, count=count, out="")
             found["steps"][step] = paired.compare(
                 partial(run, step=""), partial(run, step=step), names=("with", "without")
             )
         with tempfile.TemporaryDirectory() as folder:
-            files = {}
-            for step, size in (*(("", size) for size in set(steps.values())), *steps.items()):
-                print(f" all photos at {size}, without {step or 'nothing'}", flush=True)
-                files[step, size] = file = str(Path(folder, f"{len(files)}.npz"))
+            files = {step: str(Path(folder, f"{at}.npz")) for at, step in enumerate(("", *steps))}
+            for step, file in files.items():
+                print(f" all photos without {step or 'nothing'}", flush=True)
                 most = count if paired.dry() else 0
-                processes.call(extract, **given, size=size, count=most, out=file, step=step)
-            for step, size in steps.items():
-                pair = {"first": files["", size], "second": files[step, size]}
+                processes.call(extract, **given, count=most, out=file, step=step)
+            for step in steps:
+                pair = {"first": files[""], "second": files[step]}
                 measured = processes.call(differences, **pair)
                 found["steps"][step]["accuracy_with"] = measured["accuracy_with"]
                 found["steps"][step]["accuracy_gain"] = measured["accuracy_gain"]
@@ -65,7 +61,7 @@ def measure(shared: Path, weights: Path) -> dict:
     return {"photos": count, "splits": SPLITS, **paired.steady(block, tries=1)}
 
 
-def extract(folder: str, weights: str, size: int, count: int, out: str, step: str) -> dict:
+def extract(folder: str, weights: str, count: int, out: str, step: str) -> dict:
     """Features of `count` photos, all if 0, with a step undone; to the file `out`, if named."""
     from flowerlib import data, features, models
 
@@ -75,8 +71,7 @@ def extract(folder: str, weights: str, size: int, count: int, out: str, step: st
     if count:
         every = every.subset(np.linspace(0, len(every) - 1, count).astype(int))
     backbone = models.backbone(BACKBONE, weights, layers="multi-level")
-    usual = models.default_preprocessing(backbone)
-    preprocessing = usual.scaled(size / usual.crop)
+    preprocessing = models.default_preprocessing(backbone)
     options = undo(step)
     start = time.perf_counter()
     found = features.extract(backbone, every, preprocessing, cache=False, **options)
@@ -88,14 +83,14 @@ def extract(folder: str, weights: str, size: int, count: int, out: str, step: st
 
 def undo(step: str) -> dict:
     """Takes a step out of this process's flowerlib; returns options for `features.extract`."""
-    from flowerlib.features import engine, runtime
+    from flowerlib.features import runtime
 
-    if step == BF16:
+    if step == "16 bits instead of 32":
         return {"precision": "fp32"}
     if step == "ONNX Runtime instead of plain torch":
         runtime.suits = lambda network: False
-    elif step == "16 photos at a time instead of 8, 112 pixels":
-        engine.BATCH_SIZE = {**engine.BATCH_SIZE, "cpu": 8}
+    elif step == "one photo at a time instead of four":
+        runtime.PIXELS *= 4
     elif step:
         raise ValueError(f"no such step: {step}")
     return {}

@@ -97,7 +97,8 @@ def crossed_interval(values: Values) -> tuple[float, float, float]:
     `mean_interval` of the runs' accuracies would hold for other runs on these very photos; with
     other photos, the mean may move by more. The variances of the two means are added, which makes
     the interval a little too wide rather than too narrow; Student's t has Satterthwaite's degrees
-    of freedom.
+    of freedom. Where the runs differ on hardly any photo, they might on others: the photos' part is
+    at least that of `paired_difference` for two classifiers that never disagree.
 
     Args:
         values: (S, N), S >= 2 runs on the same N >= 2 photos: 1 where a run is right and 0 where it
@@ -124,12 +125,11 @@ def crossed_interval(values: Values) -> tuple[float, float, float]:
             "crossed_interval needs finite values (S, N): two or more runs on two or more photos; "
             f"got {tuple(cells.shape)}."
         )
-    parts = [(means.var() / len(means), len(means) - 1) for means in (cells.mean(1), cells.mean(0))]
-    variance = sum(float(part) for part, _ in parts)
-    mean = float(cells.mean())
-    if variance == 0:
-        return mean, mean, mean
-    freedom = variance**2 / sum(float(part) ** 2 / degrees for part, degrees in parts)
+    runs, photos = cells.shape
+    of_runs = float(cells.mean(1).var()) / runs
+    of_photos = max(float(cells.mean(0).var()) / photos, 1 / (photos + 2) ** 2)
+    variance, mean = of_runs + of_photos, float(cells.mean())
+    freedom = variance**2 / (of_runs**2 / (runs - 1) + of_photos**2 / (photos - 1))
     half = float(stdtrit(freedom, 0.975)) * math.sqrt(variance)
     return mean, mean - half, mean + half
 

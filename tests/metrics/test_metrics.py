@@ -139,8 +139,21 @@ def test_an_interval_over_runs_alone_is_too_narrow_for_other_photos() -> None:
     assert high - low > 2 * (most - least)
 
 
-def test_crossed_interval_of_runs_that_agree_has_no_width() -> None:
-    assert metrics.crossed_interval(np.ones((2, 3))) == (1, 1, 1)
+@pytest.mark.parametrize("rare", [0.0, 0.001, 0.004])
+def test_crossed_interval_holds_differences_that_hardly_any_photo_shows(rare: float) -> None:
+    """Half of such samples of 200 photos show none of them."""
+    rng, held, draws = np.random.default_rng(0), 0, 500
+    for _ in range(draws):
+        runs = np.repeat(rng.random((1, 200)) < rare, 3, 0)
+        _, low, high = metrics.crossed_interval(runs.astype(float))
+        held += low <= rare <= high
+    assert held / draws > 0.93
+
+
+def test_crossed_interval_of_runs_that_agree_is_that_of_two_that_never_disagree() -> None:
+    mean, low, high = metrics.crossed_interval(np.zeros((5, 800)))
+    right = torch.ones(800, dtype=torch.bool)
+    assert (mean, low, high) == pytest.approx(metrics.paired_difference(right, right), abs=1e-5)
 
 
 @pytest.mark.parametrize(
