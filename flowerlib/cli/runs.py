@@ -14,7 +14,7 @@ from flowerlib.cli.config import NAME as CONFIG
 from flowerlib.cli.run_folder import RESULTS, STATE, reserved
 from flowerlib.support import distributed, storage, torchrun
 from flowerlib.support.console import one_line
-from flowerlib.support.errors import InputError
+from flowerlib.support.errors import InputError, plural
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -149,14 +149,23 @@ def _report_training(classifier: Classifier, splits: Splits, say: Callable[[str]
             f"fine-tuning changed accuracy on valid by {gain:+.3f} "
             f"(95 % interval {low:+.3f} to {high:+.3f}), from {tuning['frozen_valid_accuracy']:.3f}"
         )
-    valid, history = results["valid"], classifier.history
-    assert history is not None and history.best is not None  # it was trained in this process
+    valid = results["valid"]
     right = round(valid["accuracy"] * valid["num_images"])
     say(
         metrics.format_accuracy(right, valid["num_images"], "valid")
-        + f", on which the {history.what} {history.best[history.what]:g} was chosen"
+        + f", on which {_chosen(classifier)}"
         + ", before the head learned from them, too" * valid["trained_on_it_afterwards"]
     )
+
+
+def _chosen(classifier: Classifier) -> str:
+    """What was chosen on valid, such as "the penalty 1e-07 was chosen"."""
+    history, results = classifier.history, classifier.results
+    assert history is not None and history.best is not None  # it was trained in this process
+    values = {**results["head"], **history.best}
+    names = results["valid"]["chosen_on_it"].split(" and ")
+    said = " and ".join(f"the {name} {values[name]:g}" for name in names)
+    return f"{said} {plural(len(names), 'was', 'were')} chosen"
 
 
 @dataclasses.dataclass
@@ -193,8 +202,8 @@ def _judge(
         test = {**found.to_dict(), **_top5(found.logits, found.labels)}
         return _Judgment(splits.test, "test", found.logits, found.labels, test, found.seconds)
     say("no test set: only valid accuracy is known, and the figures are of valid")
-    assert classifier.history is not None and classifier.valid_logits is not None  # trained here
-    name = f"valid, on which the {classifier.history.what} was chosen"
+    assert classifier.valid_logits is not None  # it was trained in this process
+    name = f"valid, on which {_chosen(classifier)}"
     labels = torch.from_numpy(splits.valid.labels)
     test = {"set": "test", "num_images": 0, "accuracy": None, "interval": None}
     return _Judgment(splits.valid, name, classifier.valid_logits, labels, test, 0.0)

@@ -204,6 +204,9 @@ def sum_up(
 ) -> Classifier:
     """The classifier, with its results and with the photos that it learned from."""
     count = len(splits.valid)
+    what = [head.history.what]
+    if what == ["epoch"] and "penalty" in head.settings:  # a tuned network's head was solved
+        what.append("penalty")
     right = int((head.valid_logits.argmax(1) == torch.from_numpy(splits.valid.labels)).sum())
     results: dict[str, object] = {
         "head": head.settings,
@@ -214,7 +217,7 @@ def sum_up(
             "num_images": count,
             "accuracy": right / count,
             "interval": list(metrics.wilson_interval(right, count)),
-            "chosen_on_it": head.history.what,
+            "chosen_on_it": " and ".join(what),
             "trained_on_it_afterwards": head.refitted,
         },
         "device": known.device,

@@ -174,6 +174,9 @@ def test_train_fine_tunes_the_whole_network(
     )
     assert found["weights"] == "small, fine-tuned"
     said = capsys.readouterr().out
+    assert found["valid"]["chosen_on_it"] == "epoch and penalty"
+    penalty = found["head"]["penalty"]
+    assert f"on which the epoch 1 and the penalty {penalty:g} were chosen" in said
     assert f"changed accuracy on valid by {tuning['difference'][0]:+.3f} (95 % interval" in said
     config = (out / "config.toml").read_text()
     assert 'fine-tune = "all"' in config and 'mix = "cutmix"' in config
