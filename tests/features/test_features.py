@@ -667,6 +667,17 @@ def test_a_garbled_conversion_is_not_kept(
     assert not list(own_cache.glob("*.onnx"))
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_large_photo_has_the_same_features_whatever_is_beside_it(count: int) -> None:
+    backbone, side = models.backbone("small_resnet", "small"), 224
+    found = engine.Engine(backbone, Preprocessing(side, side), device="cpu", precision="fp32")
+    pixels = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+    several = found.features(pixels)
+    assert several.shape == (count, backbone.num_features)
+    for row, picture in zip(several, pixels, strict=True):
+        assert torch.equal(row, found.features(picture[None])[0])
+
+
 def test_a_wrong_number_of_features_is_refused(photos: Photos) -> None:
     layers = nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1))
     network = models.Backbone("own", layers, 8, "none", SMALL)  # one feature, eight times
