@@ -356,11 +356,10 @@ def speed_table() -> str:
         "|---|---|---|---|---|",
     ]
     for name, found in read("extraction").items():
-        theirs, ours = (
-            found["images_per_second"][side] for side in ("eager fp32 torchvision", "flowerlib")
-        )
+        speeds = found["images_per_second"]
+        theirs, ours = (_speed(speeds[side]) for side in ("eager fp32 torchvision", "flowerlib"))
         lines.append(
-            f"| features, {name} | {theirs:.0f} photos/s | {ours:.0f} photos/s "
+            f"| features, {name} | {theirs} | {ours} "
             f"| {_ratio(found['ratio'])} | {found['share_of_roof']:.0%} |".replace("%", " %")
         )
     heads = read("heads")
@@ -425,6 +424,10 @@ def _on_valid(accuracy: float) -> str:
     photos = read("flowers_linear_cold")["num_images"]["valid"]
     low, high = metrics.wilson_interval(round(accuracy * photos), photos)
     return f"{accuracy:.1%} [{low:.1%}, {high:.1%}]"
+
+
+def _speed(photos: float) -> str:
+    return f"{photos:.0f} photos/s" if photos >= 10 else f"{photos:.1f} photos/s"
 
 
 def _ratio(found: dict, digits: int = 1) -> str:
