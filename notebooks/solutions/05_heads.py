@@ -142,14 +142,14 @@ def trained(strength, seed):
 runs = {s: [trained(s, seed) for seed in SEEDS] for s in (0.0, 0.1, 0.3, 1.0)}
 losses = {s: float(np.mean([loss for loss, _ in seeds])) for s, seeds in runs.items()}
 right = {s: torch.stack([answers for _, answers in seeds]).double() for s, seeds in runs.items()}
-gains = {s: metrics.crossed_interval(values - right[0.0]) for s, values in right.items()}
-rows = [(f"{s}", losses[s], float(right[s].mean()), *gains[s]) for s in runs]
+gains = {s: metrics.crossed_interval(right[s] - right[0.0]) for s in runs if s}
+rows = [(f"{s}", losses[s], float(right[s].mean()), *gains.get(s, [None] * 3)) for s in runs]
 lesson.table(rows, ["strength", "valid loss", "valid accuracy", "gain", "low", "high"])
 
 # %%
 best = min(losses, key=losses.get)
 print(f"lowest validation loss: strength {best}")
-strongest = max(list(gains)[1:], key=lambda s: gains[s][1])
+strongest = max(gains, key=lambda s: gains[s][1])
 lesson.verdict(
     *gains[strongest],
     better=f"Noise of strength {strongest} improves the accuracy.",
