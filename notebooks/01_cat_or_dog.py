@@ -9,7 +9,7 @@
 # | **You will learn** | transfer learning's recipe: borrow, cut, freeze, new head, train, test |
 # | **You should know** | Python; what a tensor is |
 # | **Data** | drawn cats and dogs, or photos of cats and dogs |
-# | **Time** | 30 minutes to read; about 50 seconds to run on two processor cores |
+# | **Time** | 30 minutes to read; about 35 seconds to run on two processor cores |
 #
 # Important terms are **bold** where they first appear, with a link to the
 # [glossary](../docs/glossary.md). The folded questions are for you: answer, then unfold.

@@ -9,7 +9,7 @@
 # | **You will learn** | the five things below |
 # | **You should know** | a training loop and the features of a network (lesson 01) |
 # | **Data** | 20 species of flowers: drawn, or photos of Oxford's 102 flowers |
-# | **Time** | 40 minutes to read; about 95 seconds to run on two processor cores |
+# | **Time** | 40 minutes to read; about 65 seconds to run on two processor cores |
 #
 # - What a random transform does to one photo, and what it does to a batch.
 # - Why evaluation must be deterministic, and in which order the steps come.

@@ -9,7 +9,7 @@
 # | **You will learn** | the six things below |
 # | **You should know** | a training loop (lesson 01); freezing, dropout, `eval()` (lesson 02) |
 # | **Data** | 102 species of flowers: drawn, or Oxford's photos |
-# | **Time** | 45 minutes to read; about 110 seconds to run on two processor cores |
+# | **Time** | 45 minutes to read; about 55 seconds to run on two processor cores |
 #
 # - How a pretrained network, frozen, becomes a classifier of something else.
 # - Why a frozen network needs only one pass over the photos.

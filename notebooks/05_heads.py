@@ -9,7 +9,7 @@
 # | **You will learn** | the six things below |
 # | **You should know** | cached features and the article's head ([lesson 04](04_flowers.ipynb)) |
 # | **Data** | 102 species of flowers: drawn, or Oxford's photos |
-# | **Time** | 45 minutes to read; about 75 seconds to run on two processor cores |
+# | **Time** | 45 minutes to read; about 40 seconds to run on two processor cores |
 #
 # - What a linear head is, and why it can be *solved* instead of trained.
 # - What a [penalty](../docs/glossary.md#penalty) on the weights does.

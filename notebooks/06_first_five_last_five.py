@@ -9,7 +9,7 @@
 # | **You will learn** | the five things below |
 # | **You should know** | the training loop, freezing and the head (lessons 01 and 02) |
 # | **Data** | ten kinds of drawn things, or CIFAR-10 photos |
-# | **Time** | 40 minutes to read; about 80 seconds to run on two processor cores |
+# | **Time** | 40 minutes to read; about 55 seconds to run on two processor cores |
 #
 # - How to divide a network into feature layers and classification layers.
 # - What freezing saves in each training step, and what computing features only once saves.

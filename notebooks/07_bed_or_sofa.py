@@ -9,7 +9,7 @@
 # | **You will learn** | the six things below |
 # | **You should know** | backbone, features, logistic regression (lessons 04 and 05) |
 # | **Data** | drawn furniture, or product photos of beds and sofas |
-# | **Time** | 40 minutes to read; about 80 seconds to run on two processor cores |
+# | **Time** | 40 minutes to read; about 55 seconds to run on two processor cores |
 #
 # - What becomes of wide photos before the network sees them.
 # - What a deep head gains when photos are few.
