@@ -32,7 +32,7 @@ from flowerlib.transforms import Preprocessing
 FORMAT = 2  # raise it when the same network would be converted in another way
 CONVERSION_SECONDS = 600
 # In a pass, of all its images: one of 224 px, or more of smaller ones. The maps of four do not stay
-# in a core's cache, which takes a tenth to a fifth more time and 65 MB.
+# in a core's cache, which takes 4 to 20 % more time, and 65 MB more.
 PIXELS = 224**2
 
 
