@@ -366,7 +366,8 @@ plain = is_right["hue +0"]
 # %%
 rows = []
 for name, found in is_right.items():
-    rows.append((name, float(found.double().mean()), *metrics.paired_difference(found, plain)))
+    gain = [None] * 3 if found is plain else metrics.paired_difference(found, plain)
+    rows.append((name, float(found.double().mean()), *gain))
 columns = ["change", "accuracy", "difference", "low", "high"]
 lesson.table(rows, columns, digits=2, caption="Validation set; difference to unchanged pictures")
 

@@ -418,7 +418,7 @@ methods = {
 # %%
 gains = {name: metrics.paired_difference(found, linear) for name, (found, _) in methods.items()}
 rows = [
-    (name, float(found.double().mean()), *gains[name], seconds)
+    (name, float(found.double().mean()), *([None] * 3 if found is linear else gains[name]), seconds)
     for name, (found, seconds) in methods.items()
 ]
 columns = ["linear head on", "valid accuracy", "gain", "low", "high", "seconds"]
