@@ -341,7 +341,10 @@ def plain_features(backbone: models.Backbone, photos: Photos) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     "name",
-    ["small_densenet", "small_resnet, multi-level", "mobilenet_v3_small", "timm/test_efficientnet"],
+    [
+        *("small_densenet", "small_resnet, multi-level", "mobilenet_v3_small"),
+        *("shufflenet_v2_x0_5", "timm/test_efficientnet"),
+    ],
 )
 def test_the_fast_way_gives_the_features_of_plain_torch(name: str, photos: Photos) -> None:
     backbone = with_statistics(name)
@@ -641,6 +644,25 @@ def test_pooling_to_more_than_one_pixel_is_converted(photos: Photos) -> None:
         warnings.simplefilter("error")
         found = extract(network, few).values
     assert torch.allclose(found, plain_features(network, few), atol=1e-5)
+
+
+class Counted(nn.Sequential):
+    """A network whose graph is right for the number of images that it was converted with."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images).reshape(int(images.shape[0]), -1)
+
+
+def test_a_graph_that_takes_one_number_of_images_is_not_used(
+    photos: Photos, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "kept_in", lambda: own_cache)
+    monkeypatch.setattr(runtime, "suits", lambda network: True)  # also for code that is not known
+    layers = Counted(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+    network = models.backbone(layers, preprocessing=SMALL)
+    with pytest.warns(UserWarning, match="ONNX Runtime does not work for .* here"):
+        found = extract(network, photos, cache=False).values
+    assert torch.allclose(found, plain_features(network, photos), atol=1e-5)
 
 
 def test_a_conversion_that_fails_says_why(photos: Photos) -> None:
