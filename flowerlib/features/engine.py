@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from flowerlib.data.decoding.images import PhotoError
-from flowerlib.features import folding, runtime
+from flowerlib.features import folding, rounding, runtime
 from flowerlib.features.runtime import Computation
 from flowerlib.models import Backbone
 from flowerlib.support import memory
@@ -146,10 +146,7 @@ class Engine:
         network = copy.deepcopy(plain)
         images = plain.images(_probe(plain.side)[:1].to(self.device))
         network.body = folding.fold(plain.body, images)
-        # Rounded once here; autocast would round the weights again for every batch.
-        for module in network.modules():
-            if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
-                module.to(torch.bfloat16)
+        rounding.to_bf16(network)
         return self._torch(network, "bf16")
 
     def _torch(self, network: Computation, precision: str) -> Compute:

@@ -12,7 +12,7 @@ from torch import Tensor
 from flowerlib.solvers.lbfgs import Evaluation
 from flowerlib.support import distributed
 
-CHUNK = 2**20  # logits at a time
+CHUNK = 2**19  # logits at a time: what is computed of them stays in the cache
 ROWS = 4096  # photos at a time, where there are no logits
 TINY = 1e-30  # takes the place of curvatures that are 0, or negative by rounding
 

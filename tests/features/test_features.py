@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import nn
 
 from flowerlib import data, features, models
 from flowerlib.data import Photos
-from flowerlib.features import cache, engine, folding, runtime
+from flowerlib.features import cache, engine, folding, rounding, runtime
 from flowerlib.models import fingerprint
 from flowerlib.support.errors import InputError
 from flowerlib.transforms import Preprocessing
@@ -452,6 +453,28 @@ def test_bf16_is_computed_rightly_or_refused(
     with pytest.raises(InputError, match=f"bf16 .*{reason[bf16]}.*; use fp32") as problem:
         extract(backbone, few, precision="bf16")
     assert "\n" not in str(problem.value)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_relu_of_bits_is_that_of_numbers(activation: type[nn.ReLU], inplace: bool) -> None:
+    every = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(torch.bfloat16)
+    for numbers in (every[~every.isnan()], torch.randn(100)):
+        clamped, given = rounding.BitsReLU(activation(inplace)), numbers.clone()
+        found = clamped(given)
+        assert torch.equal(found, activation()(numbers))
+        assert torch.equal(given, found if inplace else numbers)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite0", "small_densenet"])
+def test_a_network_in_bf16_computes_what_autocast_computes(name: str) -> None:
+    backbone = with_statistics(name).eval().requires_grad_(False)
+    rounded = copy.deepcopy(backbone)
+    rounding.to_bf16(rounded)
+    assert any(isinstance(layer, rounding.BitsReLU) for layer in rounded.modules())
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(rounded(images), backbone(images))
 
 
 class Short(nn.Module):
