@@ -97,13 +97,13 @@ def extraction() -> None:
     from benchmarks import throughput
 
     _need_photos()
-    file = RESULTS / "extraction.json"
-    known = read("extraction") if file.is_file() else {}
+    record = f"extraction_{own_kind()}"
+    known = read(record) if (RESULTS / f"{record}.json").is_file() else {}
     for name in os.environ.get("FLOWERLIB_NETWORKS", " ".join(throughput.COUNTS)).split():
         print(f" {name}", flush=True)
         weights = str(WEIGHTS) if name == "mobilenet_v2" else "none"
         known[name] = throughput.measure(name, SHARED, weights)
-        write("extraction", known)  # after each: the next takes minutes
+        write(record, known)  # after each: the next takes minutes
 
 
 def frontier() -> None:
@@ -188,12 +188,16 @@ def gpu() -> None:
     write("gpu", work.measure(SHARED, WEIGHTS))
 
 
-def defaults() -> None:
-    """`flowerlib train` and `predict` with no options; a record for each kind of processor."""
+def own_kind() -> str:
+    """What this processor computes in: a key of `KINDS`."""
     from flowerlib.features import engine
 
-    kind = "bf16" if engine.computes_in_bf16() else "fp32"
-    compared(f"defaults_{kind}", "defaults")()
+    return engine.choose_precision("auto", "cpu")
+
+
+def for_its_kind(name: str) -> Callable[[], None]:
+    """A benchmark with a record for each kind of processor."""
+    return lambda: compared(f"{name}_{own_kind()}", name)()
 
 
 def compared(name: str, module: str, function: str = "measure") -> Callable[[], None]:
@@ -235,7 +239,7 @@ def read(name: str) -> dict:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-# What the default network computes in, on each kind of processor that was measured.
+# The kinds of processors that were measured, by what networks of convolutions are computed in.
 KINDS = {"bf16": "AVX-512 with bf16", "fp32": "AVX2"}
 
 
@@ -352,22 +356,29 @@ def frontier_table() -> str:
 def speed_table() -> str:
     """How fast photos become features, and heads are solved, as Markdown."""
     lines = [
-        "| | plain | flowerlib | speedup, 95 % interval | of what the processor can do |",
-        "|---|---|---|---|---|",
+        "| | processor | plain | flowerlib | speedup, 95 % interval "
+        "| of what the processor can do |",
+        "|---|---|---|---|---|---|",
     ]
-    for name, found in read("extraction").items():
-        speeds = found["images_per_second"]
-        theirs, ours = (_speed(speeds[side]) for side in ("eager fp32 torchvision", "flowerlib"))
-        lines.append(
-            f"| features, {name} | {theirs} | {ours} "
-            f"| {_ratio(found['ratio'])} | {found['share_of_roof']:.0%} |".replace("%", " %")
-        )
+    records = {kind: read(f"extraction_{kind}") for kind in KINDS}
+    for name in records["bf16"]:
+        for kind, processor in KINDS.items():
+            found = records[kind][name]
+            speeds = found["images_per_second"]
+            theirs, ours = (
+                _speed(speeds[side]) for side in ("eager fp32 torchvision", "flowerlib")
+            )
+            lines.append(
+                f"| features, {name} | {processor} | {theirs} | {ours} "
+                f"| {_ratio(found['ratio'])} | {found['share_of_roof']:.0%} |".replace("%", " %")
+            )
     heads = read("heads")
+    processor = KINDS["bf16" if heads["machine"]["bf16_in_hardware"] else "fp32"]
     theirs, ours = (
         heads[side]["median_seconds"] for side in ("LogisticRegressionCV", "flowerlib logistic")
     )
     lines.append(
-        f"| a linear head, five penalties | {theirs:.0f} s | {ours:.1f} s "
+        f"| a linear head, five penalties | {processor} | {theirs:.0f} s | {ours:.1f} s "
         f"| {_ratio(heads['ratio'])} | |"
     )
     return "\n".join(lines)
@@ -376,21 +387,23 @@ def speed_table() -> str:
 def steps_table() -> str:
     """What each step of the fast path brings, as Markdown."""
     lines = [
-        "| step | photos/s without it | with it | speedup, 95 % interval "
+        "| step | processor | photos/s without it | with it | speedup, 95 % interval "
         "| change in accuracy, points, 95 % interval |",
-        "|---|---|---|---|---|",
+        "|---|---|---|---|---|---|",
     ]
-    record = read("steps")
-    for step, found in record["steps"].items():
-        without, with_it = (
-            record["photos"] / found[side]["median_seconds"] for side in ("without", "with")
-        )
-        gain = found["accuracy_gain"]
-        low, high = (100 * value for value in gain["interval"])
-        lines.append(
-            f"| {step} | {without:.0f} | {with_it:.0f} | {_ratio(found['ratio'], 2)} "
-            f"| {100 * gain['mean']:+.2f} [{low:+.2f}, {high:+.2f}] |"
-        )
+    for kind, processor in KINDS.items():
+        record = read(f"steps_{kind}")
+        for step, found in record["steps"].items():
+            without, with_it = (
+                record["photos"] / found[side]["median_seconds"] for side in ("without", "with")
+            )
+            gain = found["accuracy_gain"]
+            low, high = (100 * value for value in gain["interval"])
+            lines.append(
+                f"| {step} | {processor} | {without:.0f} | {with_it:.0f} "
+                f"| {_ratio(found['ratio'], 2)} "
+                f"| {100 * gain['mean']:+.2f} [{low:+.2f}, {high:+.2f}] |"
+            )
     return "\n".join(lines)
 
 
@@ -521,10 +534,10 @@ BENCHMARKS: dict[str, tuple[Callable[[], None], int]] = {
     "lessons": (real_lessons, 15),
     "frontier": (frontier, 10),
     "extraction": (extraction, 18),
-    "steps": (compared("steps", "steps"), 9),
+    "steps": (for_its_kind("steps"), 9),
     "heads": (compared("heads", "linear_heads"), 8),
     "small_heads": (small_heads, 3),
-    "defaults": (defaults, 6),
+    "defaults": (for_its_kind("defaults"), 6),
     "cold": (compared("cold", "cold"), 12),
     "growth": (growth, 12),
     "million": (million, 60),

@@ -24,7 +24,7 @@ JUDGED = 819  # photos of a split to choose the penalty on, and as many to judge
 # By the precision that the processor computes in.
 STEPS = {
     "fp32": ("ONNX Runtime instead of plain torch", "one photo at a time instead of four"),
-    "bf16": ("16 bits instead of 32",),
+    "bf16": ("16 bits instead of 32", "ReLU by the bits of numbers"),
 }
 
 
@@ -83,7 +83,7 @@ def extract(folder: str, weights: str, count: int, out: str, step: str) -> dict:
 
 def undo(step: str) -> dict:
     """Takes a step out of this process's flowerlib; returns options for `features.extract`."""
-    from flowerlib.features import runtime
+    from flowerlib.features import rounding, runtime
 
     if step == "16 bits instead of 32":
         return {"precision": "fp32"}
@@ -91,6 +91,8 @@ def undo(step: str) -> dict:
         runtime.suits = lambda network: False
     elif step == "one photo at a time instead of four":
         runtime.PIXELS *= 4
+    elif step == "ReLU by the bits of numbers":
+        rounding.BitsReLU.forward = lambda layer, maps: layer.activation(maps)
     elif step:
         raise ValueError(f"no such step: {step}")
     return {}

@@ -31,7 +31,7 @@ from flowerlib import data, features, models
 from flowerlib.data.decoding import images
 from flowerlib.data.folders import listing
 from flowerlib.data.records import shards
-from flowerlib.features import engine, runtime
+from flowerlib.features import engine, rounding, runtime
 from flowerlib.models import small_networks
 from flowerlib.transforms import Preprocessing
 from tests.warm import together
@@ -194,7 +194,7 @@ def test_a_process_that_fails_or_takes_too_long_ends_the_measurement():
 
 @pytest.mark.parametrize("step", [step for kind in steps.STEPS.values() for step in kind])
 def test_a_step_is_taken_out_and_features_stay(step, flower_folder, monkeypatch):
-    places = ((runtime, "suits"), (runtime, "PIXELS"))
+    places = ((runtime, "suits"), (runtime, "PIXELS"), (rounding.BitsReLU, "forward"))
     before = [getattr(place, name) for place, name in places]
     for (place, name), value in zip(places, before, strict=True):
         monkeypatch.setattr(place, name, value)  # so that it comes back
