@@ -17,8 +17,9 @@ class BitsReLU(nn.Module):
     def __init__(self, activation: nn.ReLU | nn.ReLU6) -> None:
         super().__init__()
         self.activation = activation
-        top = torch.tensor(6.0 if isinstance(activation, nn.ReLU6) else torch.inf)
-        self.top = int(top.to(torch.bfloat16).view(torch.int16))
+        top = 6.0 if isinstance(activation, nn.ReLU6) else torch.inf
+        bits = torch.tensor(top, dtype=torch.bfloat16, device="cpu").view(torch.int16)
+        self.top = int(bits)
 
     def forward(self, maps: Tensor) -> Tensor:
         if maps.dtype != torch.bfloat16 or maps.device.type != "cpu":
