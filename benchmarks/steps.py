@@ -24,7 +24,7 @@ JUDGED = 819  # photos of a split to choose the penalty on, and as many to judge
 # By the precision that the processor computes in.
 STEPS = {
     "fp32": ("ONNX Runtime instead of plain torch", "one photo at a time instead of four"),
-    "bf16": ("16 bits instead of 32", "ReLU by the bits of numbers"),
+    "bf16": ("16 bits instead of 32", "ReLU on integers"),
 }
 
 
@@ -91,8 +91,8 @@ def undo(step: str) -> dict:
         runtime.suits = lambda network: False
     elif step == "one photo at a time instead of four":
         runtime.PIXELS *= 4
-    elif step == "ReLU by the bits of numbers":
-        rounding.BitsReLU.forward = lambda layer, maps: layer.activation(maps)
+    elif step == "ReLU on integers":
+        rounding.IntegerReLU.forward = lambda layer, maps: layer.activation(maps)
     elif step:
         raise ValueError(f"no such step: {step}")
     return {}

@@ -1,4 +1,4 @@
-"""A network in bf16: weights that are rounded once, and a ReLU that works on the numbers' bits."""
+"""A network in bf16: weights that are rounded once, and a ReLU that works on integers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class BitsReLU(nn.Module):
+class IntegerReLU(nn.Module):
     """ReLU or ReLU6, which on a processor clamps bf16 numbers as integers.
 
     torch computes it in float32, and turning bf16 into that and back takes five times as long: a
@@ -35,4 +35,4 @@ def to_bf16(network: nn.Module) -> None:
             module.to(torch.bfloat16)  # autocast would round the weights again for every batch
         for name, layer in list(module.named_children()):
             if isinstance(layer, (nn.ReLU, nn.ReLU6)):
-                setattr(module, name, BitsReLU(layer))
+                setattr(module, name, IntegerReLU(layer))

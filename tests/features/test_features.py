@@ -457,10 +457,10 @@ def test_bf16_is_computed_rightly_or_refused(
 
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
 @pytest.mark.parametrize("inplace", [False, True])
-def test_relu_of_bits_is_that_of_numbers(activation: type[nn.ReLU], inplace: bool) -> None:
+def test_relu_on_integers_is_that_on_numbers(activation: type[nn.ReLU], inplace: bool) -> None:
     every = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(torch.bfloat16)
     for numbers in (every[~every.isnan()], torch.randn(100)):
-        clamped, given = rounding.BitsReLU(activation(inplace)), numbers.clone()
+        clamped, given = rounding.IntegerReLU(activation(inplace)), numbers.clone()
         found = clamped(given)
         assert torch.equal(found, activation()(numbers))
         assert torch.equal(given, found if inplace else numbers)
@@ -471,7 +471,7 @@ def test_a_network_in_bf16_computes_what_autocast_computes(name: str) -> None:
     backbone = with_statistics(name).eval().requires_grad_(False)
     rounded = copy.deepcopy(backbone)
     rounding.to_bf16(rounded)
-    assert any(isinstance(layer, rounding.BitsReLU) for layer in rounded.modules())
+    assert any(isinstance(layer, rounding.IntegerReLU) for layer in rounded.modules())
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(rounded(images), backbone(images))

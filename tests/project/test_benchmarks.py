@@ -194,7 +194,7 @@ def test_a_process_that_fails_or_takes_too_long_ends_the_measurement():
 
 @pytest.mark.parametrize("step", [step for kind in steps.STEPS.values() for step in kind])
 def test_a_step_is_taken_out_and_features_stay(step, flower_folder, monkeypatch):
-    places = ((runtime, "suits"), (runtime, "PIXELS"), (rounding.BitsReLU, "forward"))
+    places = ((runtime, "suits"), (runtime, "PIXELS"), (rounding.IntegerReLU, "forward"))
     before = [getattr(place, name) for place, name in places]
     for (place, name), value in zip(places, before, strict=True):
         monkeypatch.setattr(place, name, value)  # so that it comes back
