@@ -9,9 +9,9 @@ from torch import Tensor, nn
 class IntegerReLU(nn.Module):
     """ReLU or ReLU6, which on a processor clamps bf16 numbers as integers.
 
-    torch computes it in float32, and turning bf16 into that and back takes five times as long: a
-    tenth of mobilenet_v2's time. As integers, the bits of numbers above 0 are in the order of the
-    numbers, and those of numbers below 0 are below 0, so the same ones are clamped.
+    torch converts every number to float32 and back, which takes five times as long: a tenth of
+    mobilenet_v2's time. Read as integers, positive numbers keep their order and negative ones stay
+    negative, so the same ones are clamped.
     """
 
     def __init__(self, activation: nn.ReLU | nn.ReLU6) -> None:
